@@ -1,1 +1,9 @@
-//! deadwalk
+//! The detector core of deadwalk.
+
+pub mod counters;
+pub mod histogram;
+pub mod kind;
+pub mod options;
+pub mod record;
+
+pub use kind::{Api, Consequence, Kind, Op, Severity, Subject};

@@ -1,0 +1,99 @@
+//! The counters of a process, each by its path in the JSON report.
+
+macro_rules! counters {
+    ($($(#[$meta:meta])* $variant:ident => $path:literal;)+) => {
+        /// A counter in the record. Numbers are positions in the record file:
+        /// append, never reorder.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(usize)]
+        pub enum Counter { $($(#[$meta])* $variant,)+ }
+
+        impl Counter {
+            /// Every counter, in the order of the record.
+            pub const ALL: &'static [Counter] = &[$(Counter::$variant,)+];
+
+            /// Its path in the JSON report, below `totals` (or below the
+            /// process for `dropped.*`).
+            pub const fn path(self) -> &'static str {
+                match self { $(Counter::$variant => $path,)+ }
+            }
+
+            /// The counter with this JSON path.
+            pub fn from_path(path: &str) -> Option<Counter> {
+                Self::ALL.iter().copied().find(|c| c.path() == path)
+            }
+        }
+    };
+}
+
+counters! {
+    /// Allocations. The eight heap counters stand first and together: the
+    /// allocator adds to them in place, in this order.
+    HeapAllocs => "heap.allocs";
+    /// Frees.
+    HeapFrees => "heap.frees";
+    /// Bytes in live blocks, as requested.
+    HeapLiveBytes => "heap.live_bytes";
+    /// The most that `heap.live_bytes` was.
+    HeapPeakLiveBytes => "heap.peak_live_bytes";
+    /// Bytes filled with poison.
+    HeapPoisonedBytes => "heap.poisoned_bytes";
+    /// Poisoned bytes compared before reuse.
+    HeapVerifiedBytes => "heap.verified_bytes";
+    /// Bytes waiting in quarantine.
+    HeapQuarantinedBytes => "heap.quarantined_bytes";
+    /// Slots taken out of use because something damaged them.
+    HeapRetiredSlots => "heap.retired_slots";
+    /// Timers created.
+    TimersInited => "timers.inited";
+    /// Times a timer was armed.
+    TimersArmed => "timers.armed";
+    /// Expiries that reached the handler thunk.
+    TimersExpired => "timers.expired";
+    /// Handlers called.
+    TimersHandlersRun => "timers.handlers_run";
+    /// Timers armed now: a gauge.
+    TimersPending => "timers.pending_at_end";
+    /// Expiries suppressed because a waiting delete had already returned.
+    TimersSuppressed => "timers.refused_at_expiry";
+    /// Timers with SIGEV_SIGNAL, SIGEV_NONE or SIGEV_THREAD_ID: passed through.
+    TimersPassedThrough => "timers.passed_through";
+    /// Deletes and disarms that took effect on a known timer.
+    DelCalls => "del.calls";
+    /// ... whose timer was armed.
+    DelReturnedPending => "del.returned_pending";
+    /// ... that returned while the handler ran on another thread.
+    DelWhileRunning => "del.while_running";
+    /// ... made by the timer's own handler.
+    DelSelf => "del.self";
+    /// Waiting deletes that found the handler running.
+    DelSyncWaits => "del.sync_waits";
+    /// Events that found no place in a table (runs, landings, findings, stacks).
+    DroppedEvents => "dropped.events";
+    /// Delete sites that found no place.
+    DroppedSites => "dropped.sites";
+    /// Timers that found no place and ran unwatched.
+    DroppedTimers => "dropped.timers";
+    /// Children that could not write a record of their own.
+    DroppedChildren => "dropped.children";
+}
+
+/// How many counters a record holds.
+pub const COUNTER_COUNT: usize = Counter::ALL.len();
+
+/// How many of them, from the first, are the allocator's.
+pub const HEAP_COUNTER_COUNT: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_heap_comes_first() {
+        for (i, c) in Counter::ALL.iter().enumerate() {
+            assert_eq!(*c as usize, i);
+            assert_eq!(c.path().starts_with("heap."), i < HEAP_COUNTER_COUNT);
+            assert_eq!(Counter::from_path(c.path()), Some(*c));
+        }
+    }
+}

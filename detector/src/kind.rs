@@ -1,0 +1,221 @@
+//! The vocabulary of the report: kinds of finding, severities, consequences.
+//!
+//! Names in this file are the public interface; scripts match on them. Numbers
+//! are what the record file stores: append, never reorder.
+
+macro_rules! named_enum {
+    ($(#[$meta:meta])* $vis:vis enum $name:ident { $($(#[$vmeta:meta])* $variant:ident = $number:literal, $text:literal;)+ }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u8)]
+        $vis enum $name { $($(#[$vmeta])* $variant = $number,)+ }
+
+        impl $name {
+            /// Every value, in the order of the numbers.
+            pub const ALL: &'static [$name] = &[$($name::$variant,)+];
+
+            /// The stable name that reports print.
+            pub const fn name(self) -> &'static str {
+                match self { $($name::$variant => $text,)+ }
+            }
+
+            /// The value with this number in a record, if there is one.
+            pub const fn from_u8(number: u8) -> Option<Self> {
+                match number { $($number => Some($name::$variant),)+ _ => None }
+            }
+
+            /// The value with this name, if there is one.
+            pub fn from_name(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|v| v.name() == name)
+            }
+        }
+    };
+}
+
+named_enum! {
+    /// How much a finding matters.
+    pub enum Severity {
+        /// Legal, worth counting.
+        Info = 0, "info";
+        /// A race that did no harm this time.
+        Warning = 1, "warning";
+        /// Harm, or certain misuse.
+        Error = 2, "error";
+    }
+}
+
+named_enum! {
+    /// The worst that happened while a handler went on after its timer was
+    /// deleted. The order is the ladder.
+    pub enum Consequence {
+        /// Nothing that deadwalk saw.
+        None = 0, "none";
+        /// The handler's data block was freed.
+        DataFreed = 1, "data-freed";
+        /// The memory that holds the timer itself was freed.
+        StorageFreed = 2, "storage-freed";
+        /// The handler's code was unloaded.
+        TextUnloaded = 3, "text-unloaded";
+        /// A descriptor that the handler then used was closed.
+        ResourceClosed = 4, "resource-closed";
+        /// The handler armed the deleted timer again.
+        Rearmed = 5, "rearmed";
+        /// The freed memory was read or written.
+        Touched = 6, "touched";
+    }
+}
+
+named_enum! {
+    /// The API family of a timer.
+    pub enum Api {
+        /// No timer is involved: the heap.
+        Heap = 0, "heap";
+        /// `timer_create` and its family.
+        Posix = 1, "posix";
+    }
+}
+
+named_enum! {
+    /// The call that a delete site makes.
+    pub enum Op {
+        /// `timer_delete`.
+        TimerDelete = 0, "timer_delete";
+        /// `timer_settime` with a zero `it_value`, which disarms.
+        TimerSettime = 1, "timer_settime";
+    }
+}
+
+named_enum! {
+    /// What a stray memory access hit.
+    pub enum Subject {
+        /// Any heap block.
+        Heap = 0, "heap";
+        /// A block known as a timer's data.
+        TimerData = 1, "timer-data";
+        /// A block that holds a timer.
+        Timer = 2, "timer";
+    }
+}
+
+named_enum! {
+    /// What a finding says.
+    pub enum Kind {
+        /// A delete or disarm returned while the timer's handler ran on another thread.
+        DelWhileRunning = 0, "del-while-running";
+        /// A running handler's data block was freed by another thread.
+        DataFreeWhileRunning = 1, "data-free-while-running";
+        /// An armed timer's data block was freed.
+        DataFreeWhilePending = 2, "data-free-while-pending";
+        /// A handler started while its data block was already freed.
+        EnterWithFreedData = 3, "enter-with-freed-data";
+        /// A handler started after the delete had returned.
+        ExpiryAfterDel = 4, "expiry-after-del";
+        /// A call on a handle that was deleted and not given out again.
+        StaleHandle = 5, "stale-handle";
+        /// The handler of one timer ran twice at the same time.
+        OverlappingHandler = 6, "overlapping-handler";
+        /// A waiting delete gave up waiting for the handler.
+        DelDeadlock = 7, "del-deadlock";
+        /// A write into freed memory.
+        UseAfterFreeWrite = 8, "use-after-free-write";
+        /// A block was freed twice.
+        DoubleFree = 9, "double-free";
+        /// A pointer was freed that no allocation returned.
+        InvalidFree = 10, "invalid-free";
+        /// A write behind the end of a block.
+        HeapBufferOverflow = 11, "heap-buffer-overflow";
+        /// A write in front of a block.
+        HeapBufferUnderflow = 12, "heap-buffer-underflow";
+        /// A Rust `dealloc` or `realloc` with another layout than the allocation's.
+        LayoutMismatch = 13, "layout-mismatch";
+    }
+}
+
+impl Kind {
+    /// The severity that stands in the table of the report's specification; the
+    /// ladder (`ladder.rs`) may lower it, never raise it beyond `Error`.
+    pub const fn default_severity(self) -> Severity {
+        match self {
+            Kind::OverlappingHandler => Severity::Info,
+            Kind::DelWhileRunning
+            | Kind::DataFreeWhilePending
+            | Kind::EnterWithFreedData
+            | Kind::ExpiryAfterDel => Severity::Warning,
+            _ => Severity::Error,
+        }
+    }
+
+    /// The severity of an occurrence whose verdict the process did not live to
+    /// give: as in the table, but for a free under an armed timer, which does
+    /// no harm when the process ends before the expiry.
+    pub const fn unresolved_severity(self, consequence: Consequence) -> Severity {
+        match (self, consequence) {
+            (Kind::DataFreeWhilePending, _) => Severity::Info,
+            (Kind::DelWhileRunning, Consequence::None) => Severity::Warning,
+            (Kind::DelWhileRunning, _) => Severity::Error,
+            _ => self.default_severity(),
+        }
+    }
+
+    /// One line: what to do about it.
+    pub const fn advice(self) -> &'static str {
+        match self {
+            Kind::DelWhileRunning => {
+                "timer_delete does not wait for a handler that has started: let the handler say that it is done and wait for that before its resources go, or try `--del sync`"
+            }
+            Kind::DataFreeWhileRunning => {
+                "free the data in the handler's completion, or wait for the handler to end before freeing it"
+            }
+            Kind::DataFreeWhilePending => "delete the timer before its data is freed",
+            Kind::EnterWithFreedData => {
+                "the expiry was already on its way: delete the timer and wait for its last handler before freeing the data"
+            }
+            Kind::ExpiryAfterDel => {
+                "an expiry that was already on its way runs after the delete: keep what the handler uses alive, or let the handler check a flag first"
+            }
+            Kind::StaleHandle => {
+                "clear the handle after timer_delete; a stale one may delete somebody else's timer"
+            }
+            Kind::OverlappingHandler => {
+                "two handlers of one timer ran at once: make the interval longer than the run, or arm one-shot at the handler's end"
+            }
+            Kind::DelDeadlock => {
+                "the handler cannot end while the deleter waits: drop the lock that the handler wants before the delete"
+            }
+            Kind::UseAfterFreeWrite => {
+                "something kept a pointer to this block and wrote through it after the free"
+            }
+            Kind::DoubleFree => "give the block one owner, or clear the pointer after the free",
+            Kind::InvalidFree => "free only what an allocation function returned, at its start",
+            Kind::HeapBufferOverflow => {
+                "the write went behind the end of the block: check its length"
+            }
+            Kind::HeapBufferUnderflow => "the write went in front of the block: check its index",
+            Kind::LayoutMismatch => "pass dealloc and realloc the layout of the allocation",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_names_are_unique_and_invertible() {
+        for (i, &kind) in Kind::ALL.iter().enumerate() {
+            assert_eq!(kind as usize, i);
+            assert_eq!(Kind::from_u8(i as u8), Some(kind));
+            assert_eq!(Kind::from_name(kind.name()), Some(kind));
+            assert!(kind.name().bytes().all(|b| b.is_ascii_lowercase() || b == b'-'));
+            assert!(!kind.advice().contains('\n'));
+        }
+        assert_eq!(Kind::from_u8(Kind::ALL.len() as u8), None);
+    }
+
+    #[test]
+    fn the_ladder_is_ordered() {
+        assert!(Consequence::None < Consequence::DataFreed);
+        assert!(Consequence::DataFreed < Consequence::Touched);
+        assert!(Severity::Info < Severity::Warning && Severity::Warning < Severity::Error);
+    }
+}

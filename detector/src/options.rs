@@ -1,0 +1,320 @@
+//! The options of `DEADWALK_OPTIONS` and of `deadwalk run`: one table that
+//! generates the parser, the help and the documentation.
+//!
+//! `key=value:key=value`; a value that contains a colon is quoted with `'` or
+//! `"`. The parser neither allocates nor panics: it runs in a program's
+//! constructors.
+
+/// What a delete does when the timer's handler is running on another thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum DelPolicy {
+    /// Returns at once, as libc does.
+    Async = 0,
+    /// Waits for the handler, and suppresses expiries that start later.
+    Sync = 1,
+}
+
+impl DelPolicy {
+    /// The option's value.
+    pub const fn name(self) -> &'static str {
+        match self {
+            DelPolicy::Async => "async",
+            DelPolicy::Sync => "sync",
+        }
+    }
+}
+
+/// Every option with its value; borrows from the option string.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options<'a> {
+    /// `del`
+    pub del: DelPolicy,
+    /// `output`; `None`: keep no record file.
+    pub output: Option<&'a str>,
+    /// `quarantine`, bytes a thread.
+    pub quarantine_bytes: usize,
+    /// `deadlock_ms`
+    pub deadlock_ms: u32,
+    /// `tail_us`
+    pub tail_us: u32,
+    /// `argv`
+    pub argv: bool,
+    /// `bytes`
+    pub bytes: bool,
+    /// `log`
+    pub log: LogLevel,
+}
+
+/// The least severe finding that the live log prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum LogLevel {
+    /// Nothing.
+    Off = 0,
+    /// Errors.
+    Error = 1,
+    /// Warnings and errors.
+    Warn = 2,
+    /// Every finding.
+    Info = 3,
+}
+
+impl LogLevel {
+    /// The option's value, which is an `env_logger` filter too.
+    pub const fn name(self) -> &'static str {
+        match self {
+            LogLevel::Off => "off",
+            LogLevel::Error => "error",
+            LogLevel::Warn => "warn",
+            LogLevel::Info => "info",
+        }
+    }
+}
+
+/// One row of the table.
+pub struct OptionRow {
+    /// The key.
+    pub key: &'static str,
+    /// What values it takes, for the help.
+    pub values: &'static str,
+    /// The default, for the help.
+    pub default: &'static str,
+    /// One line of help.
+    pub help: &'static str,
+    set: for<'a> fn(&mut Options<'a>, &'a str) -> Option<()>,
+}
+
+/// Every option.
+pub const TABLE: &[OptionRow] = &[
+    OptionRow {
+        key: "del",
+        values: "async|sync",
+        default: "async",
+        help: "what timer_delete and a disarm do while the handler runs: return at once, or wait for it and suppress later expiries",
+        set: |o, v| {
+            o.del = match v {
+                "async" => DelPolicy::Async,
+                "sync" => DelPolicy::Sync,
+                _ => return None,
+            };
+            Some(())
+        },
+    },
+    OptionRow {
+        key: "output",
+        values: "DIR",
+        default: "none",
+        help: "folder for the record files",
+        set: |o, v| {
+            o.output = if v.is_empty() { return None } else { Some(v) };
+            Some(())
+        },
+    },
+    OptionRow {
+        key: "quarantine",
+        values: "BYTES",
+        default: "262144",
+        help: "how many freed bytes a thread holds back before reuse; 0 = none (k, m allowed)",
+        set: |o, v| {
+            o.quarantine_bytes = parse_bytes(v)?;
+            Some(())
+        },
+    },
+    OptionRow {
+        key: "deadlock_ms",
+        values: "MS",
+        default: "2000",
+        help: "how long a waiting delete waits for a handler before it reports del-deadlock and goes on",
+        set: |o, v| {
+            o.deadlock_ms = v.parse().ok()?;
+            Some(())
+        },
+    },
+    OptionRow {
+        key: "tail_us",
+        values: "US",
+        default: "50",
+        help: "CPU time a handler may still use after it was deleted and count as ending",
+        set: |o, v| {
+            o.tail_us = v.parse().ok()?;
+            Some(())
+        },
+    },
+    OptionRow {
+        key: "argv",
+        values: "on|off",
+        default: "on",
+        help: "keep the command line in the record",
+        set: |o, v| {
+            o.argv = parse_switch(v)?;
+            Some(())
+        },
+    },
+    OptionRow {
+        key: "bytes",
+        values: "on|off",
+        default: "on",
+        help: "keep heap bytes in findings",
+        set: |o, v| {
+            o.bytes = parse_switch(v)?;
+            Some(())
+        },
+    },
+    OptionRow {
+        key: "log",
+        values: "off|error|warn|info",
+        default: "warn",
+        help: "least severe finding that is logged to stderr as it happens (filters: DEADWALK_LOG)",
+        set: |o, v| {
+            o.log = match v {
+                "off" => LogLevel::Off,
+                "error" => LogLevel::Error,
+                "warn" => LogLevel::Warn,
+                "info" => LogLevel::Info,
+                _ => return None,
+            };
+            Some(())
+        },
+    },
+];
+
+impl Default for Options<'_> {
+    fn default() -> Self {
+        Options {
+            del: DelPolicy::Async,
+            output: None,
+            quarantine_bytes: 256 * 1024,
+            deadlock_ms: 2000,
+            tail_us: 50,
+            argv: true,
+            bytes: true,
+            log: LogLevel::Warn,
+        }
+    }
+}
+
+/// A part of the option string that was ignored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Problem<'a> {
+    /// No option has this key.
+    UnknownKey(&'a str),
+    /// The key is known, the value is not one of its values.
+    BadValue(&'a str, &'a str),
+}
+
+impl<'a> Options<'a> {
+    /// Applies an option string, later entries over earlier ones. What is not
+    /// understood is handed to `problem` and left out.
+    pub fn apply(&mut self, text: &'a str, mut problem: impl FnMut(Problem<'a>)) {
+        let mut rest = text;
+        while !rest.is_empty() {
+            let (entry, quoted, after) = next_entry(rest);
+            rest = after;
+            if entry.is_empty() {
+                continue;
+            }
+            let (key, value) = match quoted {
+                Some(value) => (entry, value),
+                None => entry.split_once('=').unwrap_or((entry, "")),
+            };
+            match TABLE.iter().find(|row| row.key == key) {
+                None => problem(Problem::UnknownKey(key)),
+                Some(row) if (row.set)(self, value).is_none() => {
+                    problem(Problem::BadValue(key, value));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+}
+
+/// Splits off one entry: `(key=value, None, rest)` or, if the value is quoted,
+/// `(key, Some(value), rest)`.
+fn next_entry(text: &str) -> (&str, Option<&str>, &str) {
+    let colon = text.find(':').unwrap_or(text.len());
+    if let Some(eq) = text[..colon].find('=') {
+        let value = &text[eq + 1..];
+        for quote in ['\'', '"'] {
+            if let Some(inner) = value.strip_prefix(quote)
+                && let Some(end) = inner.find(quote)
+            {
+                let rest = &inner[end + 1..];
+                return (&text[..eq], Some(&inner[..end]), rest.strip_prefix(':').unwrap_or(rest));
+            }
+        }
+    }
+    (&text[..colon], None, text.get(colon + 1..).unwrap_or(""))
+}
+
+fn parse_switch(value: &str) -> Option<bool> {
+    match value {
+        "on" | "1" | "true" => Some(true),
+        "off" | "0" | "false" => Some(false),
+        _ => None,
+    }
+}
+
+fn parse_bytes(value: &str) -> Option<usize> {
+    let (digits, unit) = match value.as_bytes().last()? {
+        b'k' | b'K' => (&value[..value.len() - 1], 1 << 10),
+        b'm' | b'M' => (&value[..value.len() - 1], 1 << 20),
+        _ => (value, 1),
+    };
+    digits.parse::<usize>().ok()?.checked_mul(unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn parse(text: &str) -> (Options<'_>, Vec<Problem<'_>>) {
+        let mut options = Options::default();
+        let mut problems = Vec::new();
+        options.apply(text, |p| problems.push(p));
+        (options, problems)
+    }
+
+    #[test]
+    fn the_help_s_defaults_are_the_defaults() {
+        for row in TABLE.iter().filter(|r| r.key != "output") {
+            let mut options = Options { quarantine_bytes: 1, ..Options::default() };
+            assert_eq!((row.set)(&mut options, row.default), Some(()), "{}", row.key);
+            options.quarantine_bytes = Options::default().quarantine_bytes;
+            assert_eq!(options, Options::default(), "{}", row.key);
+        }
+    }
+
+    #[test]
+    fn values_quotes_and_order() {
+        let (o, p) = parse("del=sync:output='/a b:c':quarantine=64k::argv=0:argv=true:del=async");
+        assert_eq!(p, []);
+        assert_eq!(o.output, Some("/a b:c"));
+        assert_eq!((o.del, o.quarantine_bytes, o.argv), (DelPolicy::Async, 65536, true));
+        assert_eq!(parse("output=\"it's:here\"").0.output, Some("it's:here"));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_named_and_the_rest_applies() {
+        let (o, p) = parse("bogus=1:del=maybe:tail_us=-1:bytes:del=sync");
+        assert_eq!(o.del, DelPolicy::Sync);
+        assert_eq!(
+            p,
+            [
+                Problem::UnknownKey("bogus"),
+                Problem::BadValue("del", "maybe"),
+                Problem::BadValue("tail_us", "-1"),
+                Problem::BadValue("bytes", "")
+            ]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_ends(text in "\\PC*") { let _ = parse(&text); }
+
+        #[test]
+        fn any_near_text_ends(text in "[a-z=:'\"0-9]{0,60}") { let _ = parse(&text); }
+    }
+}

@@ -1,0 +1,3 @@
+//! The record file: one per process, mapped and shared, read by the command.
+
+pub mod layout;
