@@ -343,6 +343,6 @@ const _: () = {
     assert!(size_of::<ModuleEntry>() == 72);
     assert!(size_of::<SiteEntry>() == 1200);
     assert!(size_of::<StackEntry>() == 208);
-    assert!(size_of::<FindingEntry>() == 192);
+    assert!(size_of::<FindingEntry>() == 168);
     assert!(HEAD_BYTES <= 64 * 1024);
 };
