@@ -5,5 +5,6 @@ pub mod histogram;
 pub mod kind;
 pub mod options;
 pub mod record;
+pub mod statistics;
 
 pub use kind::{Api, Consequence, Kind, Op, Severity, Subject};

@@ -1,0 +1,153 @@
+use super::image::{Image, showit};
+use super::*;
+use crate::record::layout::{CLAIMED, FULL_BYTES, HEAD_BYTES, SiteEntry};
+use proptest::prelude::*;
+
+fn parse(image: &Image) -> Record {
+    Record::parse(&image.bytes).expect("a record")
+}
+
+#[test]
+fn a_record_without_tables_is_complete() {
+    let mut image = Image::new(42);
+    image.end(layout::END_EXIT, 3, 7);
+    let record = parse(&image);
+    assert_eq!(record.problems, Vec::<String>::new());
+    assert_eq!((record.process.pid, record.process.end), (42, End::Exit(3)));
+    assert_eq!(record.process.exe, "/usr/bin/prog");
+    assert_eq!(record.process.argv, ["prog", "--flag", "x y"]);
+    assert_eq!(record.process.options, "del=async");
+}
+
+#[test]
+fn sites_findings_and_stacks_come_back() {
+    let record = parse(&showit(1));
+    assert_eq!(record.problems, Vec::<String>::new());
+    assert_eq!(record.counter(Counter::DelWhileRunning), 100);
+    let site = &record.sites[0];
+    assert_eq!((site.calls, site.while_running, site.op), (100, 100, Op::TimerDelete));
+    assert_eq!(site.windows.iter().map(|w| w.1).sum::<u64>(), 100);
+    assert_eq!(site.frame, Frame { module: Some(0), offset: 0x1234 });
+    let finding = &record.findings[0];
+    assert_eq!(finding.verdicts, [3, 0, 0, 40]);
+    let del = finding.stacks[layout::StackRole::Del as usize].expect("a stack");
+    assert_eq!(record.stacks[del].len(), 2);
+    assert_eq!(record.modules[record.stacks[del][1].module.expect("known")].path, "/lib/libc.so.6");
+}
+
+#[test]
+fn what_is_no_record_says_what_it_is() {
+    assert_eq!(Record::parse(b""), Err(ReadError::Foreign));
+    assert_eq!(Record::parse(b"\x7fELF\x02\x01\x01"), Err(ReadError::Foreign));
+    assert_eq!(Record::parse(b"DEADW"), Err(ReadError::TooShort(5)));
+    let mut image = showit(1);
+    image.u32(8, 2);
+    assert_eq!(Record::parse(&image.bytes), Err(ReadError::OtherVersion(2)));
+    assert!(ReadError::OtherVersion(2).to_string().contains("newer"));
+    assert_eq!(Record::parse(&image.bytes[..11]), Err(ReadError::TooShort(11)));
+}
+
+#[test]
+fn half_written_and_damaged_entries_are_skipped_and_counted() {
+    let mut image = showit(1);
+    let sites = HEAD_BYTES + offset_of!(layout::BodySegment, sites);
+    image.u32(sites + size_of::<SiteEntry>(), CLAIMED);
+    image.u32(sites + 2 * size_of::<SiteEntry>(), 99);
+    let findings = HEAD_BYTES + offset_of!(layout::BodySegment, findings);
+    image.put(findings + offset_of!(layout::FindingEntry, kind), &[250]);
+    let record = parse(&image);
+    assert_eq!((record.sites.len(), record.findings.len()), (1, 0));
+    assert_eq!(
+        record.problems,
+        ["delete sites: 1 left half-written", "delete sites: 1 damaged", "findings: 1 damaged"]
+    );
+}
+
+#[test]
+fn indexes_out_of_range_lead_nowhere() {
+    let mut image = showit(1);
+    let finding = HEAD_BYTES + offset_of!(layout::BodySegment, findings);
+    image.u32(finding + offset_of!(layout::FindingEntry, stacks), 2048);
+    image.u32(finding + offset_of!(layout::FindingEntry, stacks) + 4, u32::MAX);
+    let site = HEAD_BYTES + offset_of!(layout::BodySegment, sites);
+    image.u64(site + offset_of!(SiteEntry, frame), u64::MAX);
+    let record = parse(&image);
+    assert_eq!(record.findings[0].stacks[..2], [None, None]);
+    assert_eq!(record.sites[0].frame, Frame { module: None, offset: 0xffff_ffff_ffff });
+}
+
+#[test]
+fn a_cut_record_gives_what_lies_before_the_cut() {
+    let image = showit(1);
+    let in_findings = HEAD_BYTES + offset_of!(layout::BodySegment, findings) + 10;
+    let record = Record::parse(&image.bytes[..in_findings]).expect("a record");
+    assert_eq!((record.sites.len(), record.findings.len()), (1, 0));
+    assert_eq!(record.problems, ["cut off: 512 of 512 entries for findings missing"]);
+    let in_texts = Record::parse(&image.bytes[..FIXED_BYTES + 5]).expect("a record");
+    assert_eq!(in_texts.process.exe, "/usr/");
+    assert!(!in_texts.problems.is_empty());
+}
+
+#[test]
+fn the_end_s_position_is_the_layout_s() {
+    let mut image = Image::new(1);
+    image.u32(END_STATE_AT, layout::END_SIGNAL);
+    image.u32(END_CODE_AT, 9);
+    image.u64(END_NS_AT, 12);
+    let process = parse(&image).process;
+    assert_eq!((process.end, process.end_ns), (End::Signal(9), 12));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..20_000)) {
+        let _ = Record::parse(&bytes);
+    }
+
+    #[test]
+    fn random_bytes_behind_a_good_start_never_panic(
+        bytes in prop::collection::vec(any::<u8>(), 0..30_000), at in 24usize..FULL_BYTES
+    ) {
+        let mut image = showit(1);
+        let end = (at + bytes.len()).min(FULL_BYTES);
+        image.put(at, &bytes[..end - at]);
+        let _ = Record::parse(&image.bytes);
+    }
+
+    #[test]
+    fn a_cut_never_panics_and_is_told(cut in 0..FULL_BYTES) {
+        let image = showit(1);
+        if let Ok(record) = Record::parse(&image.bytes[..cut]) {
+            let complete = cut >= HEAD_BYTES + size_of::<layout::BodySegment>();
+            prop_assert_eq!(record.problems.is_empty(), complete);
+        }
+    }
+
+    #[test]
+    fn flipped_bits_never_panic(
+        flips in prop::collection::vec((0..FULL_BYTES, 0u8..8), 1..64),
+        near in prop::collection::vec((0usize..400, 0u8..8), 0..8)
+    ) {
+        let mut image = showit(1);
+        let tables = [
+            offset_of!(layout::BodySegment, modules), offset_of!(layout::BodySegment, sites),
+            offset_of!(layout::BodySegment, stacks), offset_of!(layout::BodySegment, findings),
+        ];
+        for (at, bit) in flips {
+            image.bytes[at] ^= 1 << bit;
+        }
+        for (i, (at, bit)) in near.into_iter().enumerate() {
+            image.bytes[HEAD_BYTES + tables[i % 4] + at] ^= 1 << bit;
+        }
+        if let Ok(record) = Record::parse(&image.bytes) {
+            for frame in record.stacks.iter().flatten() {
+                prop_assert!(frame.module.is_none_or(|m| m < record.modules.len()));
+            }
+            for stack in record.findings.iter().flat_map(|f| f.stacks).flatten() {
+                prop_assert!(stack < record.stacks.len());
+            }
+        }
+    }
+}
