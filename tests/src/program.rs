@@ -1,0 +1,118 @@
+//! C programs: found, compiled, kept.
+
+use crate::Target;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::SystemTime;
+
+/// One compiled C program.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// The executable, or the shared library.
+    pub path: PathBuf,
+    /// Its source.
+    pub source: PathBuf,
+}
+
+impl Program {
+    /// `programs/<name>.c` as it is.
+    pub fn new(name: &str) -> Program {
+        Program::with_flags(name, &[])
+    }
+
+    /// One of a pattern's variants: `BAD`, `FIXED`, `LOOKALIKE`, or `BAD=2`.
+    pub fn variant(name: &str, variant: &str) -> Program {
+        Program::with_flags(name, &[&format!("-D{variant}")])
+    }
+
+    /// `programs/<name>.c` with extra flags for the compiler.
+    pub fn with_flags(name: &str, flags: &[&str]) -> Program {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs");
+        compile(&folder.join(name).with_extension("c"), flags)
+    }
+
+    /// `examples/c/<name>.c`.
+    pub fn example(name: &str) -> Program {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/c");
+        compile(&folder.join(name).with_extension("c"), &[])
+    }
+
+    /// The name of the executable's file.
+    pub fn file_name(&self) -> &str {
+        self.path.file_name().and_then(OsStr::to_str).expect("named by us")
+    }
+
+    /// The number of the only source line that contains `text`: no test has
+    /// line numbers of its own.
+    ///
+    /// # Panics
+    ///
+    /// If no line or more than one has it.
+    pub fn line_of(&self, text: &str) -> u64 {
+        let source = std::fs::read_to_string(&self.source).expect("the source is readable");
+        let mut lines = (1..).zip(source.lines()).filter(|(_, line)| line.contains(text));
+        let (number, _) = lines.next().unwrap_or_else(|| panic!("no line has {text:?}"));
+        assert!(lines.next().is_none(), "more than one line has {text:?}");
+        number
+    }
+}
+
+/// Compiles, unless an up-to-date result is there. Two tests may compile the
+/// same program at once: each writes a file of its own and renames it.
+fn compile(source: &Path, flags: &[&str]) -> Program {
+    static SERIAL: AtomicU32 = AtomicU32::new(0);
+    let folder = Target::get().programs();
+    std::fs::create_dir_all(&folder).expect("the target folder is writable");
+
+    let stem = source.file_stem().and_then(OsStr::to_str).expect("a source has a name");
+    let mut name = stem.to_string();
+    for flag in flags {
+        name.push('-');
+        name.extend(flag.chars().filter(|c| c.is_ascii_alphanumeric()));
+    }
+    let path = folder.join(&name);
+    let program = Program { path: path.clone(), source: source.to_path_buf() };
+    if is_fresh(&path, source) {
+        return program;
+    }
+    let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+    let fresh = folder.join(format!(".{name}.{}.{serial}", std::process::id()));
+    let output = Command::new(compiler())
+        .args(["-g", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread"])
+        .args(flags)
+        .arg(source)
+        .arg("-o")
+        .arg(&fresh)
+        .output()
+        .expect("a C compiler is installed");
+    assert!(
+        output.status.success(),
+        "{} does not compile:\n{}",
+        source.display(),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    std::fs::rename(&fresh, &path).expect("the target folder is writable");
+    program
+}
+
+fn compiler() -> String {
+    std::env::var("CC").unwrap_or_else(|_| "cc".to_string())
+}
+
+/// Whether `path` is newer than its source and every header beside it.
+fn is_fresh(path: &Path, source: &Path) -> bool {
+    let Some(built) = modified(path) else { return false };
+    let folder = source.parent().expect("a source lies in a folder");
+    let headers = std::fs::read_dir(folder).expect("the folder of a source is readable");
+    headers
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|file| file == source || file.extension() == Some(OsStr::new("h")))
+        .all(|file| modified(&file).is_some_and(|changed| changed < built))
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    path.metadata().and_then(|data| data.modified()).ok()
+}
