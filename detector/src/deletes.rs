@@ -1,0 +1,345 @@
+//! The verbs of the thread that owns a timer: create, arm, disarm, delete.
+//!
+//! Contexts: normal; `arm` and `disarm` may run in a signal handler (no lock,
+//! no allocation). The fast path of a delete is one look-up, one
+//! compare-and-swap and the counters of its site; clocks and stacks only when
+//! it lands on a handler.
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use crate::blocks::HeapBlock;
+use crate::core::Detector;
+use crate::counters::Counter;
+use crate::options::DelPolicy;
+use crate::platform::Platform;
+use crate::record::layout::{SiteEntry, StackRole, Verdict};
+use crate::record::writer::FindingSpec;
+use crate::state::{Phase, State, Verb};
+use crate::timers::{TimerRef, TimerSlot};
+use crate::{Api, Kind, Op};
+
+/// What is known of a timer when it is created.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NewTimer {
+    /// The program's handler, 0 if the API calls none.
+    pub handler: usize,
+    /// The program's value for it.
+    pub value: usize,
+    /// The heap block that `value` points into.
+    pub block: Option<HeapBlock>,
+    /// The handler runs on a thread that the C library makes.
+    pub threaded: bool,
+}
+
+/// An arming that may still be taken back.
+#[derive(Clone, Copy, Debug)]
+pub struct Arming {
+    timer: TimerRef,
+    before: State,
+    after: State,
+}
+
+/// A delete or disarm between its look-up and its effect.
+#[derive(Clone, Copy, Debug)]
+pub struct Deletion {
+    timer: TimerRef,
+    op: Op,
+    seen_arms: u8,
+    site_addr: usize,
+}
+
+/// What a delete or disarm found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[must_use = "`landed` means that the deleting thread's waits are to be watched"]
+pub struct Deleted {
+    /// The timer was armed.
+    pub was_pending: bool,
+    /// Handlers on other threads that were still running when it returned.
+    pub landed: u32,
+    /// It waited for a handler.
+    pub waited: bool,
+}
+
+/// What a handle is to the registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handle {
+    /// A timer that is watched.
+    Known(TimerRef),
+    /// A timer that was deleted; the handle was not given out again.
+    Stale(TimerRef),
+    /// Never seen.
+    Unknown,
+}
+
+impl Detector {
+    /// A new timer, not yet bound to a handle. `None`: no room, it is not watched.
+    pub fn init_timer(&self, new: &NewTimer) -> Option<TimerRef> {
+        let platform = self.platform()?;
+        let now = platform.now_ns();
+        let found = self.registry.init(now, |old| {
+            if let Some(block) = old.block.load(Relaxed).checked_sub(1) {
+                self.blocks.release(block);
+            }
+        });
+        let Some((timer, slot)) = found else {
+            self.record.count(Counter::DroppedTimers, 1);
+            return None;
+        };
+        slot.handler.store(new.handler as u64, Relaxed);
+        slot.value.store(new.value as u64, Relaxed);
+        slot.threaded.store(new.threaded as u32, Relaxed);
+        if let Some(block) = &new.block {
+            match self.blocks.acquire(block) {
+                Some(index) => slot.block.store(index + 1, Relaxed),
+                None => self.record.count(Counter::DroppedEvents, 1),
+            }
+        }
+        Some(timer)
+    }
+
+    /// The API call succeeded: the timer is known by `handle` from now on.
+    pub fn bind_timer(&self, timer: TimerRef, handle: u64) {
+        self.registry.bind(timer, handle);
+        self.record.count(Counter::TimersInited, 1);
+    }
+
+    /// The API call failed: the timer never was.
+    pub fn abandon_timer(&self, timer: TimerRef) {
+        if let Some(slot) = self.registry.get(timer) {
+            slot.apply(timer.generation, Verb::Delete);
+        }
+    }
+
+    /// What a handle is.
+    pub fn handle(&self, handle: u64) -> Handle {
+        match self.registry.find(handle) {
+            None => Handle::Unknown,
+            Some((timer, slot)) if slot.state().phase == Phase::Retired => Handle::Stale(timer),
+            Some((timer, _)) => Handle::Known(timer),
+        }
+    }
+
+    /// The timer is about to be armed; before the system call, since a handler
+    /// may start before that returns. `due_ns` 0 = unknown.
+    pub fn arm(&self, timer: TimerRef, periodic: bool, due_ns: u64, site: usize) -> Option<Arming> {
+        let slot = self.registry.get(timer)?;
+        slot.due_ns.store(due_ns, Relaxed);
+        slot.arm_site.store(site as u64, Relaxed);
+        let (before, after, _) = slot.apply(timer.generation, Verb::Arm { periodic })?;
+        self.phase_changed(slot, before, after);
+        self.record.count(Counter::TimersArmed, 1);
+        Some(Arming { timer, before, after })
+    }
+
+    /// The system call refused the arming.
+    pub fn arm_refused(&self, arming: Arming) {
+        let Some(slot) = self.registry.get(arming.timer) else { return };
+        if slot.undo(arming.after, arming.before) {
+            self.phase_changed(slot, arming.after, arming.before);
+        }
+        self.record.count(Counter::TimersArmed, u64::MAX); // minus one
+    }
+
+    /// A delete or disarm is about to be made from `site` (return address).
+    pub fn begin_delete(&self, timer: TimerRef, op: Op, site: usize) -> Option<Deletion> {
+        let slot = self.registry.get(timer)?;
+        Some(Deletion { timer, op, seen_arms: slot.state().arms, site_addr: site })
+    }
+
+    /// The system call has succeeded: the delete takes effect here.
+    pub fn finish_delete(&self, deletion: Deletion) -> Deleted {
+        let Deletion { timer, op, seen_arms, site_addr } = deletion;
+        let (Some(platform), Some(slot)) = (self.platform(), self.registry.get(timer)) else {
+            return Deleted::default();
+        };
+        slot.del_site.store(site_addr as u64, Relaxed);
+        if op == Op::TimerDelete {
+            slot.retired_ns.store(platform.now_ns(), Relaxed);
+        }
+        let verb = match op {
+            Op::TimerDelete => Verb::Delete,
+            Op::TimerSettime => Verb::Disarm { seen_arms },
+        };
+        let Some((before, after, outcome)) = slot.apply(timer.generation, verb) else {
+            return Deleted::default();
+        };
+        self.phase_changed(slot, before, after);
+        let me = platform.thread().tid;
+        self.settle_freed_pending(platform, slot, me);
+
+        self.record.count(Counter::DelCalls, 1);
+        let site = self.record.site(platform, Api::Posix, op, site_addr);
+        if let Some((index, site)) = site {
+            site.calls.fetch_add(1, Relaxed);
+            self.record.site_handler(platform, index, slot.handler.load(Relaxed) as usize);
+        }
+        if outcome.was_pending {
+            self.record.count(Counter::DelReturnedPending, 1);
+            if let Some((_, site)) = site {
+                site.returned_pending.fetch_add(1, Relaxed);
+            }
+        }
+        let mut deleted = Deleted { was_pending: outcome.was_pending, ..Deleted::default() };
+        if outcome.runs_before > 0 {
+            let own = self.note_self_delete(timer, site.map(|s| s.1), me);
+            if own == 0 && self.policy() == DelPolicy::Sync {
+                deleted.waited = self.wait_for_handlers(platform, timer, slot, site.map(|s| s.1));
+            }
+            deleted.landed = self.land(platform, timer, slot, site, me);
+        }
+        deleted
+    }
+
+    /// A call on a handle that was deleted.
+    pub fn stale_call(&self, timer: TimerRef) {
+        let (Some(platform), Some(slot)) = (self.platform(), self.registry.get(timer)) else {
+            return;
+        };
+        let spec = self
+            .timer_finding(platform, Kind::StaleHandle, slot)
+            .with(StackRole::Access, self.record.capture(platform));
+        let spec = FindingSpec { addr: slot.handle.load(Relaxed) as usize, ..spec };
+        let threaded = slot.threaded.load(Relaxed) != 0;
+        let verdict = if threaded { Verdict::Error } else { Verdict::Info };
+        if let Some(finding) = self.record.finding(platform, &spec) {
+            self.record.occurred(platform, finding, verdict);
+        }
+    }
+
+    /// Counts a delete from the timer's own handler; returns how many of the
+    /// timer's runs are this thread's.
+    fn note_self_delete(&self, timer: TimerRef, site: Option<&SiteEntry>, me: u32) -> usize {
+        let mut own = 0;
+        for (_, run) in self.runs.each() {
+            if run.timer() == timer && run.thread().tid == me {
+                run.handled.store(1, Relaxed);
+                own += 1;
+            }
+        }
+        if own > 0 {
+            self.record.count(Counter::DelSelf, 1);
+            if let Some(site) = site {
+                site.self_deletes.fetch_add(1, Relaxed);
+            }
+        }
+        own
+    }
+
+    /// The waiting delete: returns when no handler of the timer runs, or the
+    /// bound is reached. Whether it had to wait.
+    fn wait_for_handlers(
+        &self,
+        platform: &dyn Platform,
+        timer: TimerRef,
+        slot: &TimerSlot,
+        site: Option<&SiteEntry>,
+    ) -> bool {
+        let running = || {
+            let state = slot.state();
+            state.generation == timer.generation && state.runs > 0
+        };
+        if !running() {
+            return false;
+        }
+        self.record.count(Counter::DelSyncWaits, 1);
+        let start = platform.now_ns();
+        let bound = self.deadlock_ns.load(Relaxed);
+        let mut attempt = 0;
+        while running() {
+            if platform.now_ns().saturating_sub(start) > bound {
+                let spec = self
+                    .timer_finding(platform, Kind::DelDeadlock, slot)
+                    .with(StackRole::Del, self.record.capture(platform));
+                if let Some(finding) = self.record.finding(platform, &spec) {
+                    self.record.occurred(platform, finding, Verdict::Error);
+                }
+                break;
+            }
+            platform.pause(attempt);
+            attempt += 1;
+        }
+        if let Some(site) = site {
+            let waited = platform.now_ns().saturating_sub(start);
+            site.sync_waits.fetch_add(1, Relaxed);
+            site.sync_wait_total_ns.fetch_add(waited, Relaxed);
+            site.sync_wait_max_ns.fetch_max(waited, Relaxed);
+        }
+        true
+    }
+
+    /// Leaves a note on every run of the timer on another thread; those that
+    /// were still on when they got it are the landings.
+    fn land(
+        &self,
+        platform: &dyn Platform,
+        timer: TimerRef,
+        slot: &TimerSlot,
+        site: Option<(u32, &SiteEntry)>,
+        me: u32,
+    ) -> u32 {
+        let mut landed = 0;
+        let mut stack = None;
+        for (run_ref, run) in self.runs.each() {
+            let generation = run_ref.generation;
+            if run.timer() != timer || run.thread().tid == me || !run.announce(generation) {
+                continue;
+            }
+            let Some(landing) = run.landings.iter().find(|l| l.note.claim(generation)) else {
+                self.record.count(Counter::DroppedEvents, 1);
+                continue;
+            };
+            landing.del_ns.store(platform.now_ns(), Relaxed);
+            landing.sample.set(&self.sample_run(platform, run));
+            landing.waited.clear();
+            let stack = *stack.get_or_insert_with(|| self.record.capture(platform));
+            let spec = self
+                .timer_finding(platform, Kind::DelWhileRunning, slot)
+                .with(StackRole::Del, stack);
+            let finding = self.record.finding(platform, &spec);
+            landing.site.store(site.map_or(u32::MAX, |s| s.0), Relaxed);
+            landing.del_tid.store(me, Relaxed);
+            landing.del_stack.store(stack, Relaxed);
+            landing.finding.store(finding.unwrap_or(u32::MAX), Relaxed);
+            self.count_landing(platform, site.map(|s| s.1), finding);
+            if landing.note.publish(generation) {
+                landed += 1;
+            } else {
+                self.uncount_landing(site.map(|s| s.1), finding);
+            }
+        }
+        // A delete that landed on two overlapping handlers is one delete.
+        if landed > 1 {
+            self.record.count(Counter::DelWhileRunning, (1 - i64::from(landed)) as u64);
+            if let Some((_, site)) = site {
+                site.while_running.fetch_sub(u64::from(landed) - 1, Relaxed);
+            }
+        }
+        landed
+    }
+
+    fn count_landing(
+        &self,
+        platform: &dyn Platform,
+        site: Option<&SiteEntry>,
+        finding: Option<u32>,
+    ) {
+        self.record.count(Counter::DelWhileRunning, 1);
+        if let Some(site) = site {
+            site.while_running.fetch_add(1, Relaxed);
+        }
+        if let Some(finding) = finding {
+            self.record.open(platform, finding);
+        }
+    }
+
+    /// Takes back a landing: the handler left first, or had not started.
+    pub(crate) fn uncount_landing(&self, site: Option<&SiteEntry>, finding: Option<u32>) {
+        self.record.count(Counter::DelWhileRunning, u64::MAX); // minus one
+        if let Some(site) = site {
+            site.while_running.fetch_sub(1, Relaxed);
+        }
+        if let Some(finding) = finding {
+            self.record.close(finding);
+        }
+    }
+}

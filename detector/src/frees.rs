@@ -1,0 +1,187 @@
+//! Freed memory: the blocks of timers' data, and what the allocator finds.
+//!
+//! Contexts: inside `free`, no lock held; nothing here allocates or waits.
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use crate::blocks::{BlockEntry, HeapBlock};
+use crate::core::Detector;
+use crate::counters::Counter;
+use crate::platform::Platform;
+use crate::record::layout::{FLAG_BYTES, FLAG_LATE, StackRole, Verdict};
+use crate::record::writer::FindingSpec;
+use crate::state::Phase;
+use crate::timers::TimerSlot;
+use crate::{Api, Kind, Subject};
+
+/// A misuse of the heap as the allocator describes it.
+#[derive(Clone, Copy, Debug)]
+pub struct HeapMisuse<'a> {
+    /// What it is.
+    pub kind: Kind,
+    /// The pointer given, or the first damaged byte.
+    pub addr: usize,
+    /// The block, its start 0 if there is none.
+    pub block: HeapBlock,
+    /// Offset of `addr` or of the damage in the block.
+    pub offset: isize,
+    /// Return address of its first free, 0 if unknown.
+    pub free_site: usize,
+    /// Found at once, so the calling thread's stack is the culprit's.
+    pub late: bool,
+    /// Return address of the current call.
+    pub caller: usize,
+    /// Bytes that should have been at the damage, and those found.
+    pub bytes: Option<(&'a [u8; 16], &'a [u8; 16])>,
+}
+
+impl Detector {
+    /// A block that `watch` was asked for is about to be freed. `free_site` is
+    /// the caller's return address.
+    pub fn freeing(&self, block: &HeapBlock, free_site: usize) {
+        let Some(platform) = self.platform() else { return };
+        self.blocks.freed(block.base, platform.now_ns(), |index, entry| {
+            let me = platform.thread().tid;
+            let free_stack = self.free_under_runs(platform, index, entry, me);
+            let free_stack = match free_stack {
+                Some(stack) => stack,
+                None => self.record.single(platform, free_site.saturating_sub(1)),
+            };
+            entry.free_stack.store(free_stack, Relaxed);
+            if entry.armed.load(Relaxed) > 0 {
+                self.free_under_armed(platform, index, entry, me);
+            }
+        });
+    }
+
+    /// Leaves a note on every run of another thread that uses the block;
+    /// returns the stack of the free if it was needed.
+    fn free_under_runs(
+        &self,
+        platform: &dyn Platform,
+        index: u32,
+        entry: &BlockEntry,
+        me: u32,
+    ) -> Option<u32> {
+        let mut stack = None;
+        for (run_ref, run) in self.runs.each() {
+            if run.block.load(Relaxed) != index + 1 {
+                continue;
+            }
+            if run.thread().tid == me {
+                run.handled.store(1, Relaxed);
+                continue;
+            }
+            let generation = run_ref.generation;
+            if !run.announce(generation) || !run.freed.note.claim(generation) {
+                continue;
+            }
+            run.freed.freed_ns.store(platform.now_ns(), Relaxed);
+            run.freed.sample.set(&self.sample_run(platform, run));
+            let stack = *stack.get_or_insert_with(|| self.record.capture(platform));
+            run.freed.free_stack.store(stack, Relaxed);
+            let Some(slot) = self.registry.get(run.timer()) else { continue };
+            let spec = self.block_finding(platform, Kind::DataFreeWhileRunning, slot, entry, stack);
+            let finding = self.record.finding(platform, &spec);
+            run.freed.finding.store(finding.unwrap_or(u32::MAX), Relaxed);
+            if let Some(finding) = finding {
+                self.record.open(platform, finding);
+                if !run.freed.note.publish(generation) {
+                    self.record.close(finding);
+                }
+            }
+        }
+        stack
+    }
+
+    /// Opens a finding for every armed timer that uses the block; its verdict
+    /// comes with the timer's next event.
+    fn free_under_armed(&self, platform: &dyn Platform, index: u32, entry: &BlockEntry, me: u32) {
+        let mut stack = None;
+        for (_, slot) in self.registry.each() {
+            if slot.block.load(Relaxed) != index + 1
+                || slot.state().phase != Phase::Armed
+                || !platform.is_pending(slot.handle.load(Relaxed))
+            {
+                continue;
+            }
+            let stack = *stack.get_or_insert_with(|| self.record.capture(platform));
+            let spec = self.block_finding(platform, Kind::DataFreeWhilePending, slot, entry, stack);
+            if let Some(finding) = self.record.finding(platform, &spec) {
+                self.record.open(platform, finding);
+                let open = (u64::from(finding) + 1) << 32 | u64::from(me);
+                slot.freed_pending.store(open, Relaxed);
+            }
+        }
+    }
+
+    /// Gives the verdict on a free under this timer while it was armed: legal
+    /// if the freeing thread itself stops the timer before it expires.
+    /// `stopper` 0 means that it expired.
+    pub(crate) fn settle_freed_pending(
+        &self,
+        platform: &dyn Platform,
+        slot: &TimerSlot,
+        stopper: u32,
+    ) {
+        if slot.freed_pending.load(Relaxed) == 0 {
+            return;
+        }
+        let open = slot.freed_pending.swap(0, Relaxed);
+        let Some(finding) = ((open >> 32) as u32).checked_sub(1) else { return };
+        let verdict = if stopper == open as u32 { Verdict::Info } else { Verdict::Warning };
+        self.record.close(finding);
+        self.record.occurred(platform, finding, verdict);
+    }
+
+    fn block_finding(
+        &self,
+        platform: &dyn Platform,
+        kind: Kind,
+        slot: &TimerSlot,
+        entry: &BlockEntry,
+        free_stack: u32,
+    ) -> FindingSpec {
+        let facts = entry.facts();
+        let alloc = self.record.single(platform, facts.alloc_site.saturating_sub(1));
+        let mut spec = self
+            .timer_finding(platform, kind, slot)
+            .with(StackRole::Alloc, alloc)
+            .with(StackRole::Free, free_stack);
+        (spec.base, spec.size, spec.addr) = (facts.base, facts.size, facts.base);
+        spec.subject = Subject::TimerData;
+        spec
+    }
+
+    /// Records what the allocator found.
+    pub fn heap_misuse(&self, misuse: &HeapMisuse<'_>) {
+        let Some(platform) = self.platform() else {
+            self.record.count(Counter::DroppedEvents, 1);
+            return;
+        };
+        let single = |addr: usize| self.record.single(platform, addr.saturating_sub(1));
+        let mut spec = FindingSpec::new(misuse.kind, Api::Heap)
+            .with(StackRole::Alloc, single(misuse.block.alloc_site))
+            .with(StackRole::Free, single(misuse.free_site));
+        if !misuse.late {
+            let mut stack = self.record.capture(platform);
+            if stack == 0 {
+                stack = single(misuse.caller);
+            }
+            spec = spec.with(StackRole::Access, stack);
+        }
+        spec.addr = misuse.addr;
+        spec.base = misuse.block.base;
+        spec.size = misuse.block.size;
+        spec.offset = misuse.offset;
+        spec.flags = if misuse.late { FLAG_LATE } else { 0 };
+        if let Some((expected, found)) = misuse.bytes {
+            spec.flags |= FLAG_BYTES;
+            spec.expected = *expected;
+            spec.found = *found;
+        }
+        if let Some(finding) = self.record.finding(platform, &spec) {
+            self.record.occurred(platform, finding, Verdict::Error);
+        }
+    }
+}

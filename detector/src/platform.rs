@@ -1,0 +1,61 @@
+//! What the core needs from its host: time, threads, stacks, the record's body.
+//!
+//! The shim implements it over system calls, [`crate::in_process`] over std for
+//! Rust test binaries, the tests over plain variables.
+
+use crate::ladder::Sample;
+use crate::record::layout::BodySegment;
+
+/// A thread as another thread may sample it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ThreadToken {
+    /// Kernel thread id.
+    pub tid: u32,
+    /// Opaque: where the host finds what calls the thread made.
+    pub probe: u64,
+}
+
+/// A loaded object.
+#[derive(Clone, Copy, Debug)]
+pub struct Module<'a> {
+    /// Address minus address in the file.
+    pub bias: usize,
+    /// First mapped address.
+    pub start: usize,
+    /// End of the mapping.
+    pub end: usize,
+    /// Path of the file.
+    pub path: &'a [u8],
+    /// GNU build id, empty if there is none.
+    pub build_id: &'a [u8],
+}
+
+/// The host's services.
+///
+/// Every method may be called inside `free` (no lock held by us), so none may
+/// allocate from the watched heap or take a lock; `now_ns`, `thread` and `wake`
+/// may run in a signal handler.
+pub trait Platform: Sync {
+    /// Monotonic time, ns.
+    fn now_ns(&self) -> u64;
+    /// The calling thread.
+    fn thread(&self) -> ThreadToken;
+    /// Samples another thread. What cannot be seen (it has ended, no /proc) is
+    /// `u64::MAX`, which no later sample exceeds.
+    fn sample(&self, thread: ThreadToken) -> Sample;
+    /// Samples the calling thread.
+    fn sample_self(&self) -> Sample;
+    /// Writes the calling thread's stack, innermost caller first, as addresses
+    /// inside the calling instructions; returns how many.
+    fn capture(&self, out: &mut [usize]) -> usize;
+    /// Describes the object that holds `addr`, if one does.
+    fn module_of(&self, addr: usize, found: &mut dyn FnMut(&Module<'_>));
+    /// The record's body, made at the first call; `None` if it cannot be had.
+    fn body(&self) -> Option<&'static BodySegment>;
+    /// Is this timer armed, as the kernel sees it?
+    fn is_pending(&self, handle: u64) -> bool;
+    /// Lets time pass in a waiting delete; `attempt` counts from 0.
+    fn pause(&self, attempt: u32);
+    /// Tells the collector that there is something new.
+    fn wake(&self);
+}

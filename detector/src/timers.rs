@@ -1,0 +1,309 @@
+//! The registry: every timer's state outside the program's storage.
+//!
+//! # Ground rules
+//!
+//! * A timer is a slot and a generation ([`TimerRef`]); libc is given the pair
+//!   instead of the program's value, so a handler finds its slot without a
+//!   look-up. A slot rests after its delete ([`REST_NS`]) and is then reused:
+//!   an expiry that was on its way must still find its handler there.
+//! * The state word is the truth and changes by compare-and-swap only. The
+//!   other fields are written by the creating thread before the handle is
+//!   bound, and by `arm` (`due_ns`, `arm_site`); readers tolerate either value.
+//! * Nothing here waits or allocates: any thread, also in a signal handler.
+
+use core::sync::atomic::{
+    AtomicU32, AtomicU64,
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
+};
+
+use crate::index_map::IndexMap;
+use crate::state::{Outcome, Phase, State, Verb};
+
+/// Timers that may exist or rest at the same time; more run unwatched and are counted.
+pub const TIMERS: usize = 1 << 16;
+/// How long a deleted timer's slot is kept for late expiries, ns.
+pub const REST_NS: u64 = 2_000_000_000;
+/// Slots looked at for reuse before a never-used one is taken.
+const LOOK: usize = 8;
+
+/// A timer, safe to keep beyond its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimerRef {
+    /// Its slot.
+    pub index: u32,
+    /// Which timer of that slot.
+    pub generation: u32,
+}
+
+impl TimerRef {
+    /// As one word, never 0.
+    pub const fn pack(self) -> u64 {
+        (self.generation as u64) << 32 | self.index as u64
+    }
+
+    /// From one word.
+    pub const fn unpack(word: u64) -> TimerRef {
+        TimerRef { index: word as u32, generation: (word >> 32) as u32 }
+    }
+}
+
+/// A timer's slot.
+pub struct TimerSlot {
+    word: AtomicU64,
+    /// The handle that the program knows (`timer_t` as an integer).
+    pub handle: AtomicU64,
+    /// The program's handler, 0 for a timer without one.
+    pub handler: AtomicU64,
+    /// The program's value for it.
+    pub value: AtomicU64,
+    /// The heap block of `value`: index + 1 in the block table, 0 for none.
+    pub block: AtomicU32,
+    /// 1 if libc runs the handler on a thread (SIGEV_THREAD).
+    pub threaded: AtomicU32,
+    /// Return address of the last arm.
+    pub arm_site: AtomicU64,
+    /// Return address of the delete or last disarm.
+    pub del_site: AtomicU64,
+    /// When the current arming fires first, ns; 0 if unknown.
+    pub due_ns: AtomicU64,
+    /// When it was deleted, ns.
+    pub retired_ns: AtomicU64,
+    /// An open `data-free-while-pending`: finding + 1 in the upper half, the
+    /// freeing thread in the lower.
+    pub freed_pending: AtomicU64,
+}
+
+impl TimerSlot {
+    const fn new() -> TimerSlot {
+        TimerSlot {
+            word: AtomicU64::new(0),
+            handle: AtomicU64::new(0),
+            handler: AtomicU64::new(0),
+            value: AtomicU64::new(0),
+            block: AtomicU32::new(0),
+            threaded: AtomicU32::new(0),
+            arm_site: AtomicU64::new(0),
+            del_site: AtomicU64::new(0),
+            due_ns: AtomicU64::new(0),
+            retired_ns: AtomicU64::new(0),
+            freed_pending: AtomicU64::new(0),
+        }
+    }
+
+    /// Its state now.
+    pub fn state(&self) -> State {
+        State::unpack(self.word.load(Acquire))
+    }
+
+    /// Applies a verb to the timer of `generation`; returns the states before
+    /// and after. `None`: that timer is gone, or the verb is impossible.
+    pub fn apply(&self, generation: u32, verb: Verb) -> Option<(State, State, Outcome)> {
+        let mut word = self.word.load(Acquire);
+        loop {
+            let before = State::unpack(word);
+            if before.generation != generation && verb != Verb::Init {
+                return None;
+            }
+            let (after, outcome) = before.step(verb)?;
+            match self.word.compare_exchange_weak(word, after.pack(), AcqRel, Acquire) {
+                Ok(_) => return Some((before, after, outcome)),
+                Err(now) => word = now,
+            }
+        }
+    }
+
+    /// Takes a verb back if nothing happened since.
+    pub fn undo(&self, after: State, before: State) -> bool {
+        self.word.compare_exchange(after.pack(), before.pack(), AcqRel, Relaxed).is_ok()
+    }
+}
+
+/// All timers.
+pub struct Registry {
+    slots: &'static [TimerSlot],
+    handles: IndexMap,
+    used: AtomicU32,
+    hand: AtomicU32,
+}
+
+static SLOTS: [TimerSlot; TIMERS] = [const { TimerSlot::new() }; TIMERS];
+static CELLS: [AtomicU32; 2 * TIMERS] = [const { AtomicU32::new(0) }; 2 * TIMERS];
+
+impl Registry {
+    /// The process's registry. There must be one user of it.
+    pub const fn global() -> Registry {
+        Registry::over(&SLOTS, &CELLS)
+    }
+
+    const fn over(slots: &'static [TimerSlot], cells: &'static [AtomicU32]) -> Registry {
+        Registry {
+            slots,
+            handles: IndexMap::new(cells),
+            used: AtomicU32::new(0),
+            hand: AtomicU32::new(0),
+        }
+    }
+
+    /// A small registry of its own.
+    #[cfg(test)]
+    pub fn small(timers: usize) -> Registry {
+        let slots: Vec<TimerSlot> = (0..timers).map(|_| TimerSlot::new()).collect();
+        let cells: Vec<AtomicU32> = (0..2 * timers).map(|_| AtomicU32::new(0)).collect();
+        Registry::over(slots.leak(), cells.leak())
+    }
+
+    /// A new timer, in state `Idle` with all fields zero; `None` if all slots
+    /// are taken. `release` is told of a slot that is taken over.
+    pub fn init(
+        &self,
+        now_ns: u64,
+        release: impl FnOnce(&TimerSlot),
+    ) -> Option<(TimerRef, &TimerSlot)> {
+        let used = (self.used.load(Relaxed) as usize).min(self.slots.len());
+        for _ in 0..LOOK.min(used) {
+            let index = self.hand.fetch_add(1, Relaxed) as usize % used;
+            let slot = &self.slots[index];
+            if is_rested(slot, now_ns)
+                && let Some((_, state, _)) = slot.apply(0, Verb::Init)
+            {
+                self.handles.remove(slot.handle.load(Relaxed), index as u32);
+                release(slot);
+                return Some((clear(slot, index, state.generation), slot));
+            }
+        }
+        let index = self.used.fetch_add(1, Relaxed) as usize;
+        let Some(slot) = self.slots.get(index) else {
+            self.used.fetch_sub(1, Relaxed);
+            return None;
+        };
+        let (_, state, _) = slot.apply(0, Verb::Init)?;
+        Some((clear(slot, index, state.generation), slot))
+    }
+
+    /// Makes the timer known by its handle. An older, deleted timer of the same
+    /// handle is forgotten: the handle was given out again.
+    pub fn bind(&self, timer: TimerRef, handle: u64) {
+        let Some(slot) = self.slots.get(timer.index as usize) else { return };
+        while let Some(old) = self.handles.find(handle, |i| self.has_handle(i, handle)) {
+            if !self.handles.remove(handle, old) {
+                break;
+            }
+        }
+        slot.handle.store(handle, Release);
+        self.handles.insert(handle, timer.index);
+    }
+
+    /// The timer of a handle, live or deleted.
+    pub fn find(&self, handle: u64) -> Option<(TimerRef, &TimerSlot)> {
+        let index = self.handles.find(handle, |i| self.has_handle(i, handle))?;
+        let slot = &self.slots[index as usize];
+        Some((TimerRef { index, generation: slot.state().generation }, slot))
+    }
+
+    fn has_handle(&self, index: u32, handle: u64) -> bool {
+        self.slots.get(index as usize).is_some_and(|s| s.handle.load(Acquire) == handle)
+    }
+
+    /// The slot of a timer, if it still is that timer's.
+    pub fn get(&self, timer: TimerRef) -> Option<&TimerSlot> {
+        self.slots
+            .get(timer.index as usize)
+            .filter(|slot| slot.state().generation == timer.generation && timer.generation != 0)
+    }
+
+    /// Every slot in use, for the rare whole look.
+    pub fn each(&self) -> impl Iterator<Item = (TimerRef, &TimerSlot)> {
+        let used = (self.used.load(Relaxed) as usize).min(self.slots.len());
+        self.slots[..used].iter().enumerate().map(|(index, slot)| {
+            (TimerRef { index: index as u32, generation: slot.state().generation }, slot)
+        })
+    }
+
+    /// Forgets all timers: a fork child has none.
+    pub fn reset_after_fork(&self) {
+        for (timer, slot) in self.each() {
+            self.handles.remove(slot.handle.load(Relaxed), timer.index);
+            let vacant = State { generation: timer.generation, ..State::VACANT };
+            slot.word.store(vacant.pack(), Release);
+            slot.block.store(0, Relaxed);
+        }
+    }
+}
+
+fn is_rested(slot: &TimerSlot, now_ns: u64) -> bool {
+    let state = slot.state();
+    match state.phase {
+        Phase::Vacant => true,
+        Phase::Retired => {
+            let never_armed = slot.arm_site.load(Relaxed) == 0;
+            let age = now_ns.saturating_sub(slot.retired_ns.load(Relaxed));
+            state.runs == 0 && (never_armed || age > REST_NS)
+        }
+        _ => false,
+    }
+}
+
+fn clear(slot: &TimerSlot, index: usize, generation: u32) -> TimerRef {
+    slot.handle.store(u64::MAX, Relaxed);
+    for cell in [
+        &slot.handler,
+        &slot.value,
+        &slot.arm_site,
+        &slot.del_site,
+        &slot.due_ns,
+        &slot.retired_ns,
+        &slot.freed_pending,
+    ] {
+        cell.store(0, Relaxed);
+    }
+    slot.block.store(0, Relaxed);
+    slot.threaded.store(0, Relaxed);
+    TimerRef { index: index as u32, generation }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_rests_before_it_is_reused() {
+        let registry = Registry::small(2);
+        let (a, slot) = registry.init(0, |_| {}).unwrap();
+        registry.bind(a, 7);
+        slot.arm_site.store(1, Relaxed);
+        slot.apply(a.generation, Verb::Delete).unwrap();
+        slot.retired_ns.store(100, Relaxed);
+        let (b, _) = registry.init(200, |_| panic!("not rested")).unwrap();
+        assert_ne!(b.index, a.index);
+        assert!(registry.init(200, |_| ()).is_none());
+        assert_eq!(registry.find(7).unwrap().0, a);
+        let mut released = 0;
+        let (c, _) = registry.init(101 + REST_NS, |_| released += 1).unwrap();
+        assert_eq!((c.index, released), (a.index, 1));
+        assert_ne!(c.generation, a.generation);
+        assert!(registry.get(a).is_none() && registry.find(7).is_none());
+    }
+
+    #[test]
+    fn a_handle_given_out_again_names_the_new_timer() {
+        let registry = Registry::small(4);
+        let (a, slot) = registry.init(0, |_| {}).unwrap();
+        registry.bind(a, 0);
+        slot.arm_site.store(1, Relaxed);
+        slot.apply(a.generation, Verb::Delete).unwrap();
+        let (b, _) = registry.init(0, |_| {}).unwrap();
+        registry.bind(b, 0);
+        assert_eq!(registry.find(0).unwrap().0, b);
+    }
+
+    #[test]
+    fn a_fork_child_has_no_timers() {
+        let registry = Registry::small(4);
+        let (a, _) = registry.init(0, |_| {}).unwrap();
+        registry.bind(a, 5);
+        registry.reset_after_fork();
+        assert!(registry.find(5).is_none());
+        let (b, _) = registry.init(0, |_| {}).unwrap();
+        assert_ne!(a, b, "a late reference to the parent's timer finds nothing");
+    }
+}
