@@ -19,15 +19,16 @@ pub unsafe fn head_at(memory: *mut u8) -> &'static HeadSegment {
     unsafe { &*memory.cast::<HeadSegment>() }
 }
 
-/// The body of the record in `memory`, [`HEAD_BYTES`] behind its start.
+/// The body of a record, whose memory starts at `memory` (mapped apart from
+/// the head's; in the file it stands [`HEAD_BYTES`] behind the start).
 ///
 /// # Safety
 ///
-/// As for [`head_at`], for [`FULL_BYTES`] bytes.
+/// As for [`head_at`], for `FULL_BYTES - HEAD_BYTES` bytes.
 pub unsafe fn body_at(memory: *mut u8) -> &'static BodySegment {
     const { assert!(HEAD_BYTES + size_of::<BodySegment>() <= FULL_BYTES) };
-    // SAFETY: valid by contract; HEAD_BYTES is a multiple of the page size.
-    unsafe { &*memory.add(HEAD_BYTES).cast::<BodySegment>() }
+    // SAFETY: valid and aligned by contract; all fields are atomics.
+    unsafe { &*memory.cast::<BodySegment>() }
 }
 
 /// A head in this process's own memory, for want of a file.
