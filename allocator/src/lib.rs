@@ -1,1 +1,51 @@
-//! deadwalk
+//! A heap that poisons what is freed, keeps it back for a while, and proves that
+//! nobody wrote to it before it is used again.
+//!
+//! The malloc family without the C names is in [`heap`]; [`PoisonAlloc`] is the
+//! same as Rust's global allocator. What is found goes to a [`HeapObserver`].
+//! [`lookup`] and [`watch`] tell detectors about blocks.
+//!
+//! Bottom up: `os`, `lock`, `class` (sizes), `window` (addresses), `poison`
+//! (bytes), `slot` (state), `bitmap` and `depot` (free slots), `bin` and `cache`
+//! (threads), `small`, `large`, `huge` (blocks), `heap` (the family).
+//!
+//! x86-64 Linux only.
+
+mod bin;
+mod bitmap;
+mod cache;
+mod class;
+mod config;
+mod counters;
+mod depot;
+mod fork;
+mod global;
+pub mod heap;
+mod huge;
+mod large;
+mod lock;
+mod lookup;
+mod observer;
+mod os;
+mod place;
+mod poison;
+mod report;
+mod slot;
+mod small;
+mod sweep;
+mod tls;
+mod window;
+
+pub use config::{Config, configure};
+pub use counters::{
+    Counter, HEAP_COUNTERS, flush_counters, read as read_counter, set_counters,
+    set_counters_fresh,
+};
+pub use fork::{fork_child, fork_parent, fork_prepare};
+pub use global::PoisonAlloc;
+pub use lookup::{ActivityProbe, freed_intact, lookup, thread_activity, watch};
+pub use observer::{
+    Block, BlockState, HeapObserver, Misuse, MisuseKind, set_observer, set_site_resolver,
+};
+pub use poison::{POISON_END, POISON_FREE};
+pub use sweep::sweep;

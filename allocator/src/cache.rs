@@ -1,0 +1,663 @@
+//! Thread caches: the bins of one thread, how they fill and drain.
+//!
+//! Ground rules. A cache has its own mapping, is linked into a list that only
+//! grows, and is never unmapped: a pointer to one stays readable for good, which
+//! is what probes, counters and the sweep rely on. A thread owns the cache its
+//! thread-local word names; at its end the cache is drained and goes to the free
+//! list (registry lock) for the next thread. Once that happened the thread is
+//! "ending" and works without a cache, straight on the depots (`small.rs`).
+//!
+//! Found misuse is only noted here (`pending`), and told when the bin is
+//! consistent again and no lock is held.
+
+use core::num::NonZeroUsize;
+use core::ptr::null_mut;
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
+
+use once_cell::race::OnceNonZeroUsize;
+
+use crate::bin::{Bin, Quarantined};
+use crate::class::{INVERSE, SLOT_SIZE, SMALL_CLASSES};
+use crate::counters::{self, Counter};
+use crate::depot::DEPOTS;
+use crate::lock::Lock;
+use crate::slot::{FREE, LIVE, Meta, QUARANTINED, REPORTED, RETIRED, STATE};
+use crate::window::{class_base, meta_base};
+use crate::{config, os, poison, tls};
+
+/// Slots moved at a time: at most so many, and at most so many bytes.
+const BATCH: usize = 32;
+const BATCH_BYTES: usize = 4 << 10;
+/// One class may use this part of the quarantine.
+const QUARANTINE_SHARE: usize = 8;
+/// Magazine length, in batches.
+const MAGAZINE_BATCHES: usize = 4;
+/// Fresh slots a thread reserves at a time: an eighth of what exists, in bytes.
+const FRESH: core::ops::RangeInclusive<usize> = (8 << 10)..=(128 << 10);
+/// Slow steps between two publications of counts.
+const PUBLISH_STEPS: u32 = 64;
+/// Misuses noted and not told yet; more are counted as retired slots only.
+const MAX_PENDING: usize = 64;
+
+/// The cold part of a bin.
+pub struct Cold {
+    /// Position of the oldest ring entry.
+    pub head: AtomicU32,
+    /// Most entries of the ring.
+    ring_limit: u32,
+    /// Slots moved at a time.
+    pub batch: u32,
+    magazine_cap: u32,
+    /// Fresh slots reserved for this thread: `fresh..fresh_end`.
+    pub fresh: u32,
+    fresh_end: u32,
+    /// Slots put into the magazine minus slots taken out other than by malloc;
+    /// so `filled - n` is the number of allocations.
+    pub filled: AtomicU64,
+    verified: AtomicU64,
+    counted: Counted,
+}
+
+/// What was published already; guarded by the cache's publish lock.
+struct Counted {
+    allocs: AtomicU64,
+    tail: AtomicU32,
+    queued: AtomicU32,
+    verified: AtomicU64,
+}
+
+/// Differences to publish.
+#[derive(Default)]
+pub struct Progress {
+    /// Allocations.
+    pub allocs: u64,
+    /// Frees.
+    pub frees: u64,
+    /// Change of the live bytes.
+    pub live_bytes: u64,
+    /// Bytes poisoned.
+    pub poisoned_bytes: u64,
+    /// Bytes verified.
+    pub verified_bytes: u64,
+    /// Change of the bytes in quarantine.
+    pub quarantined_bytes: u64,
+}
+
+/// Something found that is to be told.
+#[derive(Clone, Copy)]
+pub struct Pending {
+    /// Class of the slot.
+    pub class: usize,
+    /// The slot and who freed it.
+    pub slot: Quarantined,
+    /// A second free of it rather than damage.
+    pub is_double_free: bool,
+}
+
+/// A thread's cache.
+#[repr(C)]
+pub struct Cache {
+    /// Hot parts, by class.
+    pub bins: [Bin; SMALL_CLASSES],
+    /// Cold parts, by class.
+    pub cold: [Cold; SMALL_CLASSES],
+    next_of_all: *mut Cache,
+    next_free: *mut Cache,
+    quarantine_bytes: usize,
+    in_use: AtomicBool,
+    publish: Lock<()>,
+    steps: u32,
+    /// Large blocks allocated and freed by this thread.
+    pub large_steps: AtomicU64,
+    pending_count: u32,
+    pending: [Pending; MAX_PENDING],
+}
+
+/// Caches without a thread; the registry lock.
+pub static IDLE: Lock<Idle> = Lock::new(Idle(null_mut()));
+/// Head of the list of idle caches.
+pub struct Idle(*mut Cache);
+// SAFETY: the caches on the list belong to whoever holds the lock.
+unsafe impl Send for Idle {}
+
+static ALL: AtomicPtr<Cache> = AtomicPtr::new(null_mut());
+/// The pthread key plus one.
+static KEY: OnceNonZeroUsize = OnceNonZeroUsize::new();
+
+/// All caches that ever were.
+pub fn all() -> impl Iterator<Item = &'static Cache> {
+    let mut next = ALL.load(Acquire);
+    core::iter::from_fn(move || {
+        // SAFETY: caches are never unmapped, and linked once they are complete.
+        let cache = unsafe { next.as_ref() }?;
+        next = cache.next_of_all;
+        Some(cache)
+    })
+}
+
+/// The calling thread's cache; makes one. Null if the thread is ending or there
+/// is no memory: then it works on the depots.
+pub fn current() -> *mut Cache {
+    let cache = tls::cache();
+    if cache.is_null() { adopt() } else { cache }
+}
+
+#[cold]
+fn adopt() -> *mut Cache {
+    if tls::is_ending() {
+        return null_mut();
+    }
+    let cache = idle_or_new();
+    if cache.is_null() {
+        return cache;
+    }
+    // SAFETY: from here on the cache is this thread's.
+    unsafe { (*cache).in_use.store(true, Relaxed) };
+    // First the word: setting a key's value may allocate.
+    tls::set_cache(cache);
+    if let Some(key) = key() {
+        // SAFETY: a valid key. Without memory for the value the cache outlives
+        // its thread unused, which is all the harm there is.
+        unsafe { libc::pthread_setspecific(key, cache.cast()) };
+    }
+    cache
+}
+
+fn key() -> Option<libc::pthread_key_t> {
+    let made = KEY.get_or_try_init(|| {
+        let mut key = 0;
+        // SAFETY: a valid place for the key and a function of the right type.
+        match unsafe { libc::pthread_key_create(&mut key, Some(thread_ends)) } {
+            0 => NonZeroUsize::new(key as usize + 1).ok_or(()),
+            _ => Err(()),
+        }
+    });
+    made.ok().map(|key| (key.get() - 1) as libc::pthread_key_t)
+}
+
+unsafe extern "C" fn thread_ends(cache: *mut libc::c_void) {
+    let cache = cache.cast::<Cache>();
+    if tls::cache() != cache {
+        return;
+    }
+    tls::set_ending();
+    tls::set_cache(null_mut());
+    // SAFETY: the cache was this thread's, and no longer is reachable as such.
+    unsafe { retire(cache) };
+}
+
+/// Drains the calling thread's cache and forgets it; the next allocation makes
+/// one with the present settings.
+pub fn discard_current() {
+    let cache = tls::cache();
+    if !cache.is_null() {
+        tls::set_cache(null_mut());
+        // SAFETY: as in `thread_ends`.
+        unsafe { retire(cache) };
+    }
+}
+
+/// Drains a cache and puts it on the idle list.
+///
+/// # Safety
+///
+/// * The caller owns the cache and does not use it afterwards.
+unsafe fn retire(cache: *mut Cache) {
+    // SAFETY: the caller owns it. No reference is held over `tell_pending`.
+    unsafe {
+        for class in 0..SMALL_CLASSES {
+            (*cache).drain(class);
+            crate::report::tell_pending(cache);
+        }
+        counters::publish(&*cache);
+        (*cache).in_use.store(false, Relaxed);
+        let mut idle = IDLE.lock();
+        (*cache).next_free = idle.0;
+        idle.0 = cache;
+    }
+}
+
+fn idle_or_new() -> *mut Cache {
+    let wanted = config::quarantine_bytes();
+    {
+        let mut idle = IDLE.lock();
+        let cache = idle.0;
+        // SAFETY: caches on the list are the lock holder's.
+        if !cache.is_null() && unsafe { (*cache).quarantine_bytes == wanted } {
+            // SAFETY: as above.
+            idle.0 = unsafe { (*cache).next_free };
+            return cache;
+        }
+    }
+    let cache = build(wanted);
+    if !cache.is_null() {
+        let mut first = ALL.load(Relaxed);
+        loop {
+            // SAFETY: not linked yet, so still this thread's alone.
+            unsafe { (*cache).next_of_all = first };
+            match ALL.compare_exchange_weak(first, cache, Release, Relaxed) {
+                Ok(_) => break,
+                Err(now) => first = now,
+            }
+        }
+    }
+    cache
+}
+
+/// (batch, ring limit, ring length) of a class.
+fn shape(class: usize, quarantine_bytes: usize) -> (usize, usize, usize) {
+    let slot = SLOT_SIZE[class];
+    let batch = (BATCH_BYTES / slot).clamp(2, BATCH);
+    let kept = match quarantine_bytes {
+        0 => 0,
+        bytes => (bytes / QUARANTINE_SHARE / slot).max(1),
+    };
+    let limit = kept + 2 * batch;
+    (batch, limit, limit.next_power_of_two())
+}
+
+/// Maps a cache with its rings and magazines behind it.
+fn build(quarantine_bytes: usize) -> *mut Cache {
+    let ring_bytes = |class| (shape(class, quarantine_bytes).2 * 8).next_multiple_of(64);
+    let magazine_bytes =
+        |class| (shape(class, quarantine_bytes).0 * MAGAZINE_BATCHES * 4).next_multiple_of(64);
+    let head = size_of::<Cache>().next_multiple_of(64);
+    let total = (0..SMALL_CLASSES).fold(head, |sum, class| sum + ring_bytes(class) + magazine_bytes(class));
+    let Some(at) = os::map_anywhere(total) else { return null_mut() };
+    let cache = at as *mut Cache;
+    let mut next = at + head;
+    for class in 0..SMALL_CLASSES {
+        let (batch, limit, length) = shape(class, quarantine_bytes);
+        let ring = next as *const AtomicU64;
+        next += ring_bytes(class);
+        let magazine = next as *mut u32;
+        next += magazine_bytes(class);
+        let bin = Bin {
+            n: AtomicU32::new(0),
+            slot: SLOT_SIZE[class] as u32,
+            magazine,
+            base: class_base(class),
+            meta: meta_base(class) as *const Meta,
+            inverse: INVERSE[class],
+            ring,
+            tail: AtomicU32::new(0),
+            mask: length as u32 - 1,
+            stop: limit as u32,
+            limit: AtomicU32::new(0),
+        };
+        // SAFETY: the mapping holds a `Cache`; the rest of it is valid as zeros.
+        unsafe {
+            (&raw mut (*cache).bins[class]).write(bin);
+            let cold = &mut (*cache).cold[class];
+            cold.ring_limit = limit as u32;
+            cold.batch = batch as u32;
+            cold.magazine_cap = (batch * MAGAZINE_BATCHES) as u32;
+        }
+    }
+    // SAFETY: as above.
+    unsafe { (*cache).quarantine_bytes = quarantine_bytes };
+    cache
+}
+
+impl Cache {
+    /// Notes something to tell later.
+    fn note(&mut self, found: Pending) {
+        if let Some(place) = self.pending.get_mut(self.pending_count as usize) {
+            *place = found;
+            self.pending_count += 1;
+        }
+    }
+
+    /// Whether there is something to tell.
+    #[inline]
+    pub fn has_pending(&self) -> bool {
+        self.pending_count != 0
+    }
+
+    /// The next thing to tell.
+    pub fn next_pending(&mut self) -> Option<Pending> {
+        self.pending_count = self.pending_count.checked_sub(1)?;
+        Some(self.pending[self.pending_count as usize])
+    }
+
+    fn step(&mut self) {
+        self.steps += 1;
+        if self.steps >= PUBLISH_STEPS {
+            self.steps = 0;
+            counters::publish(self);
+        }
+    }
+
+    /// Gets slots into an empty magazine; false if only fresh slots are left.
+    /// All of them may turn out damaged: look at the magazine again.
+    pub fn refill(&mut self, class: usize) -> bool {
+        self.step();
+        let cold = &self.cold[class];
+        let queued = self.bins[class].tail.load(Relaxed).wrapping_sub(cold.head.load(Relaxed));
+        if queued >= cold.ring_limit - cold.batch {
+            self.leave(class, cold.batch);
+            return true;
+        }
+        DEPOTS[class].count_hint() > 0 && self.from_depot(class)
+    }
+
+    /// Makes room in a full ring.
+    pub fn make_room(&mut self, class: usize) {
+        self.step();
+        let (batch, cap) = (self.cold[class].batch, self.cold[class].magazine_cap);
+        let n = self.bins[class].n.load(Relaxed);
+        if n + batch > cap {
+            self.to_depot(class, n / 2);
+        }
+        self.leave(class, batch);
+    }
+
+    /// Moves the `count` oldest of the ring into the magazine, verified. The
+    /// caller made sure that both have them and room for them.
+    fn leave(&mut self, class: usize, count: u32) {
+        let bin = &self.bins[class];
+        let n = bin.n.load(Relaxed) as usize;
+        let head = self.cold[class].head.load(Relaxed);
+        for at in 0..count {
+            let slot = bin.entry(head.wrapping_add(at)).slot as usize;
+            // SAFETY: a prefetch of the slot's metadata; it does not fault.
+            unsafe {
+                core::arch::x86_64::_mm_prefetch::<0>(bin.meta.add(slot).cast());
+                core::arch::x86_64::_mm_prefetch::<0>(bin.address(slot).cast_const().cast());
+            }
+        }
+        let mut kept = 0;
+        // One bit per entry whose slot was freed twice; a batch is 32 at most.
+        let mut freed_twice = 0_u32;
+        for at in 0..count {
+            let slot = bin.entry(head.wrapping_add(at)).slot;
+            // SAFETY: slots in the ring exist.
+            let meta = unsafe { bin.meta_of(slot as usize) };
+            let flags = meta.load().flags();
+            // Exactly one copy of a slot leaves in state Quarantined. Retired
+            // slots were told of before and just drop out.
+            match flags & STATE {
+                QUARANTINED => {
+                    meta.set_flags(flags & REPORTED | FREE);
+                    // SAFETY: the magazine has room for the batch.
+                    unsafe { *bin.magazine.add(n + kept) = slot };
+                    kept += 1;
+                }
+                LIVE | FREE => freed_twice |= 1 << at,
+                _ => {}
+            }
+        }
+        // SAFETY: `kept` entries behind the old ones were just written.
+        let slots = unsafe { core::slice::from_raw_parts_mut(bin.magazine.add(n), kept) };
+        if freed_twice != 0 {
+            for at in (0..count).filter(|at| freed_twice & 1 << at != 0) {
+                let slot = self.bins[class].entry(head.wrapping_add(at));
+                self.note(Pending { class, slot, is_double_free: true });
+            }
+        }
+        let kept = self.verify(class, slots, Some((head, count)));
+        let (bin, cold) = (&mut self.bins[class], &self.cold[class]);
+        cold.filled.store(cold.filled.load(Relaxed) + kept as u64, Relaxed);
+        bin.n.store((n + kept) as u32, Relaxed);
+        cold.head.store(head.wrapping_add(count), Release);
+        bin.stop = head.wrapping_add(count).wrapping_add(cold.ring_limit);
+    }
+
+    /// Verifies slots, weeds out the damaged ones and returns how many are left.
+    /// `from` says which ring positions they came from, for their free sites.
+    fn verify(&mut self, class: usize, slots: &mut [u32], from: Option<(u32, u32)>) -> usize {
+        if !config::poisons() {
+            return slots.len();
+        }
+        let cold = &self.cold[class];
+        cold.verified.store(cold.verified.load(Relaxed) + slots.len() as u64, Relaxed);
+        let bin = &self.bins[class];
+        // SAFETY: the caller's slots: they exist and are free.
+        if unsafe { poison::batch_holds(bin.base as *const u8, bin.slot as usize, slots) } {
+            return slots.len();
+        }
+        self.weed(class, slots, from)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn weed(&mut self, class: usize, slots: &mut [u32], from: Option<(u32, u32)>) -> usize {
+        let mut kept = 0;
+        for at in 0..slots.len() {
+            let slot = slots[at];
+            let bin = &self.bins[class];
+            // SAFETY: as in `verify`.
+            if unsafe { poison::holds(bin.address(slot as usize), bin.slot as usize) } {
+                slots[kept] = slot;
+                kept += 1;
+                continue;
+            }
+            let (head, count) = from.unwrap_or((0, 0));
+            let entries = (0..count).map(|at| bin.entry(head.wrapping_add(at)));
+            let entry = entries.into_iter().find(|entry| entry.slot == slot);
+            let entry = entry.unwrap_or(Quarantined { slot, free_site: 0 });
+            self.retire_slot(class, entry);
+        }
+        kept
+    }
+
+    /// Takes a damaged free slot out of use and notes it.
+    fn retire_slot(&mut self, class: usize, slot: Quarantined) {
+        // SAFETY: the slot exists.
+        let meta = unsafe { self.bins[class].meta_of(slot.slot as usize) };
+        meta.set_flags(meta.load().flags() & REPORTED | RETIRED);
+        counters::add(Counter::RetiredSlots, 1);
+        self.note(Pending { class, slot, is_double_free: false });
+    }
+
+    /// Throws the newest slot of the magazine away, which `Bin::take` refused.
+    #[cold]
+    pub fn discard_top(&mut self, class: usize) {
+        let bin = &self.bins[class];
+        let n = bin.n.load(Relaxed) - 1;
+        // SAFETY: the magazine was not empty.
+        let slot = unsafe { *bin.magazine.add(n as usize) };
+        bin.n.store(n, Relaxed);
+        let cold = &self.cold[class];
+        cold.filled.store(cold.filled.load(Relaxed) - 1, Relaxed);
+        self.retire_slot(class, Quarantined { slot, free_site: 0 });
+    }
+
+    /// Verifies the magazine; returns how many slots were damaged.
+    pub fn weed_magazine(&mut self, class: usize, budget: &mut usize) -> usize {
+        let bin = &self.bins[class];
+        let n = bin.n.load(Relaxed);
+        let bytes = n as usize * bin.slot as usize;
+        if n == 0 || *budget < bytes {
+            return 0;
+        }
+        *budget -= bytes;
+        // SAFETY: invariant 1 of `Bin`: entries `0..n`.
+        let slots = unsafe { core::slice::from_raw_parts_mut(bin.magazine, n as usize) };
+        let kept = self.verify(class, slots, None) as u32;
+        self.bins[class].n.store(kept, Relaxed);
+        let cold = &self.cold[class];
+        cold.filled.store(cold.filled.load(Relaxed).wrapping_sub((n - kept) as u64), Relaxed);
+        (n - kept) as usize
+    }
+
+    /// Takes the newest slot of the magazine unseen: without poison there is no
+    /// canary to compare.
+    #[cold]
+    pub fn take_unpoisoned(&mut self, class: usize) -> u32 {
+        let bin = &self.bins[class];
+        let n = bin.n.load(Relaxed) - 1;
+        bin.n.store(n, Relaxed);
+        // SAFETY: the magazine was not empty.
+        unsafe { *bin.magazine.add(n as usize) }
+    }
+
+    /// Gives the `count` oldest of the magazine to the depot.
+    fn to_depot(&mut self, class: usize, count: u32) {
+        let (bin, cold) = (&self.bins[class], &self.cold[class]);
+        let depot = &DEPOTS[class];
+        let mut inner = depot.lock();
+        let n = bin.n.load(Relaxed);
+        for at in 0..count as usize {
+            // SAFETY: `count <= n`.
+            inner.free.insert(unsafe { *bin.magazine.add(at) });
+        }
+        let rest = (n - count) as usize;
+        // SAFETY: both ranges lie in the magazine.
+        unsafe { core::ptr::copy(bin.magazine.add(count as usize), bin.magazine, rest) };
+        bin.n.store(rest as u32, Relaxed);
+        cold.filled.store(cold.filled.load(Relaxed).wrapping_sub(count as u64), Relaxed);
+        depot.publish_count(&inner);
+    }
+
+    /// Fills the empty magazine from the depot, verifying again: a stale write
+    /// may have hit a slot since it was verified first.
+    fn from_depot(&mut self, class: usize) -> bool {
+        let batch = self.cold[class].batch as usize;
+        let magazine = self.bins[class].magazine;
+        // SAFETY: the magazine is empty and holds at least a batch.
+        let room = unsafe { core::slice::from_raw_parts_mut(magazine, batch) };
+        let depot = &DEPOTS[class];
+        let got = {
+            let mut inner = depot.lock();
+            let got = inner.free.take(room);
+            room.copy_within(batch - got.., 0);
+            // Published under the lock, before verification: see the depot's
+            // rule that a slot is in one place only.
+            self.bins[class].n.store(got as u32, Relaxed);
+            let cold = &self.cold[class];
+            cold.filled.store(cold.filled.load(Relaxed).wrapping_add(got as u64), Relaxed);
+            depot.publish_count(&inner);
+            got
+        };
+        let kept = self.verify(class, &mut room[..got], None);
+        self.bins[class].n.store(kept as u32, Relaxed);
+        let cold = &self.cold[class];
+        cold.filled.store(cold.filled.load(Relaxed).wrapping_sub((got - kept) as u64), Relaxed);
+        self.bins[class].limit.store(depot.bump(), Relaxed);
+        got > 0
+    }
+
+    /// The next fresh slot: its memory reads as zero. None without memory.
+    pub fn next_fresh(&mut self, class: usize) -> Option<u32> {
+        if self.cold[class].fresh >= self.cold[class].fresh_end {
+            let slot = SLOT_SIZE[class];
+            let depot = &DEPOTS[class];
+            let mut inner = depot.lock();
+            let have = depot.bump() as usize * slot;
+            let want = ((have / 8).clamp(*FRESH.start(), *FRESH.end()) / slot).max(1);
+            let (first, end) = depot.grow(class, want as u32, &mut inner)?;
+            // Under the lock, so that a fork sees both or neither.
+            self.cold[class].fresh = first;
+            self.cold[class].fresh_end = end;
+            self.bins[class].limit.store(end, Relaxed);
+        }
+        let cold = &mut self.cold[class];
+        let slot = cold.fresh;
+        cold.fresh += 1;
+        cold.filled.store(cold.filled.load(Relaxed) + 1, Relaxed);
+        Some(slot)
+    }
+
+    /// Empties ring and magazine of a class into the depot.
+    fn drain(&mut self, class: usize) {
+        loop {
+            let cold = &self.cold[class];
+            let tail = self.bins[class].tail.load(Relaxed);
+            let queued = tail.wrapping_sub(cold.head.load(Relaxed));
+            let n = self.bins[class].n.load(Relaxed);
+            if n > 0 {
+                self.to_depot(class, n);
+            }
+            if queued == 0 {
+                return;
+            }
+            self.leave(class, queued.min(self.cold[class].batch));
+        }
+    }
+
+    /// Differences since the last call; see `counters.rs` for the rules.
+    pub fn take_progress(&self) -> Progress {
+        let _publishing = self.publish.lock();
+        let mut sum = Progress::default();
+        for (bin, cold) in self.bins.iter().zip(&self.cold) {
+            let swap = |old: &AtomicU64, new: u64| new.wrapping_sub(old.swap(new, Relaxed));
+            let (filled, n) = (cold.filled.load(Relaxed), bin.n.load(Relaxed));
+            let (tail, head) = (bin.tail.load(Relaxed), cold.head.load(Relaxed));
+            let queued = tail.wrapping_sub(head);
+            if filled == 0 && tail == cold.counted.tail.load(Relaxed) {
+                continue;
+            }
+            let slot = bin.slot as u64;
+            let allocs = swap(&cold.counted.allocs, filled.wrapping_sub(n as u64));
+            let frees = tail.wrapping_sub(cold.counted.tail.swap(tail, Relaxed)) as i32 as u64;
+            let moved = queued.wrapping_sub(cold.counted.queued.swap(queued, Relaxed)) as i32;
+            sum.allocs = sum.allocs.wrapping_add(allocs);
+            sum.frees = sum.frees.wrapping_add(frees);
+            let live = allocs.wrapping_sub(frees).wrapping_mul(slot);
+            sum.live_bytes = sum.live_bytes.wrapping_add(live);
+            if config::poisons() {
+                sum.poisoned_bytes = sum.poisoned_bytes.wrapping_add(frees.wrapping_mul(slot));
+            }
+            let verified = swap(&cold.counted.verified, cold.verified.load(Relaxed));
+            sum.verified_bytes = sum.verified_bytes.wrapping_add(verified.wrapping_mul(slot));
+            let moved = (moved as i64 as u64).wrapping_mul(slot);
+            sum.quarantined_bytes = sum.quarantined_bytes.wrapping_add(moved);
+        }
+        sum
+    }
+
+    /// A number that changes with every malloc and free of the owner.
+    pub fn activity(&self) -> u64 {
+        let bins = self.bins.iter().zip(&self.cold).map(|(bin, cold)| {
+            let allocs = cold.filled.load(Relaxed).wrapping_sub(bin.n.load(Relaxed) as u64);
+            allocs.wrapping_add(bin.tail.load(Relaxed) as u64)
+        });
+        bins.fold(self.large_steps.load(Relaxed), u64::wrapping_add)
+    }
+
+    /// The free site of a slot that is in this quarantine.
+    pub fn free_site(&self, class: usize, slot: u32) -> Option<u32> {
+        let (bin, cold) = (&self.bins[class], &self.cold[class]);
+        let (head, tail) = (cold.head.load(Relaxed), bin.tail.load(Relaxed));
+        let queued = tail.wrapping_sub(head).min(bin.mask + 1);
+        let newest_first = (1..=queued).map(|at| bin.entry(tail.wrapping_sub(at)));
+        newest_first.into_iter().find(|entry| entry.slot == slot).map(|entry| entry.free_site)
+    }
+}
+
+/// In a fork child: forgets what other threads' caches hold. Their owners may
+/// have been in the middle of a step, even of filling a slot, so nothing in them
+/// can be trusted: the slots are given up and counted, the caches reused.
+///
+/// # Safety
+///
+/// * The caller is the only thread of the process and holds the registry lock.
+pub unsafe fn abandon_others(idle: &mut Idle) {
+    let mine = tls::cache();
+    let mut next = ALL.load(Relaxed);
+    while !next.is_null() {
+        // SAFETY: the only thread; nobody else uses any cache.
+        let cache = unsafe { &mut *next };
+        cache.publish = Lock::new(());
+        if next != mine && cache.in_use.load(Relaxed) {
+            let mut lost = 0;
+            for (bin, cold) in cache.bins.iter_mut().zip(&mut cache.cold) {
+                let (n, tail) = (bin.n.load(Relaxed), bin.tail.load(Relaxed));
+                lost += n as u64 + tail.wrapping_sub(cold.head.load(Relaxed)) as u64;
+                bin.n.store(0, Relaxed);
+                cold.filled.fetch_sub(n as u64, Relaxed);
+                cold.head.store(tail, Relaxed);
+                bin.stop = tail.wrapping_add(cold.ring_limit);
+                // The next fresh slot may have been handed out half-way.
+                cold.fresh = (cold.fresh + 1).min(cold.fresh_end);
+            }
+            cache.pending_count = 0;
+            counters::add(Counter::RetiredSlots, lost);
+            cache.in_use.store(false, Relaxed);
+            cache.next_free = idle.0;
+            idle.0 = next;
+        }
+        next = cache.next_of_all;
+    }
+}

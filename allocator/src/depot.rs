@@ -1,0 +1,165 @@
+//! The depot of each class: free slots no thread holds, and fresh ones.
+//!
+//! Ground rules. One lock per class guards sets and extents. `bump` (slots that
+//! exist) and `count` (members of `free`) are written under it and read
+//! anywhere. A slot moves between a thread's magazine and the depot, counts
+//! included, entirely under the lock, so that at a fork (all locks held) every
+//! free slot is in exactly one place.
+
+use core::sync::atomic::{AtomicU32, Ordering::*};
+
+use crate::bitmap::Bitmap;
+use crate::class::{MAX_CLASSES, SLOT_SIZE, SMALL_CLASSES};
+use crate::lock::{Guard, Lock};
+use crate::os::MapError;
+use crate::poison::{POISON_END, TAIL_LIMIT};
+use crate::slot::Meta;
+use crate::window::{Extent, bitmap_base, class_base, class_capacity, meta_base};
+
+/// First and largest step by which a class's memory grows.
+const FIRST_STEP: usize = 64 << 10;
+const LAST_STEP: usize = 2 << 20;
+/// Foreign mappings in the way are jumped over with doubling jumps; so many
+/// times (then the jumps exceed the class's span).
+const MAX_SKIPS: u32 = 19;
+/// Bytes of metadata of a large slot (`large::Meta`).
+pub const LARGE_META: usize = 32;
+/// Bitmap memory of a large class: two summaries, two sets of up to 2^20 bits.
+const LARGE_BITMAP: usize = 2 * 4096 + 2 * (1 << 17);
+
+/// A class's free slots.
+pub struct Depot {
+    inner: Lock<Inner>,
+    bump: AtomicU32,
+    count: AtomicU32,
+}
+
+/// What the lock guards.
+pub struct Inner {
+    /// Free slots whose poison held when they came here.
+    pub free: Bitmap,
+    /// Large classes: free slots that read as zero or are not mapped at all.
+    pub purged: Bitmap,
+    slots: Extent,
+    meta: Extent,
+    bits: Extent,
+    summary: Extent,
+}
+
+/// The depots, by class.
+pub static DEPOTS: [Depot; MAX_CLASSES] = [const {
+    Depot {
+        inner: Lock::new(Inner {
+            free: Bitmap::new(),
+            purged: Bitmap::new(),
+            slots: Extent::new(),
+            meta: Extent::new(),
+            bits: Extent::new(),
+            summary: Extent::new(),
+        }),
+        bump: AtomicU32::new(0),
+        count: AtomicU32::new(0),
+    }
+}; MAX_CLASSES];
+
+impl Depot {
+    /// Number of slots that exist: indexes below it have metadata.
+    #[inline]
+    pub fn bump(&self) -> u32 {
+        self.bump.load(Acquire)
+    }
+
+    /// Number of free slots, as of some time ago.
+    #[inline]
+    pub fn count_hint(&self) -> u32 {
+        self.count.load(Relaxed)
+    }
+
+    /// Locks the depot.
+    pub fn lock(&self) -> Guard<'_, Inner> {
+        self.inner.lock()
+    }
+
+    /// Publishes the number of free slots.
+    pub fn publish_count(&self, inner: &Inner) {
+        self.count.store(inner.free.len(), Relaxed);
+    }
+
+    /// Locks for a fork.
+    pub fn acquire(&self) {
+        self.inner.acquire();
+    }
+
+    /// Unlocks after a fork.
+    pub fn release(&self) {
+        self.inner.release();
+    }
+
+    /// Makes up to `want` slots and returns them as `first..end`.
+    pub fn grow(&self, class: usize, want: u32, inner: &mut Inner) -> Option<(u32, u32)> {
+        let (slot, base) = (SLOT_SIZE[class], class_base(class));
+        let capacity = class_capacity(class);
+        let small = class < SMALL_CLASSES;
+        let bump = self.bump();
+        // Slot 0 of a small class is the pad in front of slot 1.
+        let mut first = if small { bump.max(1) } else { bump };
+        let have = bump as usize * slot;
+        let step = if small { (have / 8).clamp(FIRST_STEP, LAST_STEP) } else { (have / 8).min(LAST_STEP) };
+        let mut want = want;
+        let mut skips = 0;
+        let end = loop {
+            let end = first.checked_add(want.min(capacity.saturating_sub(first)))?;
+            if end == first {
+                return None;
+            }
+            inner.cover_metadata(class, end).ok()?;
+            match inner.slots.cover(base, base + end as usize * slot, step) {
+                Ok(()) => break end,
+                Err(MapError::NoMemory) if want > 1 => want = 1,
+                Err(MapError::NoMemory) => return None,
+                Err(MapError::Taken) if skips == MAX_SKIPS => return None,
+                Err(MapError::Taken) => {
+                    inner.slots.skip(FIRST_STEP << skips);
+                    skips += 1;
+                    let beyond = (inner.slots.end() - base).div_ceil(slot);
+                    first = u32::try_from(beyond).ok()? + small as u32;
+                }
+            }
+        };
+        if small && first != bump && slot <= TAIL_LIMIT {
+            // SAFETY: last byte of slot `first - 1`, the pad, mapped just now.
+            unsafe { ((base + first as usize * slot - 1) as *mut u8).write(POISON_END) };
+        }
+        self.bump.store(end, Release);
+        Some((first, end))
+    }
+}
+
+impl Inner {
+    fn cover_metadata(&mut self, class: usize, slots: u32) -> Result<(), MapError> {
+        let count = slots as usize;
+        let bits = bitmap_base(class);
+        if class >= SMALL_CLASSES {
+            self.meta.cover(meta_base(class), meta_base(class) + count * LARGE_META, 0)?;
+            self.bits.cover(bits, bits + LARGE_BITMAP, 0)?;
+            let at = |offset: usize| (bits + offset) as *mut u64;
+            // SAFETY: the four parts lie in the piece just mapped, for 2^20 slots.
+            unsafe {
+                self.free.extend(at(8192), at(0), slots);
+                self.purged.extend(at(8192 + (1 << 17)), at(4096), slots);
+            }
+            return Ok(());
+        }
+        let meta = meta_base(class);
+        let meta_step = (count * size_of::<Meta>() / 8).min(LAST_STEP);
+        self.meta.cover(meta, meta + count * size_of::<Meta>(), meta_step)?;
+        let words = count.div_ceil(64);
+        // 2^31 slots at most: their bits end before the summary begins.
+        let summary = bits + (1 << 28);
+        self.bits.cover(bits, bits + words * 8, 0)?;
+        self.summary.cover(summary, summary + words.div_ceil(64) * 8, 0)?;
+        // SAFETY: both pieces were mapped just now.
+        unsafe { self.free.extend(bits as *mut u64, summary as *mut u64, slots) };
+        Ok(())
+    }
+}

@@ -1,0 +1,274 @@
+//! The malloc family, without the C names.
+//!
+//! `site` is the caller's return address (0 unknown); it is kept with the block.
+//! Without memory, on overflow and for sizes no address space holds, functions
+//! set `errno` to `ENOMEM` and return null; otherwise `errno` stays as it was.
+//! All may be called before any constructor ran and after all destructors did,
+//! on any thread at any time but inside a signal handler that interrupted one of
+//! them.
+
+use core::ptr::null_mut;
+
+use crate::class::{LARGEST_SLOT, SMALL_CLASSES, SMALL_LIMIT, of_aligned, of_small};
+use crate::observer::{BlockState, Misuse, MisuseKind, deliver, observer};
+use crate::place::{Place, Slot, locate};
+use crate::slot::{LIVE, Word};
+use crate::{config, huge, large, os, poison, small, tls, window};
+
+/// No object is larger: `ptrdiff_t` must hold differences inside it.
+const MOST: usize = isize::MAX as usize;
+
+fn no_memory() -> *mut u8 {
+    os::set_enomem();
+    null_mut()
+}
+
+#[cold]
+#[inline(never)]
+extern "C" fn malloc_large(size: usize, site: usize) -> *mut u8 {
+    allocate_large(size, 16, site, false)
+}
+
+fn allocate_large(size: usize, align: usize, site: usize, zero: bool) -> *mut u8 {
+    if size > MOST {
+        return no_memory();
+    }
+    let from_class = match of_aligned(size, align) {
+        Some(class) => {
+            let class = class.max(SMALL_CLASSES);
+            large::allocate(class, size, site, zero)
+        }
+        None => None,
+    };
+    from_class
+        .or_else(|| huge::allocate(size, align, site))
+        .or_else(|| if large::give_back() { huge::allocate(size, align, site) } else { None })
+        .unwrap_or_else(no_memory)
+}
+
+/// Allocates `size` bytes, aligned to 16. A size of 0 gives a block of its own.
+///
+/// # Safety
+///
+/// * None beyond C's; marked for symmetry with the family.
+#[inline]
+pub unsafe extern "C" fn malloc(size: usize, site: usize) -> *mut u8 {
+    if size >= SMALL_LIMIT {
+        return malloc_large(size, site);
+    }
+    let cache = tls::cache();
+    if !cache.is_null() {
+        // SAFETY: the calling thread's cache, and a class of larger slots.
+        let block = unsafe { small::bin(cache, of_small(size)).take(size, site) };
+        if !block.is_null() {
+            return block;
+        }
+    }
+    small::malloc_slow(size, site)
+}
+
+/// Allocates `count * size` zeroed bytes.
+///
+/// # Safety
+///
+/// * None beyond C's.
+#[inline]
+pub unsafe extern "C" fn calloc(count: usize, size: usize, site: usize) -> *mut u8 {
+    let Some(size) = count.checked_mul(size) else { return no_memory() };
+    if size >= SMALL_LIMIT {
+        return allocate_large(size, 16, site, true);
+    }
+    let cache = tls::cache();
+    if !cache.is_null() {
+        // SAFETY: as in `malloc`; the block has `size` bytes.
+        unsafe {
+            let block = small::bin(cache, of_small(size)).take(size, site);
+            if !block.is_null() {
+                block.write_bytes(0, size);
+                return block;
+            }
+        }
+    }
+    calloc_slow(size, site)
+}
+
+#[cold]
+#[inline(never)]
+extern "C" fn calloc_slow(size: usize, site: usize) -> *mut u8 {
+    let got = small::allocate(of_small(size), size, site);
+    if !got.block.is_null() && !got.is_zero {
+        // SAFETY: the block has `size` bytes.
+        unsafe { got.block.write_bytes(0, size) };
+    }
+    got.block
+}
+
+/// Frees a block. Null does nothing; misuse is told and survived.
+///
+/// # Safety
+///
+/// * `block` is null or a block of this heap that nobody uses any more.
+#[inline]
+pub unsafe extern "C" fn free(block: *mut u8, site: usize) {
+    // SAFETY: passed on.
+    unsafe { small::free(block, site) }
+}
+
+/// Allocates `size` bytes at a multiple of `align`, any power of two. For an
+/// `align` that is none, sets `errno` to `EINVAL` and returns null.
+///
+/// # Safety
+///
+/// * None beyond C's.
+pub unsafe extern "C" fn memalign(align: usize, size: usize, site: usize) -> *mut u8 {
+    if !align.is_power_of_two() {
+        // SAFETY: libc guarantees a valid pointer to this thread's errno.
+        unsafe { *libc::__errno_location() = libc::EINVAL };
+        return null_mut();
+    }
+    if align <= 16 {
+        // SAFETY: passed on.
+        return unsafe { malloc(size, site) };
+    }
+    if size > MOST || align > MOST {
+        return no_memory();
+    }
+    match of_aligned(size, align) {
+        Some(class) if class < SMALL_CLASSES => small::allocate(class, size, site).block,
+        _ => allocate_large(size, align, site, false),
+    }
+}
+
+/// Bytes asked for; 0 for null and for what is no live block of this heap.
+///
+/// # Safety
+///
+/// * None; no memory of the block is touched.
+pub unsafe extern "C" fn usable_size(block: *mut u8) -> usize {
+    match locate(block as usize) {
+        Place::In(slot, _) if slot.is_small() => match slot.meta().load() {
+            word if word.state() == LIVE => word.size(),
+            _ => 0,
+        },
+        Place::Foreign if !block.is_null() => {
+            observer().map_or(0, |observer| observer.foreign_usable_size(block as usize))
+        }
+        Place::Foreign | Place::Nowhere => 0,
+        Place::In(..) | Place::Huge => crate::lookup(block as usize)
+            .filter(|block| block.state == BlockState::Live)
+            .map_or(0, |block| block.size),
+    }
+}
+
+/// Whether an address lies where this heap keeps its blocks: a range test.
+pub fn owns(addr: usize) -> bool {
+    window::contains(addr)
+}
+
+/// Changes a block's size, moving it if it must. `realloc(p, 0)` frees and
+/// returns null, as glibc's does. A block that was freed, or a pointer that is
+/// none: told, and null with `ENOMEM`.
+///
+/// # Safety
+///
+/// * `block` is null or a block of this heap; if the result is not null (or
+///   `size` is 0) it must not be used any more.
+pub unsafe extern "C" fn realloc(block: *mut u8, size: usize, site: usize) -> *mut u8 {
+    // SAFETY: passed on; `copy` gets a live block of `old` bytes.
+    unsafe {
+        if block.is_null() {
+            return malloc(size, site);
+        }
+        if size == 0 {
+            free(block, site);
+            return null_mut();
+        }
+        if size > MOST {
+            return no_memory();
+        }
+        let addr = block as usize;
+        match locate(addr) {
+            Place::Foreign => realloc_foreign(addr, size, site),
+            Place::Nowhere => {
+                deliver(&Misuse::of(MisuseKind::InvalidFree, addr, None, site));
+                no_memory()
+            }
+            Place::Huge => realloc_huge(addr, size, site),
+            Place::In(slot, is_start) if slot.is_small() => {
+                if !small::check_live(slot, is_start, addr, site) {
+                    return no_memory();
+                }
+                let word = slot.meta().load();
+                if resize_small(slot, word, size, site) {
+                    return block;
+                }
+                copy(block, word.size(), size, site)
+            }
+            Place::In(slot, is_start) => {
+                if !large::check_live(slot, is_start, addr, site) {
+                    return no_memory();
+                }
+                let old = large::meta(slot).size();
+                if size >= SMALL_LIMIT && large::resize(slot, size, site) {
+                    return block;
+                }
+                copy(block, old, size, site)
+            }
+        }
+    }
+}
+
+unsafe fn copy(block: *mut u8, old: usize, size: usize, site: usize) -> *mut u8 {
+    // SAFETY: the caller's block has `old` bytes and is given up.
+    unsafe {
+        let new = malloc(size, site);
+        if !new.is_null() {
+            new.copy_from_nonoverlapping(block, old.min(size));
+            free(block, site);
+        }
+        new
+    }
+}
+
+/// Resizes in the slot if the new size wastes no more than a quarter of it.
+fn resize_small(slot: Slot, word: Word, size: usize, site: usize) -> bool {
+    let (bytes, old) = (slot.bytes(), word.size());
+    if size >= bytes || size + 16 < bytes - bytes / 4 {
+        return false;
+    }
+    let base = slot.base() as *mut u8;
+    // SAFETY: the block is live and its owner called us.
+    unsafe {
+        if config::poisons() && !poison::canary_holds(base, old, bytes) {
+            // Moved: the old slot is told of and retired as it is freed.
+            return false;
+        }
+        poison::write_canary(base, size, (old | 7) + 1, bytes);
+    }
+    let flags = word.flags();
+    slot.meta().store(Word(Word::live(size, site).0 & !0xff | flags as u64));
+    true
+}
+
+#[cold]
+unsafe fn realloc_huge(addr: usize, size: usize, site: usize) -> *mut u8 {
+    let Some(old) = huge::check_live(addr, site) else { return no_memory() };
+    if size >= LARGEST_SLOT && !old.watched {
+        if let Some(new) = huge::resize(addr, size, site) {
+            return new;
+        }
+    }
+    // SAFETY: a live block of that size.
+    unsafe { copy(addr as *mut u8, old.size, size, site) }
+}
+
+#[cold]
+fn realloc_foreign(addr: usize, size: usize, site: usize) -> *mut u8 {
+    if let Some(new) = observer().and_then(|observer| observer.foreign_realloc(addr, size, site)) {
+        return new;
+    }
+    deliver(&Misuse::of(MisuseKind::InvalidFree, addr, None, site));
+    no_memory()
+}
+
+const _: () = assert!(SMALL_LIMIT < 1 << 24, "a metadata word keeps 24 bits of size");

@@ -1,0 +1,118 @@
+//! The one lock type of the heap: spins a little, then sleeps in the kernel.
+//!
+//! Ground rules: nothing is reported and no observer called while one is held;
+//! a thread holds at most one of them, except `fork_prepare`, which takes all
+//! in a fixed order (registry, depots by class, huge table). They are not
+//! re-entrant: a signal handler that allocates while its thread is inside the
+//! heap's slow path would wait for itself (serving such handlers from a
+//! reserve is future work; see `small.rs`).
+
+use core::cell::UnsafeCell;
+use core::ops::{Deref, DerefMut};
+use core::sync::atomic::{AtomicU32, Ordering::*};
+
+use crate::os;
+
+const FREE: u32 = 0;
+const HELD: u32 = 1;
+const CONTENDED: u32 = 2;
+/// Tries before sleeping; sections are a few hundred instructions long.
+const SPINS: u32 = 100;
+
+/// A value behind a lock.
+pub struct Lock<T> {
+    word: AtomicU32,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: the value is reached by one thread at a time, through a guard.
+unsafe impl<T: Send> Sync for Lock<T> {}
+
+impl<T> Lock<T> {
+    /// An open lock.
+    pub const fn new(value: T) -> Self {
+        Lock { word: AtomicU32::new(FREE), value: UnsafeCell::new(value) }
+    }
+
+    /// Waits for the lock.
+    #[inline]
+    pub fn lock(&self) -> Guard<'_, T> {
+        self.acquire();
+        Guard { lock: self }
+    }
+
+    /// Takes the lock without a guard; `fork_prepare` does.
+    #[inline]
+    pub fn acquire(&self) {
+        if self.word.compare_exchange(FREE, HELD, Acquire, Relaxed).is_err() {
+            self.acquire_slow();
+        }
+    }
+
+    #[cold]
+    fn acquire_slow(&self) {
+        for _ in 0..SPINS {
+            if self.word.load(Relaxed) == FREE
+                && self.word.compare_exchange(FREE, HELD, Acquire, Relaxed).is_ok()
+            {
+                return;
+            }
+            core::hint::spin_loop();
+        }
+        while self.word.swap(CONTENDED, Acquire) != FREE {
+            os::futex_wait(&self.word, CONTENDED);
+        }
+    }
+
+    /// Opens the lock. Only for who holds it (guard, `fork_parent`), and for
+    /// the only thread of a fork child, whose parent thread held it.
+    #[inline]
+    pub fn release(&self) {
+        if self.word.swap(FREE, Release) == CONTENDED {
+            os::futex_wake(&self.word);
+        }
+    }
+}
+
+/// Proof that the lock is held; opens it when dropped.
+pub struct Guard<'a, T> {
+    lock: &'a Lock<T>,
+}
+
+impl<T> Deref for Guard<'_, T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        // SAFETY: the guard exists, so this thread holds the lock.
+        unsafe { &*self.lock.value.get() }
+    }
+}
+
+impl<T> DerefMut for Guard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: the guard exists, so this thread holds the lock.
+        unsafe { &mut *self.lock.value.get() }
+    }
+}
+
+impl<T> Drop for Guard<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        self.lock.release();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_threads_never_hold_it_at_once() {
+        static COUNT: Lock<u64> = Lock::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..50_000).for_each(|_| *COUNT.lock() += 1));
+            }
+        });
+        assert_eq!(*COUNT.lock(), 200_000);
+    }
+}

@@ -1,0 +1,146 @@
+//! The system calls the heap makes.
+//!
+//! Issued directly, not through libc's wrappers: those write `errno`, which
+//! must stay as it was whenever an allocation succeeds, and some of them are
+//! interposed by the very library this heap serves.
+
+use core::arch::asm;
+
+/// Page size of x86-64.
+pub const PAGE: usize = 4096;
+
+/// Why memory could not be mapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MapError {
+    /// Somebody else's mapping is in the way.
+    Taken,
+    /// The system has no memory, or a limit was reached.
+    NoMemory,
+}
+
+/// Raw system call; returns the kernel's value, errors as `-errno`.
+///
+/// # Safety
+///
+/// * As for the system call itself.
+#[inline]
+unsafe fn syscall(number: libc::c_long, args: [usize; 6]) -> isize {
+    let result: isize;
+    // SAFETY: the x86-64 Linux convention; the kernel clobbers rcx and r11 only.
+    unsafe {
+        asm!("syscall", inlateout("rax") number as isize => result,
+            in("rdi") args[0], in("rsi") args[1], in("rdx") args[2],
+            in("r10") args[3], in("r8") args[4], in("r9") args[5],
+            lateout("rcx") _, lateout("r11") _, options(nostack));
+    }
+    result
+}
+
+const READ_WRITE: usize = (libc::PROT_READ | libc::PROT_WRITE) as usize;
+const PRIVATE: usize = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE) as usize;
+
+/// Maps `len` zeroed bytes exactly at `addr`, replacing nothing.
+pub fn map_at(addr: usize, len: usize) -> Result<(), MapError> {
+    let flags = PRIVATE | libc::MAP_FIXED_NOREPLACE as usize;
+    // SAFETY: a new anonymous mapping that replaces nothing harms nobody.
+    let got = unsafe { syscall(libc::SYS_mmap, [addr, len, READ_WRITE, flags, usize::MAX, 0]) };
+    if got as usize == addr {
+        return Ok(());
+    }
+    if got > 0 {
+        // A kernel before 4.17 takes the address as a hint only.
+        // SAFETY: this mapping was made just above and nobody knows it.
+        unsafe { unmap(got as usize, len) };
+        return Err(MapError::Taken);
+    }
+    Err(if got == -(libc::EEXIST as isize) { MapError::Taken } else { MapError::NoMemory })
+}
+
+/// Maps `len` zeroed bytes wherever the kernel likes.
+pub fn map_anywhere(len: usize) -> Option<usize> {
+    // SAFETY: a new anonymous mapping harms nobody.
+    let got = unsafe { syscall(libc::SYS_mmap, [0, len, READ_WRITE, PRIVATE, usize::MAX, 0]) };
+    (got > 0).then_some(got as usize)
+}
+
+/// Unmaps a range; false if the kernel refused (too many mappings).
+///
+/// # Safety
+///
+/// * The range was mapped by this crate and nothing in it is used any more.
+pub unsafe fn unmap(addr: usize, len: usize) -> bool {
+    // SAFETY: the caller owns the range.
+    unsafe { syscall(libc::SYS_munmap, [addr, len, 0, 0, 0, 0]) == 0 }
+}
+
+/// Gives the pages of a range back; they read as zero afterwards. False if the
+/// kernel refused (locked memory).
+///
+/// # Safety
+///
+/// * The range is page-aligned, mapped by this crate, and its content dead.
+#[must_use = "after a refusal the pages still hold their content"]
+pub unsafe fn discard(addr: usize, len: usize) -> bool {
+    let advice = libc::MADV_DONTNEED as usize;
+    // SAFETY: the caller owns the range and its content.
+    unsafe { syscall(libc::SYS_madvise, [addr, len, advice, 0, 0, 0]) == 0 }
+}
+
+/// Moves or resizes a mapping; `to` is a free address or `None` for "in place".
+///
+/// # Safety
+///
+/// * `addr..addr + old` was mapped by this crate as one piece, and the caller
+///   owns it; so is the address range at `to`.
+pub unsafe fn remap(addr: usize, old: usize, new: usize, to: Option<usize>) -> bool {
+    let (flags, target) = match to {
+        None => (0, 0),
+        Some(target) => ((libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED) as usize, target),
+    };
+    // SAFETY: the caller owns both ranges.
+    unsafe { syscall(libc::SYS_mremap, [addr, old, new, flags, target, 0]) > 0 }
+}
+
+/// Lets another thread run.
+pub fn yield_now() {
+    // SAFETY: no memory is involved.
+    unsafe { syscall(libc::SYS_sched_yield, [0; 6]) };
+}
+
+/// Sleeps while `word` holds `value`.
+pub fn futex_wait(word: &core::sync::atomic::AtomicU32, value: u32) {
+    let op = (libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG) as usize;
+    let addr = word.as_ptr() as usize;
+    // SAFETY: the word outlives the call; the kernel only reads it.
+    unsafe { syscall(libc::SYS_futex, [addr, op, value as usize, 0, 0, 0]) };
+}
+
+/// Wakes one thread sleeping on `word`.
+pub fn futex_wake(word: &core::sync::atomic::AtomicU32) {
+    let op = (libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG) as usize;
+    let addr = word.as_ptr() as usize;
+    // SAFETY: only the address is used.
+    unsafe { syscall(libc::SYS_futex, [addr, op, 1, 0, 0, 0]) };
+}
+
+/// A random number; from clock and stack address where `getrandom` is missing.
+pub fn random() -> u64 {
+    let mut value = 0_u64;
+    let nonblocking = libc::GRND_NONBLOCK as usize;
+    let addr = &raw mut value as usize;
+    // SAFETY: eight writable bytes at `addr`.
+    let got = unsafe { syscall(libc::SYS_getrandom, [addr, 8, nonblocking, 0, 0, 0]) };
+    if got == 8 {
+        return value;
+    }
+    // SAFETY: reading the time-stamp counter has no precondition.
+    let clock = unsafe { core::arch::x86_64::_rdtsc() };
+    (clock ^ (addr as u64) << 20).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// Sets the calling thread's `errno` to `ENOMEM`.
+#[cold]
+pub fn set_enomem() {
+    // SAFETY: libc guarantees a valid pointer to the calling thread's errno.
+    unsafe { *libc::__errno_location() = libc::ENOMEM };
+}

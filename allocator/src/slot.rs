@@ -1,0 +1,122 @@
+//! The metadata word of a small slot, and the states of every slot.
+//!
+//! ```text
+//!                       malloc
+//!        +--------------------------------------+
+//!        v                                      |
+//!  Live --free--> Quarantined --leave (verified)--> Free
+//!   ^ |               |                             |
+//!   | +-- overflow ---+----- a stray write ---------+--> Retired (for good)
+//!   |
+//!  Never (malloc of a fresh slot)
+//! ```
+//!
+//! Ground rules. One `u64` per small slot, out of line: state in bits 0..8,
+//! requested size in 8..32, low half of the allocation site in 32..64. `malloc`
+//! writes it with one store, `free` loads it once and stores one byte: plain
+//! instructions (relaxed atomics), no read-modify-write. Two racing frees of
+//! one slot can both succeed; they are told apart when the second copy leaves
+//! the quarantine and the slot is not in state Quarantined any more. Whoever
+//! changes the state of a slot that he does not own (watch, sweep, a neighbour's
+//! report) uses a compare-and-swap on the state byte.
+
+use core::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+
+/// Never handed out.
+pub const NEVER: u8 = 0;
+/// The program holds it.
+pub const LIVE: u8 = 1;
+/// Freed, poisoned, in some thread's quarantine.
+pub const QUARANTINED: u8 = 2;
+/// Freed and verified, in a magazine or depot.
+pub const FREE: u8 = 3;
+/// Damaged; never handed out again.
+pub const RETIRED: u8 = 4;
+/// Flag: a misuse of this object was reported already.
+pub const REPORTED: u8 = 0x40;
+/// Flag: the observer wants to know of its end.
+pub const WATCHED: u8 = 0x80;
+/// The state without flags.
+pub const STATE: u8 = 0x3f;
+
+/// Value of a metadata word.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Word(pub u64);
+
+impl Word {
+    /// The word of a live block.
+    #[inline(always)]
+    pub fn live(size: usize, site: usize) -> Word {
+        Word(LIVE as u64 | (size as u64) << 8 | (site as u64) << 32)
+    }
+
+    /// State byte with flags.
+    #[inline(always)]
+    pub fn flags(self) -> u8 {
+        self.0 as u8
+    }
+
+    /// State without flags.
+    #[inline(always)]
+    pub fn state(self) -> u8 {
+        self.0 as u8 & STATE
+    }
+
+    /// Bytes asked for.
+    #[inline(always)]
+    pub fn size(self) -> usize {
+        (self.0 as u32 >> 8) as usize
+    }
+
+    /// Low half of the allocation site.
+    pub fn site(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+}
+
+/// A slot's metadata word in memory.
+#[repr(transparent)]
+pub struct Meta(AtomicU64);
+
+impl Meta {
+    /// Reads the word.
+    #[inline(always)]
+    pub fn load(&self) -> Word {
+        Word(self.0.load(Relaxed))
+    }
+
+    /// Writes the word.
+    #[inline(always)]
+    pub fn store(&self, word: Word) {
+        self.0.store(word.0, Relaxed);
+    }
+
+    /// The state byte alone: the lowest byte of a little-endian word.
+    #[inline(always)]
+    fn byte(&self) -> &AtomicU8 {
+        // SAFETY: the word's first byte; atomics of one and of eight bytes at
+        // one address are plain moves on x86-64 and never tear.
+        unsafe { &*self.0.as_ptr().cast::<AtomicU8>() }
+    }
+
+    /// Writes the state byte, flags included.
+    #[inline(always)]
+    pub fn set_flags(&self, flags: u8) {
+        self.byte().store(flags, Relaxed);
+    }
+
+    /// Sets a flag, whatever the state.
+    pub fn add_flag(&self, flag: u8) -> u8 {
+        self.byte().fetch_or(flag, Relaxed)
+    }
+
+    /// Clears a flag.
+    pub fn remove_flag(&self, flag: u8) {
+        self.byte().fetch_and(!flag, Relaxed);
+    }
+
+    /// Changes the state byte if it still is `old`.
+    pub fn swap_flags(&self, old: u8, new: u8) -> bool {
+        self.byte().compare_exchange(old, new, Relaxed, Relaxed).is_ok()
+    }
+}

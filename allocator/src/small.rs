@@ -1,0 +1,418 @@
+//! Small blocks: the fast path of free, and every slow path.
+//!
+//! Ground rules. The fast paths (here and `Bin::take`) use the calling thread's
+//! cache and nothing else. A thread without a cache (it is ending, or there was
+//! no memory for one) works on the depots, one slot at a time under their lock.
+//! Observers are called with no lock held and the bins consistent, so they may
+//! even allocate; everything is read again afterwards.
+//!
+//! A signal handler that interrupts malloc or free and calls them itself is not
+//! served yet: see `bin.rs` and `lock.rs`.
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use crate::bin::Bin;
+use crate::cache::{self, Cache};
+use crate::class::{SLOT_SIZE, SMALL_CLASSES, of_small, split};
+use crate::counters::{self, Counter};
+use crate::depot::DEPOTS;
+use crate::observer::{Block, BlockState, Misuse, MisuseKind, deliver, tell_freeing};
+use crate::place::{Place, Slot, locate};
+use crate::poison::{self, POISON_END, TAIL_LIMIT};
+use crate::report::{self, Damage};
+use crate::slot::{FREE, LIVE, Meta, NEVER, QUARANTINED, REPORTED, RETIRED, STATE, WATCHED, Word};
+use crate::window::{CLASS_SHIFT, base_if_chosen};
+use crate::{config, huge, large, os, tls};
+
+/// What an allocation returned.
+pub struct Allocated {
+    /// The block, null without memory (`errno` is set then).
+    pub block: *mut u8,
+    /// Whether the block reads as zero.
+    pub is_zero: bool,
+}
+
+const NOTHING: Allocated = Allocated { block: core::ptr::null_mut(), is_zero: false };
+
+/// The bin of a class.
+///
+/// # Safety
+///
+/// * The caller owns the cache; `class < SMALL_CLASSES`.
+#[inline(always)]
+pub unsafe fn bin<'a>(cache: *mut Cache, class: usize) -> &'a Bin {
+    // SAFETY: the bins are the first field, and the class is in range.
+    unsafe { &*cache.cast::<Bin>().add(class) }
+}
+
+/// Allocates when the fast path could not.
+#[cold]
+#[inline(never)]
+pub extern "C" fn malloc_slow(size: usize, site: usize) -> *mut u8 {
+    allocate(of_small(size), size, site).block
+}
+
+/// Allocates a block of `size` bytes from a class whose slots are larger.
+pub fn allocate(class: usize, size: usize, site: usize) -> Allocated {
+    debug_assert!(class < SMALL_CLASSES && size < SLOT_SIZE[class]);
+    loop {
+        let cache = cache::current();
+        if cache.is_null() {
+            return allocate_from_depot(class, size, site);
+        }
+        // SAFETY: the cache is the calling thread's; no reference into it is
+        // alive when something is told.
+        unsafe {
+            let block = bin(cache, class).take(size, site);
+            if !block.is_null() {
+                return Allocated { block, is_zero: false };
+            }
+            if bin(cache, class).n.load(Relaxed) > 0 {
+                if !config::poisons() {
+                    let index = (*cache).take_unpoisoned(class) as usize;
+                    let slot = Slot { class, index };
+                    slot.meta().store(Word::live(size, site));
+                    return Allocated { block: slot.base() as *mut u8, is_zero: false };
+                }
+                (*cache).discard_top(class);
+            } else if !(*cache).refill(class) {
+                let fresh = (*cache).next_fresh(class);
+                match fresh {
+                    Some(index) => return hand_out_fresh(class, index, size, site),
+                    None if large::give_back() => continue,
+                    None => {
+                        os::set_enomem();
+                        return NOTHING;
+                    }
+                }
+            }
+            report::tell_pending(cache);
+        }
+    }
+}
+
+fn hand_out_fresh(class: usize, index: u32, size: usize, site: usize) -> Allocated {
+    let slot = Slot { class, index: index as usize };
+    let block = slot.base() as *mut u8;
+    // SAFETY: a fresh slot, this thread's alone.
+    unsafe { poison::write_canary(block, size, slot.bytes(), slot.bytes()) };
+    slot.meta().store(Word::live(size, site));
+    Allocated { block, is_zero: true }
+}
+
+/// Allocates for a thread that has no cache.
+#[cold]
+fn allocate_from_depot(class: usize, size: usize, site: usize) -> Allocated {
+    let depot = &DEPOTS[class];
+    loop {
+        let mut inner = depot.lock();
+        let mut one = [0];
+        if inner.free.take(&mut one) == 0 {
+            let Some((first, _)) = depot.grow(class, 1, &mut inner) else {
+                drop(inner);
+                if large::give_back() {
+                    continue;
+                }
+                os::set_enomem();
+                return NOTHING;
+            };
+            drop(inner);
+            count_without_cache(class, Counter::Allocs);
+            return hand_out_fresh(class, first, size, site);
+        }
+        depot.publish_count(&inner);
+        drop(inner);
+        let slot = Slot { class, index: one[0] as usize };
+        let block = slot.base() as *mut u8;
+        // SAFETY: the slot was taken out of the depot, so it is this thread's.
+        if config::poisons() && !unsafe { poison::holds(block, slot.bytes()) } {
+            slot.meta().set_flags(RETIRED);
+            counters::add(Counter::RetiredSlots, 1);
+            report::tell_stale(slot, 0, 0);
+            continue;
+        }
+        slot.meta().store(Word::live(size, site));
+        count_without_cache(class, Counter::Allocs);
+        return Allocated { block, is_zero: false };
+    }
+}
+
+fn count_without_cache(class: usize, what: Counter) {
+    let bytes = SLOT_SIZE[class] as u64;
+    counters::add(what, 1);
+    counters::add_live(if what == Counter::Allocs { bytes } else { bytes.wrapping_neg() });
+}
+
+/// Frees a block.
+///
+/// # Safety
+///
+/// * As for C's `free`; breaches of that which lie in the window are told and
+///   survived.
+#[inline(always)]
+pub unsafe extern "C" fn free(block: *mut u8, site: usize) {
+    let cache = tls::cache();
+    let class = (block as usize).wrapping_sub(base_if_chosen()) >> CLASS_SHIFT;
+    if class >= SMALL_CLASSES || cache.is_null() {
+        return free_slow(block, site);
+    }
+    // SAFETY: the cache is the calling thread's; the slot exists where checked.
+    unsafe {
+        let bin = bin(cache, class);
+        let bytes = bin.slot as usize;
+        core::arch::asm!("prefetchw [{0}]", "prefetchw [{0} + {1} - 1]", in(reg) block,
+            in(reg) bytes, options(nostack, preserves_flags));
+        if bin.is_full() {
+            return free_full(block, site);
+        }
+        let (index, is_start) = split((block as usize).wrapping_sub(bin.base), bin.inverse);
+        if index >= bin.limit.load(Relaxed) as usize {
+            return free_slow(block, site);
+        }
+        let meta = bin.meta_of(index);
+        let word = meta.load();
+        if word.flags() != LIVE || !is_start {
+            return free_slow(block, site);
+        }
+        meta.set_flags(QUARANTINED);
+        bin.push(index, site);
+        finish_free(block, word.size(), bytes, site);
+    }
+}
+
+/// Checks what surrounds a block that has just gone into the quarantine, and
+/// poisons it.
+///
+/// # Safety
+///
+/// * The slot exists, its state was set to Quarantined by the caller.
+#[inline(always)]
+unsafe fn finish_free(block: *mut u8, size: usize, bytes: usize, site: usize) {
+    // SAFETY: the slot is the heap's now; byte -1 is the slot in front (slot 0
+    // is never handed out).
+    unsafe {
+        if !poison::canary_holds(block, size, bytes) {
+            return overflowed(block, size, bytes, site);
+        }
+        if *block.sub(1) != POISON_END {
+            return check_front(block, size, bytes, site);
+        }
+        if config::poisons() {
+            poison::fill(block, size, bytes);
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+unsafe extern "C" fn free_full(block: *mut u8, site: usize) {
+    let cache = tls::cache();
+    let class = (block as usize).wrapping_sub(base_if_chosen()) >> CLASS_SHIFT;
+    // SAFETY: the fast path came here: there is a cache, and the class is small.
+    unsafe {
+        (*cache).make_room(class);
+        report::tell_pending(cache);
+        free(block, site);
+    }
+}
+
+/// A block's canary is damaged; its slot is in quarantine but not poisoned.
+#[cold]
+#[inline(never)]
+unsafe extern "C" fn overflowed(block: *mut u8, size: usize, bytes: usize, site: usize) {
+    if !config::poisons() {
+        return;
+    }
+    let Place::In(slot, true) = locate(block as usize) else { return };
+    let meta = slot.meta();
+    let flags = meta.load().flags();
+    retire(meta);
+    if flags & REPORTED != 0 {
+        return;
+    }
+    // SAFETY: the slot exists.
+    let Some((first, last)) = (unsafe { poison::damage(block, size, bytes, bytes) }) else { return };
+    // Above `TAIL_LIMIT` a fresh slot has a canary word and zeros behind it.
+    let last = if bytes > TAIL_LIMIT { last.min(size | 7) } else { last };
+    let mut told = slot.block_of(meta.load());
+    told.state = BlockState::Live;
+    told.free_site = 0;
+    deliver(&report::small_damage(slot, &told, Damage { first, last }, site));
+}
+
+fn retire(meta: &Meta) {
+    meta.set_flags(meta.load().flags() & REPORTED | RETIRED);
+    counters::add(Counter::RetiredSlots, 1);
+}
+
+/// The byte in front of a block is not what a slot ends with. Finds out whether
+/// the block was underflowed; then poisons it, which the fast path left to us.
+#[cold]
+#[inline(never)]
+unsafe extern "C" fn check_front(block: *mut u8, size: usize, bytes: usize, site: usize) {
+    if !config::poisons() {
+        return;
+    }
+    // SAFETY: the slot is in quarantine and not poisoned yet.
+    unsafe { poison::fill(block, size, bytes) };
+    let Place::In(slot, true) = locate(block as usize) else { return };
+    // SAFETY: the byte in front is the slot in front.
+    let byte = unsafe { block.sub(1).read_volatile() };
+    // Slots above the limit do not end in poison, nor do fresh ones.
+    if bytes > TAIL_LIMIT || byte == 0 && front_state(slot) == NEVER {
+        return;
+    }
+    let front = Slot { index: slot.index - 1, ..slot };
+    let word = front.meta().load();
+    let own_size = if word.state() == NEVER { 0 } else { word.size() };
+    let base = front.base() as *const u8;
+    // SAFETY: the slot in front exists.
+    let Some((first, last)) = (unsafe { poison::damage(base, own_size, bytes, bytes) }) else { return };
+    // Damage from its own end on is told as its overflow when it is freed.
+    if word.state() == RETIRED || word.flags() & REPORTED != 0 || first <= own_size && word.state() != NEVER {
+        return;
+    }
+    // Only ever told once: the slot in front is marked, or healed if it is free
+    // (its last bytes are nobody's data).
+    if word.state() == LIVE {
+        front.meta().add_flag(REPORTED);
+    } else {
+        for at in first..=last {
+            // SAFETY: inside the slot in front, which is free.
+            unsafe { base.cast_mut().add(at).write(poison::expected_at(at, bytes)) };
+        }
+    }
+    let mut owner = front.block_of(word);
+    owner.size = own_size;
+    let mut next = slot.block_of(slot.meta().load());
+    next.free_site = 0;
+    deliver(&report::underflow(front, &owner, &next, Damage { first, last }, site));
+}
+
+fn front_state(slot: Slot) -> u8 {
+    Slot { index: slot.index - 1, ..slot }.meta().load().state()
+}
+
+/// Frees whatever the fast path did not.
+#[cold]
+#[inline(never)]
+pub extern "C" fn free_slow(block: *mut u8, site: usize) {
+    let addr = block as usize;
+    if addr == 0 {
+        return;
+    }
+    match locate(addr) {
+        Place::Foreign => {
+            let handled = crate::observer::observer().is_some_and(|who| who.foreign_free(addr, site));
+            if !handled {
+                deliver(&Misuse::of(MisuseKind::InvalidFree, addr, None, site));
+            }
+        }
+        Place::Nowhere => deliver(&Misuse::of(MisuseKind::InvalidFree, addr, None, site)),
+        Place::Huge => huge::free(addr, site),
+        Place::In(slot, is_start) if !slot.is_small() => large::free(slot, is_start, addr, site),
+        Place::In(slot, is_start) => free_small(slot, is_start, addr, site),
+    }
+}
+
+/// Whether a small slot holds a live block that starts at `addr`; if not, tells
+/// what the call did wrong, once per object.
+pub fn check_live(slot: Slot, is_start: bool, addr: usize, site: usize) -> bool {
+    let meta = slot.meta();
+    let word = meta.load();
+    if word.state() == LIVE && is_start {
+        return true;
+    }
+    let is_double = is_start && matches!(word.state(), QUARANTINED | FREE | RETIRED);
+    let kind = if is_double { MisuseKind::DoubleFree } else { MisuseKind::InvalidFree };
+    if word.state() == NEVER {
+        deliver(&Misuse::of(kind, addr, None, site));
+    } else if word.flags() & REPORTED == 0 {
+        // Found with `block` first: the flag does not change what it says.
+        let block = slot.block_of(word);
+        meta.add_flag(REPORTED);
+        deliver(&Misuse::of(kind, addr, Some(block), site));
+    }
+    false
+}
+
+fn free_small(slot: Slot, is_start: bool, addr: usize, site: usize) {
+    if !check_live(slot, is_start, addr, site) {
+        return;
+    }
+    end_watch(slot, site);
+    let cache = cache::current();
+    if cache.is_null() {
+        return free_to_depot(slot, site);
+    }
+    let meta = slot.meta();
+    // SAFETY: the cache is this thread's, and the slot exists.
+    unsafe {
+        while bin(cache, slot.class).is_full() {
+            (*cache).make_room(slot.class);
+            report::tell_pending(cache);
+        }
+        bin(cache, slot.class).limit.store(DEPOTS[slot.class].bump(), Relaxed);
+        let word = meta.load();
+        if word.state() != LIVE {
+            // Freed by somebody else, or by the observer, since we looked.
+            check_live(slot, is_start, addr, site);
+            return;
+        }
+        meta.set_flags(word.flags() & REPORTED | QUARANTINED);
+        bin(cache, slot.class).push(slot.index, site);
+        finish_reported(slot, word);
+        if meta.load().state() == QUARANTINED {
+            finish_free(slot.base() as *mut u8, word.size(), slot.bytes(), site);
+        }
+    }
+}
+
+/// A block of which a misuse was told already is checked to its slot's end, and
+/// retired in silence if it is damaged.
+fn finish_reported(slot: Slot, word: Word) {
+    if word.flags() & REPORTED == 0 || slot.bytes() > TAIL_LIMIT {
+        return;
+    }
+    let base = slot.base() as *const u8;
+    // SAFETY: the slot exists.
+    if unsafe { poison::damage(base, word.size(), slot.bytes(), slot.bytes()) }.is_some() {
+        retire(slot.meta());
+    }
+}
+
+/// Tells the observer of a watched block's end and clears the mark.
+pub fn end_watch(slot: Slot, site: usize) {
+    let word = slot.meta().load();
+    if word.flags() & WATCHED == 0 {
+        return;
+    }
+    let block = Block { free_site: site, ..slot.block_of(word) };
+    tell_freeing(&block, site);
+    slot.meta().remove_flag(WATCHED);
+}
+
+/// Frees for a thread that has no cache: no quarantine, the depot's order is
+/// all the delay there is.
+#[cold]
+fn free_to_depot(slot: Slot, site: usize) {
+    let meta = slot.meta();
+    let word = meta.load();
+    if word.state() != LIVE || !meta.swap_flags(word.flags(), word.flags() & REPORTED | QUARANTINED) {
+        check_live(slot, true, slot.base(), site);
+        return;
+    }
+    finish_reported(slot, word);
+    if meta.load().state() == QUARANTINED {
+        // SAFETY: the slot exists and is this thread's.
+        unsafe { finish_free(slot.base() as *mut u8, word.size(), slot.bytes(), site) };
+    }
+    count_without_cache(slot.class, Counter::Frees);
+    let flags = meta.load().flags();
+    if flags & STATE == QUARANTINED && meta.swap_flags(flags, flags & REPORTED | FREE) {
+        let depot = &DEPOTS[slot.class];
+        let mut inner = depot.lock();
+        inner.free.insert(slot.index as u32);
+        depot.publish_count(&inner);
+    }
+}

@@ -1,0 +1,139 @@
+//! The window: the one range of addresses all memory of the heap lies in.
+//!
+//! Its place is random and chosen once; nothing of it is reserved. Memory is
+//! mapped inside it piece by piece, so "is this address ours?" is a range
+//! test, and a limit on address space counts only what is in use.
+//!
+//! ```text
+//! base                +4 TiB            +8 TiB            +10 TiB        +11 TiB
+//!   | class regions     | huge blocks     | slot metadata   | bitmaps      |
+//! ```
+
+use core::num::NonZeroUsize;
+
+use once_cell::race::OnceNonZeroUsize;
+
+use crate::class::{MAX_CLASSES, SLOT_SIZE, SMALL_CLASSES};
+use crate::os::{self, MapError, PAGE};
+
+/// log2 of a class region's span.
+pub const CLASS_SHIFT: u32 = 35;
+/// Bytes of address space per class: 32 GiB.
+pub const CLASS_SPAN: usize = 1 << CLASS_SHIFT;
+/// Span of all class regions.
+pub const HEAP_SPAN: usize = MAX_CLASSES << CLASS_SHIFT;
+const HUGE_OFFSET: usize = HEAP_SPAN;
+/// Span of the part that holds directly mapped blocks.
+pub const HUGE_SPAN: usize = 4 << 40;
+const META_OFFSET: usize = HUGE_OFFSET + HUGE_SPAN;
+const META_SHIFT: u32 = CLASS_SHIFT - 1;
+const BITMAP_OFFSET: usize = META_OFFSET + (MAX_CLASSES << META_SHIFT);
+const BITMAP_SHIFT: u32 = 29;
+/// Span of the program's blocks: everything before the metadata.
+pub const DATA_SPAN: usize = META_OFFSET;
+const WINDOW_SPAN: usize = 11 << 40;
+/// The window lies in this range: above what programs and sanitizers map at
+/// fixed addresses, below where the kernel puts mappings of its own choice.
+const LOWEST: usize = 32 << 40;
+const HIGHEST: usize = 64 << 40;
+/// Regions start at multiples of this, so large slots are aligned to it.
+const ALIGN: usize = 64 << 20;
+
+const _: () = assert!(BITMAP_OFFSET + (MAX_CLASSES << BITMAP_SHIFT) <= WINDOW_SPAN);
+
+static BASE: OnceNonZeroUsize = OnceNonZeroUsize::new();
+
+/// Start of the window, or zero before the first allocation.
+#[inline(always)]
+pub fn base_if_chosen() -> usize {
+    BASE.get().map_or(0, NonZeroUsize::get)
+}
+
+/// Start of the window; chooses it on the first call. Neither parks nor
+/// allocates: threads that race here agree on whichever was first.
+pub fn base() -> usize {
+    BASE.get_or_init(|| {
+        let places = (HIGHEST - LOWEST - WINDOW_SPAN) / ALIGN;
+        let place = (os::random() % places as u64) as usize;
+        NonZeroUsize::new(LOWEST + place * ALIGN).expect("LOWEST is not zero")
+    })
+    .get()
+}
+
+/// Address of slot 0 of a class. Shifted from class to class ("coloured"), or
+/// the first slots of all classes would share a set of the caches.
+pub fn class_base(class: usize) -> usize {
+    let colour = if class < SMALL_CLASSES { class * 13 * PAGE } else { 0 };
+    base() + (class << CLASS_SHIFT) + colour
+}
+
+/// Address of the metadata of slot 0 of a class, coloured likewise.
+pub fn meta_base(class: usize) -> usize {
+    base() + META_OFFSET + (class << META_SHIFT) + class * (5 * PAGE + 7 * 64)
+}
+
+/// Address of a class's bitmap memory.
+pub fn bitmap_base(class: usize) -> usize {
+    base() + BITMAP_OFFSET + (class << BITMAP_SHIFT)
+}
+
+/// Start of the part for directly mapped blocks.
+pub fn huge_base() -> usize {
+    base() + HUGE_OFFSET
+}
+
+/// How many slots fit into a class's region.
+pub fn class_capacity(class: usize) -> u32 {
+    let room = CLASS_SPAN - (class_base(class) - base() - (class << CLASS_SHIFT));
+    u32::try_from(room / SLOT_SIZE[class] - 1).expect("2^31 slots at most")
+}
+
+/// A piece of the window that is mapped from its start as far as needed.
+pub struct Extent {
+    /// First address not mapped yet; zero until the first use.
+    end: usize,
+}
+
+impl Extent {
+    /// Nothing is mapped.
+    pub const fn new() -> Self {
+        Extent { end: 0 }
+    }
+
+    /// First address behind the mapped part, zero if there is none.
+    pub fn end(&self) -> usize {
+        self.end
+    }
+
+    /// Maps up to `end` at least, in units of `step` bytes, from `start` (the
+    /// same in every call). Adjacent mappings merge in the kernel.
+    pub fn cover(&mut self, start: usize, end: usize, step: usize) -> Result<(), MapError> {
+        if self.end == 0 {
+            self.end = start & !(PAGE - 1);
+        }
+        if end <= self.end {
+            return Ok(());
+        }
+        let exact = (end - self.end).next_multiple_of(PAGE);
+        let len = exact.max(step.next_multiple_of(PAGE));
+        let mut mapped = os::map_at(self.end, len).map(|()| len);
+        if mapped == Err(MapError::NoMemory) && len > exact {
+            // Close to a limit: what is needed and no more.
+            mapped = os::map_at(self.end, exact).map(|()| exact);
+        }
+        self.end += mapped?;
+        Ok(())
+    }
+
+    /// Goes on behind a foreign mapping.
+    pub fn skip(&mut self, bytes: usize) {
+        self.end += bytes;
+    }
+}
+
+/// Whether `addr` lies in the part of the window that holds blocks.
+#[inline]
+pub fn contains(addr: usize) -> bool {
+    let base = base_if_chosen();
+    base != 0 && addr.wrapping_sub(base) < DATA_SPAN
+}
