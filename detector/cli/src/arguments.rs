@@ -1,0 +1,232 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use deadwalk_detector::Severity;
+use deadwalk_detector::options::{DelPolicy, TABLE};
+
+use crate::exit::Failure;
+
+/// What the command line asks for.
+pub enum Parsed {
+    /// Doing something.
+    Command(Command),
+    /// Printing a help text or the version.
+    Print(String),
+}
+
+/// Finds the races of timers in unmodified programs
+#[derive(Parser)]
+#[command(name = "deadwalk", version, disable_help_subcommand = true)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// The commands.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Run CMD under deadwalk, children included, and print the report to stderr
+    Run(RunArguments),
+    /// Read record files, or folders of them, and print one merged report
+    Report(ReportArguments),
+    /// Tell what a kind of finding means (not available yet)
+    Explain {
+        /// Kind of finding
+        kind: String,
+    },
+}
+
+/// `deadwalk run`
+#[derive(Args)]
+pub struct RunArguments {
+    /// Keep the record files in DIR (default: a temporary folder, removed at the end)
+    #[arg(short, long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Write the report as JSON to FILE
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Not available yet
+    #[arg(long, value_name = "FILE", hide = true, value_parser = not_yet)]
+    pub html: Option<String>,
+    /// Not available yet
+    #[arg(long, value_name = "FILE", hide = true, value_parser = not_yet)]
+    pub sarif: Option<String>,
+    /// What deletes do while the handler runs: async (as libc) or sync (wait for it)
+    #[arg(long, value_name = "async|sync", value_parser = del_policy)]
+    pub del: Option<DelPolicy>,
+    /// Not available yet
+    #[arg(long, value_name = "US[,SEED]", hide = true, value_parser = not_yet)]
+    pub provoke: Option<String>,
+    /// Exit with N if there were findings (see --fail-on)
+    #[arg(long, value_name = "N")]
+    pub error_exitcode: Option<u8>,
+    /// The least severe finding that counts for --error-exitcode
+    #[arg(long, value_enum, default_value_t = FailOn::Error)]
+    pub fail_on: FailOn,
+    /// Print no text report
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// The program and its arguments
+    #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
+    pub command: Vec<OsString>,
+}
+
+/// `deadwalk report`
+#[derive(Args)]
+pub struct ReportArguments {
+    /// What to print
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Record files, or folders of them
+    #[arg(required = true, value_name = "RECORD")]
+    pub records: Vec<PathBuf>,
+}
+
+/// `--format`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// For scripts: `deadwalk.report/1`.
+    Json,
+    /// Not available yet.
+    #[value(hide = true)]
+    Html,
+    /// Not available yet.
+    #[value(hide = true)]
+    Sarif,
+}
+
+/// `--fail-on`
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FailOn {
+    /// Warnings and errors.
+    Warning,
+    /// Errors.
+    Error,
+}
+
+impl FailOn {
+    /// The least severity that fails.
+    pub const fn severity(self) -> Severity {
+        match self {
+            FailOn::Warning => Severity::Warning,
+            FailOn::Error => Severity::Error,
+        }
+    }
+}
+
+fn not_yet(_: &str) -> Result<String, String> {
+    Err("not available yet".into())
+}
+
+fn del_policy(text: &str) -> Result<DelPolicy, String> {
+    match text {
+        "async" => Ok(DelPolicy::Async),
+        "sync" => Ok(DelPolicy::Sync),
+        "running" => Err("not available yet".into()),
+        _ => Err("must be async or sync".into()),
+    }
+}
+
+/// Parses the command line.
+///
+/// # Errors
+///
+/// One line and status 125 for a usage error.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Parsed, Failure> {
+    let help = options_help();
+    let mut command = CommandLine::command().after_help(help.clone());
+    command = command.mut_subcommand("run", |run| run.after_help(help));
+    let parsed = command
+        .try_get_matches_from(arguments)
+        .and_then(|matches| <CommandLine as clap::FromArgMatches>::from_arg_matches(&matches));
+    match parsed {
+        Ok(line) => Ok(Parsed::Command(line.command)),
+        Err(error) if error.use_stderr() => Err(Failure::own(one_line(&error))),
+        Err(error) => Ok(Parsed::Print(error.render().to_string())),
+    }
+}
+
+/// clap's first paragraph on one line.
+fn one_line(error: &clap::Error) -> String {
+    use clap::error::ErrorKind::{DisplayHelpOnMissingArgumentOrSubcommand, MissingSubcommand};
+    if matches!(error.kind(), DisplayHelpOnMissingArgumentOrSubcommand | MissingSubcommand) {
+        return "a command is missing: run, report or explain (see deadwalk --help)".into();
+    }
+    let text = error.render().to_string();
+    let paragraph = text.split("\n\n").next().unwrap_or_default();
+    let words: Vec<&str> = paragraph.split_whitespace().collect();
+    let line = words.join(" ");
+    format!("{} (see deadwalk --help)", line.strip_prefix("error: ").unwrap_or(&line))
+}
+
+/// The part of the help that the option table generates.
+fn options_help() -> String {
+    let mut text = String::from(
+        "DEADWALK_OPTIONS=\"key=value:key='value with : in it'\" sets, below the command line:\n",
+    );
+    for row in TABLE {
+        let head = format!("{}={}", row.key, row.values);
+        text += &format!("  {head:<28} {} [{}]\n", row.help, row.default);
+    }
+    text += "DEADWALK_LIB    path of libdeadwalk.so\n";
+    text += "DEADWALK_LOG    filter of the log, as env_logger has it\n";
+    text += "\nExit status of run: CMD's own, 128+n if signal n killed it; N with --error-exitcode;\n\
+             125 an error of deadwalk itself (also if FILE of --json cannot be written; CMD runs\n\
+             all the same), 126 CMD cannot be executed, 127 CMD not found.";
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(line: &str) -> String {
+        match parse(line.split(' ').map(OsString::from)) {
+            Err(failure) => {
+                assert_eq!(failure.status, 125);
+                assert!(!failure.text.contains('\n'));
+                failure.text
+            }
+            Ok(_) => panic!("accepted: {line}"),
+        }
+    }
+
+    #[test]
+    fn usage_errors_are_one_line_and_status_125() {
+        assert!(failure("deadwalk run --bogus x").contains("--bogus"));
+        assert!(failure("deadwalk run").contains("<CMD>"));
+        assert!(failure("deadwalk").contains("a command is missing"));
+        assert!(failure("deadwalk fly").contains("fly"));
+        assert!(failure("deadwalk run --del running x").contains("not available yet"));
+        assert!(failure("deadwalk run --provoke 50 x").contains("not available yet"));
+        assert!(failure("deadwalk run --html f x").contains("not available yet"));
+        assert!(failure("deadwalk run --error-exitcode 256 x").contains("256"));
+        assert!(failure("deadwalk report").contains("RECORD"));
+    }
+
+    #[test]
+    fn what_follows_the_command_is_the_command_s() {
+        let line = "deadwalk run -q --del sync prog --json -q -- x";
+        let Ok(Parsed::Command(Command::Run(run))) = parse(line.split(' ').map(OsString::from))
+        else {
+            panic!("refused");
+        };
+        assert_eq!(run.command, ["prog", "--json", "-q", "--", "x"]);
+        assert!(run.quiet && run.json.is_none() && run.del == Some(DelPolicy::Sync));
+    }
+
+    #[test]
+    fn the_help_lists_every_option() {
+        for line in ["deadwalk --help", "deadwalk run --help", "deadwalk run -h"] {
+            let Ok(Parsed::Print(text)) = parse(line.split(' ').map(OsString::from)) else {
+                panic!("no help");
+            };
+            assert!(TABLE.iter().all(|row| text.contains(row.key)), "{line}");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! The report's data: schema `deadwalk.report/1`. Fields are only ever added.
+
+use std::collections::BTreeMap;
+
+use deadwalk_detector::{Consequence, Severity};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// The schema's name.
+pub const SCHEMA: &str = "deadwalk.report/1";
+
+/// A whole report.
+#[derive(Serialize)]
+pub struct Report {
+    pub schema: &'static str,
+    pub processes: Vec<Process>,
+    pub totals: Map<String, Value>,
+    pub del_sites: Vec<DelSite>,
+    pub findings: Vec<Finding>,
+    /// What could not be read or resolved, a line each.
+    pub problems: Vec<String>,
+}
+
+/// One recorded process.
+#[derive(Serialize)]
+pub struct Process {
+    pub pid: u32,
+    pub parent_pid: u32,
+    pub exe: String,
+    pub argv: Vec<String>,
+    pub start_unix_ns: u64,
+    pub duration_ns: u64,
+    /// `exit`, `signal`, `running` or `unknown`.
+    pub ended: &'static str,
+    pub code: u32,
+    pub replaced_by_exec: bool,
+    /// It began as a fork of a recorded process.
+    pub forked: bool,
+    pub options: Map<String, Value>,
+    pub dropped: Map<String, Value>,
+    /// This process's share of `totals.del`.
+    pub del: ProcessDel,
+}
+
+/// What one process deleted.
+#[derive(Serialize)]
+pub struct ProcessDel {
+    pub calls: u64,
+    pub while_running: u64,
+    pub sync_waits: u64,
+}
+
+/// A code address.
+#[derive(Clone, Serialize)]
+pub struct Frame {
+    pub ip: String,
+    pub module: String,
+    pub offset: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub function: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// The symbol before the address, if the function is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nearest_symbol: Option<String>,
+    /// Inlined into the next frame.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub inlined: bool,
+}
+
+/// The statistics of a delete call site.
+#[derive(Serialize)]
+pub struct DelSite {
+    pub api: &'static str,
+    pub op: &'static str,
+    pub site: Frame,
+    pub handlers: Vec<Frame>,
+    pub handlers_dropped: u64,
+    pub calls: u64,
+    pub returned_pending: u64,
+    pub while_running: u64,
+    pub in_tail: u64,
+    #[serde(rename = "self")]
+    pub self_deletes: u64,
+    pub sync_waits: u64,
+    pub sync_wait_ns: SyncWait,
+    pub rate: f64,
+    pub rate_ci95: [f64; 2],
+    pub window_ns: Window,
+    pub consequences: BTreeMap<&'static str, u64>,
+    #[serde(skip)]
+    pub worst: Option<Consequence>,
+}
+
+/// Time that waiting deletes waited.
+#[derive(Serialize)]
+pub struct SyncWait {
+    pub total: u64,
+    pub max: u64,
+}
+
+/// How long handlers went on after the delete took effect.
+#[derive(Serialize)]
+pub struct Window {
+    pub count: u64,
+    pub min: u64,
+    pub p50: u64,
+    pub p90: u64,
+    pub p99: u64,
+    pub max: u64,
+    /// Lowest value, lowest of the next bucket, count; non-empty ones.
+    pub buckets: Vec<[u64; 3]>,
+}
+
+/// A finding at one severity.
+#[derive(Serialize)]
+pub struct Finding {
+    pub kind: &'static str,
+    pub severity: &'static str,
+    pub api: &'static str,
+    pub policy: &'static str,
+    pub consequence: &'static str,
+    pub count: u64,
+    /// Of `count`, how many had no verdict when the process ended.
+    pub unresolved: u64,
+    pub tail: bool,
+    pub declared_async: bool,
+    pub subject: &'static str,
+    pub access: Map<String, Value>,
+    pub first_ns: u64,
+    pub last_ns: u64,
+    pub pid: u32,
+    pub threads: Vec<u32>,
+    pub message: String,
+    pub advice: &'static str,
+    pub detected: &'static str,
+    pub stacks: Stacks,
+    #[serde(skip)]
+    pub level: Severity,
+}
+
+/// The stacks of a finding's first occurrence, innermost frame first; empty
+/// where there is none.
+#[derive(Clone, Serialize)]
+pub struct Stacks {
+    pub del: Vec<Frame>,
+    pub handler: Vec<Frame>,
+    pub arm: Vec<Frame>,
+    pub alloc: Vec<Frame>,
+    pub free: Vec<Frame>,
+    pub access: Vec<Frame>,
+}
+
+impl Report {
+    /// How many occurrences there were at `severity`.
+    pub fn occurrences(&self, severity: Severity) -> u64 {
+        let counts = self.findings.iter().filter(|f| f.level == severity).map(|f| f.count);
+        counts.fold(0, u64::saturating_add)
+    }
+
+    /// Whether anything at least as severe was found.
+    pub fn has(&self, severity: Severity) -> bool {
+        self.findings.iter().any(|f| f.level >= severity)
+    }
+
+    /// A counter by its path, `del.calls` for example; 0 if there is none.
+    pub fn total(&self, path: &str) -> u64 {
+        let Some((group, name)) = path.split_once('.') else { return 0 };
+        let value = self.totals.get(group).and_then(|g| g.get(name));
+        value.and_then(Value::as_u64).unwrap_or(0)
+    }
+}

@@ -1,0 +1,58 @@
+//! The counters as JSON objects. The schema's fields are always there, also
+//! those that nothing counts yet.
+
+use deadwalk_detector::counters::{COUNTER_COUNT, Counter};
+use serde_json::{Map, Value, json};
+
+/// `totals`: the counters added up over all processes.
+pub fn totals(counters: &[u64; COUNTER_COUNT]) -> Map<String, Value> {
+    let template = json!({
+        "timers": {
+            "inited": 0, "armed": 0, "expired": 0, "refused_at_expiry": 0, "handlers_run": 0,
+            "pending_at_end": 0, "auto_detached": 0, "fields_changed": 0,
+            "trashed": { "freed": 0, "uninit": 0, "copied": 0, "wiped": 0, "clobbered": 0 },
+            "provoked": 0, "healed": 0, "invariant_ok": true
+        },
+        "del": {
+            "calls": 0, "returned_pending": 0, "while_running": 0, "self": 0, "sync_waits": 0,
+            "re_deletes": 0, "readds_by_handler": 0, "readds_by_other": 0
+        },
+        "heap": {
+            "allocs": 0, "frees": 0, "live_bytes": 0, "peak_live_bytes": 0, "poisoned_bytes": 0,
+            "verified_bytes": 0, "quarantined_bytes": 0, "retired_slots": 0
+        }
+    });
+    let Value::Object(mut groups) = template else { return Map::new() };
+    for (&counter, &value) in Counter::ALL.iter().zip(counters) {
+        if let Some((group, name)) = counter.path().split_once('.')
+            && let Some(Value::Object(group)) = groups.get_mut(group)
+        {
+            group.insert(name.to_owned(), value.into());
+        }
+    }
+    groups
+}
+
+/// `dropped` of one process.
+pub fn dropped(counters: &[u64; COUNTER_COUNT]) -> Map<String, Value> {
+    let path_and_value = Counter::ALL.iter().map(|c| c.path()).zip(counters);
+    path_and_value
+        .filter_map(|(path, &value)| Some((path.strip_prefix("dropped.")?.into(), value.into())))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_counter_has_its_place() {
+        let counters = core::array::from_fn(|i| i as u64 + 1);
+        let (totals, dropped) = (totals(&counters), dropped(&counters));
+        for (i, counter) in Counter::ALL.iter().enumerate() {
+            let (group, name) = counter.path().split_once('.').expect("a group");
+            let value = if group == "dropped" { &dropped[name] } else { &totals[group][name] };
+            assert_eq!(*value, json!(i + 1), "{}", counter.path());
+        }
+    }
+}

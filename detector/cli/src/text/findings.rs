@@ -1,0 +1,158 @@
+//! Errors and warnings with their stacks; infos a line each.
+
+use std::fmt::Write;
+
+use deadwalk_detector::Severity;
+
+use super::place;
+use super::style::Style;
+use super::units::{count, duration, plural};
+use super::WIDTH;
+use crate::escape::visible;
+use crate::report::Report;
+use crate::report::model::{Finding, Frame};
+
+/// Errors and warnings shown of each; all of them are in the JSON.
+const SHOWN_MAX: usize = 20;
+/// Lines of infos.
+const INFOS_MAX: usize = 20;
+/// Frames shown of a stack.
+const FRAMES_MAX: usize = 10;
+/// Columns of a function's name.
+const NAME_CHARS: usize = 40;
+
+/// Writes all findings, the worst first.
+pub fn write(out: &mut String, report: &Report, style: Style) {
+    for severity in [Severity::Error, Severity::Warning] {
+        let findings: Vec<_> = report.findings.iter().filter(|f| f.level == severity).collect();
+        for finding in findings.iter().take(SHOWN_MAX) {
+            detailed(out, finding, style);
+        }
+        let hidden = findings.len().saturating_sub(SHOWN_MAX) as u64;
+        if hidden > 0 {
+            let more = plural(hidden, &format!("more {}", severity.name()));
+            let _ = writeln!(out, "\n{more}: see the JSON report");
+        }
+    }
+    infos(out, report, style);
+}
+
+fn detailed(out: &mut String, finding: &Finding, style: Style) {
+    let title = format!("{}: {}", finding.severity, kind(finding));
+    let _ = write!(out, "\n{}", style.severity(finding.level, &title));
+    let _ = write!(out, ", {}", plural(finding.count, "time"));
+    if finding.unresolved > 0 {
+        let _ = write!(out, " ({} still open at the end)", count(finding.unresolved));
+    }
+    let _ = writeln!(out, ", first after {} in pid {}", duration(finding.first_ns), finding.pid);
+    let _ = writeln!(out, "  {}", visible(&finding.message));
+    details(out, finding);
+    let stacks = &finding.stacks;
+    for (name, frames) in [
+        ("delete", &stacks.del),
+        ("handler", &stacks.handler),
+        ("arm", &stacks.arm),
+        ("alloc", &stacks.alloc),
+        ("free", &stacks.free),
+        ("access", &stacks.access),
+    ] {
+        stack(out, name, frames, style);
+    }
+    for (i, line) in wrap(finding.advice, WIDTH - 11).iter().enumerate() {
+        let _ = writeln!(out, "  {:<8} {line}", if i == 0 { "advice" } else { "" });
+    }
+}
+
+fn kind(finding: &Finding) -> String {
+    match finding.consequence {
+        "none" => finding.kind.to_owned(),
+        consequence => format!("{} ({consequence})", finding.kind),
+    }
+}
+
+fn details(out: &mut String, finding: &Finding) {
+    let mut parts = Vec::new();
+    if let Some(base) = finding.access.get("base").and_then(|b| b.as_str()) {
+        parts.push(format!("block at {base}"));
+    }
+    if let Some(age) = finding.access.get("age_ns").and_then(|a| a.as_u64()) {
+        parts.push(format!("{} after the free", duration(age)));
+    }
+    if finding.detected == "late" {
+        parts.push("found later, the writer is not known".to_owned());
+    }
+    if !parts.is_empty() {
+        let _ = writeln!(out, "  {}", parts.join(", "));
+    }
+    for name in ["before", "after"] {
+        if let Some(bytes) = finding.access.get(name).and_then(|b| b.as_str()) {
+            let _ = writeln!(out, "  {name:<8} {bytes}");
+        }
+    }
+}
+
+fn stack(out: &mut String, name: &str, frames: &[Frame], style: Style) {
+    // What called main is the same in every program.
+    let end = frames.iter().position(|f| f.function.as_deref() == Some("main"));
+    let frames = &frames[..end.map_or(frames.len(), |end| end + 1)];
+    for (i, frame) in frames.iter().take(FRAMES_MAX).enumerate() {
+        let label = if i == 0 { name } else { "" };
+        let _ = writeln!(out, "  {label:<8} {}", line(frame, style));
+    }
+    let hidden = frames.len().saturating_sub(FRAMES_MAX) as u64;
+    if hidden > 0 {
+        let _ = writeln!(out, "  {:<8} and {}", "", plural(hidden, "more frame"));
+    }
+}
+
+fn line(frame: &Frame, style: Style) -> String {
+    let name = place::function(frame);
+    if frame.function.is_none() {
+        return name;
+    }
+    let mut shown: String = name.chars().take(NAME_CHARS - 3).collect();
+    shown = if name.chars().count() > NAME_CHARS { shown + "..." } else { name };
+    let mut position = place::position(frame);
+    if frame.inlined {
+        position += " (inlined)";
+    }
+    format!("{shown:<NAME_CHARS$} {}", style.dim(&position)).trim_end().to_owned()
+}
+
+fn infos(out: &mut String, report: &Report, style: Style) {
+    let infos: Vec<_> = report.findings.iter().filter(|f| f.level == Severity::Info).collect();
+    if !infos.is_empty() {
+        let _ = writeln!(out, "\n{}", style.dim("legal, but counted:"));
+    }
+    for finding in infos.iter().take(INFOS_MAX) {
+        let stacks = &finding.stacks;
+        let top = [&stacks.del, &stacks.free, &stacks.access, &stacks.handler, &stacks.arm]
+            .into_iter()
+            .find_map(|frames| frames.first());
+        let place = top.map(|f| format!(", {}", place::call(f))).unwrap_or_default();
+        let tail = if finding.tail { ", in the handler's last instructions" } else { "" };
+        let times = plural(finding.count, "time");
+        let _ = writeln!(out, "  info: {}, {times}{tail}{place}", kind(finding));
+    }
+    let hidden = infos.len().saturating_sub(INFOS_MAX) as u64;
+    if hidden > 0 {
+        let _ = writeln!(out, "  {}: see the JSON report", plural(hidden, "more info"));
+    }
+}
+
+/// Breaks a text at spaces.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let last = lines.last_mut().expect("at least one line");
+        if last.is_empty() {
+            last.push_str(word);
+        } else if last.chars().count() + 1 + word.chars().count() <= width {
+            *last += " ";
+            *last += word;
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines
+}

@@ -1,0 +1,31 @@
+//! The text report, for people: 100 columns, plain words.
+//!
+//! The first screen answers "how often did a delete land on a running handler,
+//! and what did it cost"; the evidence follows, then what was not seen.
+
+mod findings;
+mod headline;
+mod place;
+mod processes;
+mod sites;
+mod style;
+#[cfg(test)]
+mod tests;
+mod units;
+
+use crate::report::Report;
+use style::Style;
+
+/// Columns that the report keeps to where texts allow it.
+const WIDTH: usize = 100;
+
+/// The report as text, with colours or without.
+pub fn render(report: &Report, colour: bool) -> String {
+    let style = Style::new(colour);
+    let mut out = String::new();
+    headline::write(&mut out, report, style);
+    sites::write(&mut out, report, style);
+    findings::write(&mut out, report, style);
+    processes::write(&mut out, report, style);
+    out
+}

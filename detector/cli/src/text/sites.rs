@@ -1,0 +1,128 @@
+//! The table of delete sites.
+
+use std::fmt::Write;
+
+use deadwalk_detector::Consequence;
+
+use super::place;
+use super::style::Style;
+use super::units::{count, duration, percent, plural};
+use crate::report::Report;
+use crate::report::model::{DelSite, Window};
+
+/// Sites shown; all of them are in the JSON.
+const SITES_MAX: usize = 20;
+/// Handlers shown per site.
+const HANDLERS_MAX: usize = 4;
+/// Columns of the histogram.
+const BARS: usize = 16;
+
+/// Writes the table, if there is a site.
+pub fn write(out: &mut String, report: &Report, style: Style) {
+    if report.del_sites.is_empty() {
+        return;
+    }
+    let head = format!(
+        "{:>9} {:>9} {:>8}  {:<15} {:>9} {:>9}  {}",
+        "CALLS", "LANDED", "RATE", "WORST", "WINDOW50", "MAX", "HOW LONG THE HANDLER WENT ON"
+    );
+    let _ = writeln!(out, "\n{}", style.dim(&head));
+    for site in report.del_sites.iter().take(SITES_MAX) {
+        row(out, site, style);
+    }
+    let hidden = report.del_sites.get(SITES_MAX..).unwrap_or_default();
+    if !hidden.is_empty() {
+        let calls = hidden.iter().fold(0u64, |sum, s| sum.saturating_add(s.calls));
+        let more = plural(hidden.len() as u64, "more delete site");
+        let _ = writeln!(out, "          and {more} with {}", plural(calls, "call"));
+    }
+}
+
+fn row(out: &mut String, site: &DelSite, style: Style) {
+    let window = &site.window_ns;
+    let (p50, max) = if window.count == 0 {
+        ("-".to_owned(), "-".to_owned())
+    } else {
+        (duration(window.p50), duration(window.max))
+    };
+    let numbers = format!(
+        "{:>9} {:>9} {:>6} %  {:<15} {:>9} {:>9}  {}",
+        count(site.calls),
+        count(site.while_running),
+        percent(site.rate),
+        worst(site),
+        p50,
+        max,
+        histogram(window),
+    );
+    let numbers = numbers.trim_end();
+    let landed = site.while_running > 0;
+    let _ = writeln!(out, "{}", if landed { style.bold(numbers) } else { numbers.to_owned() });
+    let _ = writeln!(out, "          {} at {}", site.op, place::call(&site.site));
+    for handler in site.handlers.iter().take(HANDLERS_MAX) {
+        let _ = writeln!(out, "          handler {}", place::entry(handler));
+    }
+    let more = (site.handlers.len().saturating_sub(HANDLERS_MAX)) as u64 + site.handlers_dropped;
+    if more > 0 {
+        let _ = writeln!(out, "          and {}", plural(more, "more handler"));
+    }
+    remarks(out, site);
+}
+
+fn worst(site: &DelSite) -> &'static str {
+    match site.worst {
+        Some(Consequence::None) => "no harm seen",
+        Some(consequence) => consequence.name(),
+        None => "-",
+    }
+}
+
+fn remarks(out: &mut String, site: &DelSite) {
+    let mut remarks = Vec::new();
+    if site.in_tail > 0 {
+        remarks.push(format!("{} landed in the handler's last instructions", count(site.in_tail)));
+    }
+    if site.sync_waits > 0 {
+        let longest = duration(site.sync_wait_ns.max);
+        remarks.push(format!("{} waited ({longest} at most)", count(site.sync_waits)));
+    }
+    if site.self_deletes > 0 {
+        remarks.push(format!("{} by the timer's own handler", count(site.self_deletes)));
+    }
+    if !remarks.is_empty() {
+        let _ = writeln!(out, "          {}", remarks.join("; "));
+    }
+}
+
+/// `512 us ▁▃█▂ 4.1 ms`: the windows between the two durations, a column for
+/// a factor of two or, if they lie far apart, more.
+pub fn histogram(window: &Window) -> String {
+    let (Some(first), Some(last)) = (window.buckets.first(), window.buckets.last()) else {
+        return String::new();
+    };
+    let (low, high) = (first[0].max(1).ilog2(), (last[1] - 1).max(1).ilog2());
+    let octaves = (high.saturating_sub(low) + 1) as usize;
+    // Within one factor of two: the buckets themselves.
+    let columns = if octaves == 1 { window.buckets.len().min(BARS) } else { octaves.min(BARS) };
+    let mut bars = vec![0u64; columns];
+    for (i, &[start, _, number]) in window.buckets.iter().enumerate() {
+        let place = if octaves == 1 {
+            i * columns / window.buckets.len()
+        } else {
+            (start.max(1).ilog2().saturating_sub(low)) as usize * columns / octaves
+        };
+        bars[place.min(columns - 1)] = bars[place.min(columns - 1)].saturating_add(number);
+    }
+    let most = bars.iter().copied().max().unwrap_or(1).max(1);
+    let drawn: String = bars.iter().map(|&number| bar(number, most)).collect();
+    format!("{} {drawn} {}", duration(first[0]), duration(last[1]))
+}
+
+fn bar(number: u64, most: u64) -> char {
+    const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    if number == 0 {
+        return '·';
+    }
+    let height = (number as f64 / most as f64 * HEIGHTS.len() as f64).ceil() as usize;
+    HEIGHTS[height.clamp(1, HEIGHTS.len()) - 1]
+}
