@@ -1,0 +1,106 @@
+//! fork in a process with threads, and limits on memory: in child processes.
+
+mod common;
+
+use std::sync::atomic::{AtomicBool, Ordering::*};
+
+use deadwalk_alloc::{fork_child, fork_parent, fork_prepare, heap};
+
+/// Runs `body` in a fork child; true if it returned true.
+fn in_child(body: impl FnOnce() -> bool) -> bool {
+    // SAFETY: the child uses this heap and system calls only, then leaves.
+    unsafe {
+        fork_prepare();
+        let child = libc::fork();
+        if child == 0 {
+            fork_child();
+            let good = body();
+            libc::_exit(if good { 0 } else { 1 });
+        }
+        fork_parent();
+        assert!(child > 0);
+        let mut status = 0;
+        assert_eq!(libc::waitpid(child, &mut status, 0), child);
+        status == 0
+    }
+}
+
+#[test]
+fn a_child_of_a_process_with_busy_threads_allocates() {
+    let _serial = common::begin();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !stop.load(Relaxed) {
+                    for size in [10, 100, 1000, 20_000, 50_000] {
+                        // SAFETY: the family's own contract.
+                        unsafe { heap::free(heap::malloc(size, 0), 0) };
+                    }
+                }
+            });
+        }
+        for round in 0..100 {
+            let good = in_child(|| {
+                for size in (0..50_000).step_by(97) {
+                    // SAFETY: the family's own contract.
+                    unsafe {
+                        let (one, two) = (heap::calloc(1, size, 0), heap::malloc(size, 0));
+                        if one.is_null() || two.is_null() || (0..size).any(|at| *one.add(at) != 0) {
+                            return false;
+                        }
+                        one.write_bytes(1, size);
+                        heap::free(one, 0);
+                        heap::free(two, 0);
+                    }
+                }
+                deadwalk_alloc::sweep();
+                common::told().is_empty()
+            });
+            assert!(good, "round {round}");
+        }
+        stop.store(true, Relaxed);
+    });
+    assert_eq!(common::told(), []);
+}
+
+#[test]
+fn at_the_limit_of_address_space_malloc_fails_and_goes_on_after_a_free() {
+    let _serial = common::begin();
+    for size in [500, 8_000, 100_000, 3 << 20, 80 << 20] {
+        let good = in_child(|| {
+            const MOST: usize = 1 << 20;
+            let limit = libc::rlimit { rlim_cur: 1 << 30, rlim_max: 1 << 30 };
+            // SAFETY: the family's own contract; a chain through the blocks.
+            unsafe {
+                if libc::setrlimit(libc::RLIMIT_AS, &limit) != 0 {
+                    return false;
+                }
+                let mut last: *mut u8 = core::ptr::null_mut();
+                let mut count = 0;
+                common::set_errno(0);
+                while count < 4 * MOST {
+                    let block = heap::malloc(size, 0);
+                    if block.is_null() {
+                        break;
+                    }
+                    block.cast::<*mut u8>().write(last);
+                    last = block;
+                    count += 1;
+                }
+                if common::errno() != libc::ENOMEM || count * size < 400 << 20 {
+                    return false;
+                }
+                while !last.is_null() {
+                    let block = last;
+                    last = last.cast::<*mut u8>().read();
+                    heap::free(block, 0);
+                }
+                // Also what lives in another class, once memory is given back.
+                let (same, other) = (heap::malloc(size, 0), heap::malloc(200_000, 0));
+                !same.is_null() && (!other.is_null() || size < 32_768)
+            }
+        });
+        assert!(good, "size {size}");
+    }
+}
