@@ -35,7 +35,7 @@ const MAGAZINE_BATCHES: usize = 4;
 /// Fresh slots a thread reserves at a time: an eighth of what exists, in bytes.
 const FRESH: core::ops::RangeInclusive<usize> = (8 << 10)..=(128 << 10);
 /// Slow steps between two publications of counts.
-const PUBLISH_STEPS: u32 = 64;
+const PUBLISH_STEPS: u32 = 256;
 /// Misuses noted and not told yet; more are counted as retired slots only.
 const MAX_PENDING: usize = 64;
 
@@ -262,7 +262,8 @@ fn build(quarantine_bytes: usize) -> *mut Cache {
     let magazine_bytes =
         |class| (shape(class, quarantine_bytes).0 * MAGAZINE_BATCHES * 4).next_multiple_of(64);
     let head = size_of::<Cache>().next_multiple_of(64);
-    let total = (0..SMALL_CLASSES).fold(head, |sum, class| sum + ring_bytes(class) + magazine_bytes(class));
+    let total =
+        (0..SMALL_CLASSES).fold(head, |sum, class| sum + ring_bytes(class) + magazine_bytes(class));
     let Some(at) = os::map_anywhere(total) else { return null_mut() };
     let cache = at as *mut Cache;
     let mut next = at + head;
@@ -338,7 +339,7 @@ impl Cache {
             self.leave(class, cold.batch);
             return true;
         }
-        DEPOTS[class].count_hint() > 0 && self.from_depot(class)
+        DEPOTS[class].count_hint() > 0 && self.take_from_depot(class)
     }
 
     /// Makes room in a full ring.
@@ -347,7 +348,7 @@ impl Cache {
         let (batch, cap) = (self.cold[class].batch, self.cold[class].magazine_cap);
         let n = self.bins[class].n.load(Relaxed);
         if n + batch > cap {
-            self.to_depot(class, n / 2);
+            self.give_to_depot(class, n / 2);
         }
         self.leave(class, batch);
     }
@@ -493,7 +494,7 @@ impl Cache {
     }
 
     /// Gives the `count` oldest of the magazine to the depot.
-    fn to_depot(&mut self, class: usize, count: u32) {
+    fn give_to_depot(&mut self, class: usize, count: u32) {
         let (bin, cold) = (&self.bins[class], &self.cold[class]);
         let depot = &DEPOTS[class];
         let mut inner = depot.lock();
@@ -512,7 +513,7 @@ impl Cache {
 
     /// Fills the empty magazine from the depot, verifying again: a stale write
     /// may have hit a slot since it was verified first.
-    fn from_depot(&mut self, class: usize) -> bool {
+    fn take_from_depot(&mut self, class: usize) -> bool {
         let batch = self.cold[class].batch as usize;
         let magazine = self.bins[class].magazine;
         // SAFETY: the magazine is empty and holds at least a batch.
@@ -567,7 +568,7 @@ impl Cache {
             let queued = tail.wrapping_sub(cold.head.load(Relaxed));
             let n = self.bins[class].n.load(Relaxed);
             if n > 0 {
-                self.to_depot(class, n);
+                self.give_to_depot(class, n);
             }
             if queued == 0 {
                 return;

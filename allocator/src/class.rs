@@ -136,7 +136,7 @@ mod tests {
             let align = 1 << shift;
             for size in [0, 1, 15, 16, 100, 4095, 4096, 32767, 32768, 100_000, 1 << 20] {
                 let class = of_aligned(size, align).expect("a class exists");
-                assert!(SLOT_SIZE[class] > size && SLOT_SIZE[class] % align == 0);
+                assert!(SLOT_SIZE[class] > size && SLOT_SIZE[class].is_multiple_of(align));
                 assert!(align <= 4096 || class >= SMALL_CLASSES);
             }
         }
@@ -155,7 +155,11 @@ mod tests {
                         continue;
                     }
                     let got = split(offset, INVERSE[class]);
-                    assert_eq!(got, (offset / slot, offset % slot == 0), "{slot} {offset}");
+                    assert_eq!(
+                        got,
+                        (offset / slot, offset.is_multiple_of(slot)),
+                        "{slot} {offset}"
+                    );
                 }
             }
         }

@@ -104,7 +104,8 @@ impl Depot {
         // Slot 0 of a small class is the pad in front of slot 1.
         let mut first = if small { bump.max(1) } else { bump };
         let have = bump as usize * slot;
-        let step = if small { (have / 8).clamp(FIRST_STEP, LAST_STEP) } else { (have / 8).min(LAST_STEP) };
+        let step =
+            if small { (have / 8).clamp(FIRST_STEP, LAST_STEP) } else { (have / 8).min(LAST_STEP) };
         let mut want = want;
         let mut skips = 0;
         let end = loop {

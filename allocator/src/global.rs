@@ -30,7 +30,7 @@ fn check_layout(addr: usize, layout: Layout) {
     if block.base != addr || block.state != BlockState::Live {
         return;
     }
-    if block.size != layout.size() || addr % layout.align() != 0 {
+    if block.size != layout.size() || !addr.is_multiple_of(layout.align()) {
         deliver(&Misuse::of(MisuseKind::LayoutMismatch, addr, Some(block), 0));
     }
 }

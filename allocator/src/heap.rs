@@ -253,10 +253,9 @@ fn resize_small(slot: Slot, word: Word, size: usize, site: usize) -> bool {
 #[cold]
 unsafe fn realloc_huge(addr: usize, size: usize, site: usize) -> *mut u8 {
     let Some(old) = huge::check_live(addr, site) else { return no_memory() };
-    if size >= LARGEST_SLOT && !old.watched {
-        if let Some(new) = huge::resize(addr, size, site) {
-            return new;
-        }
+    let may_resize = size >= LARGEST_SLOT && !old.watched;
+    if let Some(new) = may_resize.then(|| huge::resize(addr, size, site)).flatten() {
+        return new;
     }
     // SAFETY: a live block of that size.
     unsafe { copy(addr as *mut u8, old.size, size, site) }

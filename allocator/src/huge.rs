@@ -31,7 +31,13 @@ struct Entry {
 }
 
 const NO_ENTRY: Entry = Entry {
-    addr: 0, mapped: 0, size: 0, alloc_site: 0, free_site: 0, watched: false, reported: false,
+    addr: 0,
+    mapped: 0,
+    size: 0,
+    alloc_site: 0,
+    free_site: 0,
+    watched: false,
+    reported: false,
 };
 
 /// The blocks; the lock is taken by `fork_prepare`.
@@ -76,7 +82,9 @@ impl Table {
     }
 
     fn find_freed(&self, addr: usize) -> Option<usize> {
-        self.freed.iter().position(|entry| entry.addr != 0 && addr.wrapping_sub(entry.addr) < entry.mapped)
+        self.freed
+            .iter()
+            .position(|entry| entry.addr != 0 && addr.wrapping_sub(entry.addr) < entry.mapped)
     }
 
     fn reserve(&mut self) -> Option<()> {
@@ -152,7 +160,13 @@ pub fn allocate(size: usize, align: usize, site: usize) -> Option<*mut u8> {
             Ok(()) => {
                 // SAFETY: just mapped.
                 unsafe { ((addr + size) as *mut u8).write_bytes(POISON_FREE, CANARY) };
-                table.insert(Entry { addr, mapped: len, size, alloc_site: site as u32, ..NO_ENTRY });
+                table.insert(Entry {
+                    addr,
+                    mapped: len,
+                    size,
+                    alloc_site: site as u32,
+                    ..NO_ENTRY
+                });
                 counters::add(Counter::Allocs, 1);
                 counters::add_live(size as u64);
                 return Some(addr as *mut u8);
@@ -284,7 +298,8 @@ pub fn resize(addr: usize, size: usize, site: usize) -> Option<*mut u8> {
     let next = table.slice().get(at + 1).map_or(usize::MAX, |next| next.addr);
     let fits = addr + len <= next.min(huge_base() + HUGE_SPAN);
     // SAFETY: the entry's mapping is one piece and its owner called us.
-    let in_place = len == entry.mapped || fits && unsafe { os::remap(addr, entry.mapped, len, None) };
+    let in_place =
+        len == entry.mapped || fits && unsafe { os::remap(addr, entry.mapped, len, None) };
     let to = if in_place {
         addr
     } else {

@@ -331,7 +331,8 @@ pub fn resize(slot: Slot, size: usize, site: usize) -> bool {
     let keep = (size + canary).next_multiple_of(PAGE);
     // SAFETY: all inside the slot, and behind the block's new end.
     unsafe {
-        if size < old && dirty.saturating_sub(keep) >= SHRINK
+        if size < old
+            && dirty.saturating_sub(keep) >= SHRINK
             && os::discard(slot.base() + keep, dirty.next_multiple_of(PAGE) - keep)
         {
             meta.dirty.store(keep as u64, Relaxed);
@@ -355,8 +356,7 @@ pub fn resize(slot: Slot, size: usize, site: usize) -> bool {
 #[cold]
 pub fn give_back() -> bool {
     let mut any = false;
-    for class in SMALL_CLASSES..CLASSES {
-        let depot = &DEPOTS[class];
+    for (class, depot) in DEPOTS.iter().enumerate().take(CLASSES).skip(SMALL_CLASSES) {
         if depot.bump() == 0 {
             continue;
         }

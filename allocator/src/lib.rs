@@ -38,8 +38,7 @@ mod window;
 
 pub use config::{Config, configure};
 pub use counters::{
-    Counter, HEAP_COUNTERS, flush_counters, read as read_counter, set_counters,
-    set_counters_fresh,
+    Counter, HEAP_COUNTERS, flush_counters, read as read_counter, set_counters, set_counters_fresh,
 };
 pub use fork::{fork_child, fork_parent, fork_prepare};
 pub use global::PoisonAlloc;

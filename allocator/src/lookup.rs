@@ -84,6 +84,21 @@ pub fn thread_activity() -> ActivityProbe {
 }
 
 impl ActivityProbe {
+    /// The probe as a number, for a table of another crate.
+    pub fn as_raw(self) -> usize {
+        self.0 as usize
+    }
+
+    /// The probe of a number.
+    ///
+    /// # Safety
+    ///
+    /// * `raw` is 0 or came from [`as_raw`](Self::as_raw) in this process (or
+    ///   its parent before a fork).
+    pub unsafe fn from_raw(raw: usize) -> ActivityProbe {
+        ActivityProbe(raw as *const Cache)
+    }
+
     /// A number that changes whenever the thread allocates or frees; always 0 for
     /// a thread without a cache. May be read from any thread, even after the
     /// probed one ended (another may use its cache by then).

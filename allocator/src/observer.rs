@@ -151,8 +151,7 @@ unsafe impl Sync for Holder {}
 
 /// So many times may the observer be changed (tests do; programs set it once).
 const HOLDERS: usize = 64;
-static HOLDER: [Holder; HOLDERS] =
-    [const { Holder(core::cell::UnsafeCell::new(None)) }; HOLDERS];
+static HOLDER: [Holder; HOLDERS] = [const { Holder(core::cell::UnsafeCell::new(None)) }; HOLDERS];
 static HOLDERS_USED: AtomicUsize = AtomicUsize::new(0);
 static OBSERVER: AtomicPtr<Holder> = AtomicPtr::new(core::ptr::null_mut());
 static RESOLVER: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
@@ -190,7 +189,6 @@ pub(crate) fn resolve(site: u32) -> usize {
     let resolver = unsafe { core::mem::transmute::<*mut (), fn(u32) -> usize>(resolver) };
     resolver(site)
 }
-
 
 /// Tells the observer of a misuse. No lock may be held.
 #[cold]

@@ -104,4 +104,3 @@ pub fn locate(addr: usize) -> Place {
     }
     Place::In(Slot { class, index }, is_start)
 }
-

@@ -200,7 +200,9 @@ static END_BLOCK: [u8; 32] = {
 /// * `base` starts `slot` readable bytes; `slot` is a multiple of 16, not 0.
 pub unsafe fn holds(base: *const u8, slot: usize) -> bool {
     // SAFETY: passed on; AVX2 only where it is there.
-    unsafe { if slot >= 32 && has_avx2() { holds_avx2(base, slot) } else { holds_sse2(base, slot) } }
+    unsafe {
+        if slot >= 32 && has_avx2() { holds_avx2(base, slot) } else { holds_sse2(base, slot) }
+    }
 }
 
 #[inline(always)]
@@ -212,10 +214,7 @@ unsafe fn holds_sse2(base: *const u8, slot: usize) -> bool {
         let mut diff = _mm_xor_si128(_mm_loadu_si128(base.add(slot - 16).cast()), end);
         let mut at = 0;
         while at < slot - 16 {
-            diff = _mm_or_si128(
-                diff,
-                _mm_xor_si128(_mm_loadu_si128(base.add(at).cast()), poison),
-            );
+            diff = _mm_or_si128(diff, _mm_xor_si128(_mm_loadu_si128(base.add(at).cast()), poison));
             at += 16;
         }
         _mm_movemask_epi8(_mm_cmpeq_epi8(diff, _mm_setzero_si128())) == 0xffff
@@ -354,7 +353,12 @@ pub fn expected_at(offset: usize, slot: usize) -> u8 {
 /// # Safety
 ///
 /// * `base + from..base + to` is readable.
-pub unsafe fn damage(base: *const u8, from: usize, to: usize, slot: usize) -> Option<(usize, usize)> {
+pub unsafe fn damage(
+    base: *const u8,
+    from: usize,
+    to: usize,
+    slot: usize,
+) -> Option<(usize, usize)> {
     // SAFETY: offsets in `from..to` are readable.
     let bad = |at: &usize| unsafe { base.add(*at).read_volatile() } != expected_at(*at, slot);
     let first = (from..to).find(bad)?;
@@ -402,8 +406,7 @@ mod tests {
 
     #[test]
     fn every_damaged_byte_of_every_small_slot_is_found() {
-        for class in 0..SMALL_CLASSES {
-            let slot = SLOT_SIZE[class];
+        for &slot in &SLOT_SIZE[..SMALL_CLASSES] {
             let mut memory = poisoned(slot - 1, slot);
             let step = if slot > 1024 { 61 } else { 1 };
             for at in (0..slot).step_by(step).chain([slot - 1]) {

@@ -24,7 +24,14 @@ pub struct Damage {
 /// Describes damage. `keep` bytes at the block's start are the program's, so
 /// they are as expected; `slot` is the slot's size (`usize::MAX` if its last
 /// byte is nothing special).
-pub fn damaged(kind: MisuseKind, block: &Block, damage: Damage, keep: usize, slot: usize, caller: usize) -> Misuse {
+pub fn damaged(
+    kind: MisuseKind,
+    block: &Block,
+    damage: Damage,
+    keep: usize,
+    slot: usize,
+    caller: usize,
+) -> Misuse {
     let mut misuse = Misuse::of(kind, block.base + damage.first, Some(*block), caller);
     misuse.len = damage.last - damage.first + 1;
     let start = damage.first & !(SHOWN - 1);
@@ -42,17 +49,17 @@ pub fn damaged(kind: MisuseKind, block: &Block, damage: Damage, keep: usize, slo
 fn live_neighbour(slot: Slot) -> Option<Block> {
     let next = Slot { index: slot.index + 1, ..slot };
     let exists = next.index < crate::depot::DEPOTS[slot.class].bump() as usize;
-    next.block().filter(|block| exists && block.state == BlockState::Live)
+    let block = exists.then(|| next.block()).flatten();
+    block.filter(|block| block.state == BlockState::Live)
 }
 
 /// Names the damage of a small slot. What begins behind the block's own first
 /// canary byte and reaches the slot's end was written from the block behind.
 pub fn small_damage(slot: Slot, block: &Block, damage: Damage, caller: usize) -> Misuse {
     let bytes = slot.bytes();
-    if damage.first > block.size && damage.last == bytes - 1 {
-        if let Some(next) = live_neighbour(slot) {
-            return underflow(slot, block, &next, damage, caller);
-        }
+    let reaches_back = damage.first > block.size && damage.last == bytes - 1;
+    if let Some(next) = live_neighbour(slot).filter(|_| reaches_back) {
+        return underflow(slot, block, &next, damage, caller);
     }
     let freed = block.state == BlockState::Freed;
     if freed && damage.first < block.size {

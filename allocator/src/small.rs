@@ -231,7 +231,9 @@ unsafe extern "C" fn overflowed(block: *mut u8, size: usize, bytes: usize, site:
         return;
     }
     // SAFETY: the slot exists.
-    let Some((first, last)) = (unsafe { poison::damage(block, size, bytes, bytes) }) else { return };
+    let Some((first, last)) = (unsafe { poison::damage(block, size, bytes, bytes) }) else {
+        return;
+    };
     // Above `TAIL_LIMIT` a fresh slot has a canary word and zeros behind it.
     let last = if bytes > TAIL_LIMIT { last.min(size | 7) } else { last };
     let mut told = slot.block_of(meta.load());
@@ -267,9 +269,14 @@ unsafe extern "C" fn check_front(block: *mut u8, size: usize, bytes: usize, site
     let own_size = if word.state() == NEVER { 0 } else { word.size() };
     let base = front.base() as *const u8;
     // SAFETY: the slot in front exists.
-    let Some((first, last)) = (unsafe { poison::damage(base, own_size, bytes, bytes) }) else { return };
+    let Some((first, last)) = (unsafe { poison::damage(base, own_size, bytes, bytes) }) else {
+        return;
+    };
     // Damage from its own end on is told as its overflow when it is freed.
-    if word.state() == RETIRED || word.flags() & REPORTED != 0 || first <= own_size && word.state() != NEVER {
+    if word.state() == RETIRED
+        || word.flags() & REPORTED != 0
+        || first <= own_size && word.state() != NEVER
+    {
         return;
     }
     // Only ever told once: the slot in front is marked, or healed if it is free
@@ -303,7 +310,8 @@ pub extern "C" fn free_slow(block: *mut u8, site: usize) {
     }
     match locate(addr) {
         Place::Foreign => {
-            let handled = crate::observer::observer().is_some_and(|who| who.foreign_free(addr, site));
+            let handled =
+                crate::observer::observer().is_some_and(|who| who.foreign_free(addr, site));
             if !handled {
                 deliver(&Misuse::of(MisuseKind::InvalidFree, addr, None, site));
             }
@@ -398,7 +406,8 @@ pub fn end_watch(slot: Slot, site: usize) {
 fn free_to_depot(slot: Slot, site: usize) {
     let meta = slot.meta();
     let word = meta.load();
-    if word.state() != LIVE || !meta.swap_flags(word.flags(), word.flags() & REPORTED | QUARANTINED) {
+    if word.state() != LIVE || !meta.swap_flags(word.flags(), word.flags() & REPORTED | QUARANTINED)
+    {
         check_live(slot, true, slot.base(), site);
         return;
     }

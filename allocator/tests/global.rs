@@ -18,8 +18,17 @@ static SERIAL: Mutex<()> = Mutex::new(());
 
 #[allow(clippy::too_many_arguments)]
 fn sink(
-    kind: &'static str, _addr: usize, base: usize, _size: usize, _offset: isize, _alloc_site: usize,
-    _free_site: usize, _caller: usize, _expected: &[u8; 16], _found: &[u8; 16], _late: bool,
+    kind: &'static str,
+    _addr: usize,
+    base: usize,
+    _size: usize,
+    _offset: isize,
+    _alloc_site: usize,
+    _free_site: usize,
+    _caller: usize,
+    _expected: &[u8; 16],
+    _found: &[u8; 16],
+    _late: bool,
 ) {
     let at = COUNT.fetch_add(1, SeqCst) % TOLD.len();
     KINDS[at].store(kind.len(), SeqCst);

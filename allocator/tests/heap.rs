@@ -136,7 +136,8 @@ fn contents_survive_whatever_the_order() {
 fn contents_survive_four_threads_that_free_for_each_other() {
     let _serial = begin();
     std::thread::scope(|scope| {
-        let (senders, receivers): (Vec<_>, Vec<_>) = (0..4).map(|_| mpsc::channel::<Held>()).unzip();
+        let (senders, receivers): (Vec<_>, Vec<_>) =
+            (0..4).map(|_| mpsc::channel::<Held>()).unzip();
         for (number, inbox) in receivers.into_iter().enumerate() {
             let next = senders[(number + 1) % 4].clone();
             scope.spawn(move || {
@@ -163,17 +164,23 @@ fn many_short_threads_leave_their_memory_to_the_next() {
     let _serial = begin();
     for _ in 0..300 {
         std::thread::spawn(|| {
-            let blocks: Vec<_> = (0..200).map(|size| Held {
-                // SAFETY: the family's own contract.
-                block: unsafe { heap::malloc(size * 5, 0) }, size: size * 5, tag: 1,
-            }).collect();
+            let blocks: Vec<_> = (0..200)
+                .map(|size| Held {
+                    // SAFETY: the family's own contract.
+                    block: unsafe { heap::malloc(size * 5, 0) },
+                    size: size * 5,
+                    tag: 1,
+                })
+                .collect();
             blocks.iter().for_each(write);
             for held in blocks {
                 check(&held, held.size, 0);
                 // SAFETY: a live block.
                 unsafe { heap::free(held.block, 0) };
             }
-        }).join().unwrap();
+        })
+        .join()
+        .unwrap();
     }
     assert_eq!(told(), []);
 }
@@ -216,7 +223,9 @@ fn thread_locals_that_free_and_allocate_at_the_threads_end_are_served() {
                 LATE.set(Some(AtExit(heap::malloc(40, 0))));
                 libc::pthread_setspecific(key, heap::malloc(80, 0).cast());
             }
-        }).join().unwrap();
+        })
+        .join()
+        .unwrap();
     }
     assert_eq!(told(), []);
 }
@@ -355,12 +364,14 @@ fn counters_and_probe_follow_what_happens() {
     // SAFETY: the family's own contract.
     unsafe {
         let mut seen = probe.read();
-        let blocks: Vec<_> = (0..1000).map(|at| {
-            let block = heap::malloc(24 + at % 2 * 50_000, 0);
-            let now = probe.read();
-            assert_ne!(std::mem::replace(&mut seen, now), now);
-            block
-        }).collect();
+        let blocks: Vec<_> = (0..1000)
+            .map(|at| {
+                let block = heap::malloc(24 + at % 2 * 50_000, 0);
+                let now = probe.read();
+                assert_ne!(std::mem::replace(&mut seen, now), now);
+                block
+            })
+            .collect();
         assert_eq!(read(Counter::Allocs) - allocs, 1000);
         assert_eq!(read(Counter::LiveBytes) - live, 500 * 32 + 500 * 50_024);
         assert!(read(Counter::PeakLiveBytes) >= live + 500 * 50_000);

@@ -20,7 +20,8 @@ fn one(kind: MisuseKind) -> Misuse {
 
 /// Allocates and frees until everything freed before left the quarantine.
 fn turn_over(size: usize) {
-    for _ in 0..8192 {
+    let rounds = if size > 10_000 { 40 } else { 8192 };
+    for _ in 0..rounds {
         // SAFETY: the family's own contract.
         unsafe { heap::free(heap::malloc(size, 0), 0) };
     }
@@ -36,7 +37,10 @@ fn double_free() {
             heap::free(block, FREE);
             heap::free(block, AGAIN);
             let misuse = one(MisuseKind::DoubleFree);
-            assert_eq!((misuse.addr, misuse.base, misuse.size), (block as usize, block as usize, size));
+            assert_eq!(
+                (misuse.addr, misuse.base, misuse.size),
+                (block as usize, block as usize, size)
+            );
             assert_eq!((misuse.alloc_site, misuse.free_site, misuse.caller), (ALLOC, FREE, AGAIN));
             assert!(!misuse.late);
             heap::free(block, AGAIN);
@@ -116,9 +120,15 @@ fn invalid_free() {
     static IN_STATIC: u64 = 0;
     // SAFETY: as above.
     let block = unsafe { heap::malloc(10, 0) } as usize;
-    for addr in [&raw const on_stack as usize, &raw const IN_STATIC as usize, 64, usize::MAX - 15,
-        block + (20 << 30), block + (3 << 40), block & !((1 << 35) - 1)]
-    {
+    for addr in [
+        &raw const on_stack as usize,
+        &raw const IN_STATIC as usize,
+        64,
+        usize::MAX - 15,
+        block + (20 << 30),
+        block + (3 << 40),
+        block & !((1 << 35) - 1),
+    ] {
         // SAFETY: as above.
         unsafe { heap::free(addr as *mut u8, FREE) };
         let misuse = one(MisuseKind::InvalidFree);
@@ -215,7 +225,10 @@ fn overflow_is_found_at_free_and_at_realloc() {
                     let misuse = one(MisuseKind::HeapBufferOverflow);
                     assert_eq!((misuse.base, misuse.size), (block as usize, size));
                     assert_eq!(misuse.offset, size as isize);
-                    assert_eq!((misuse.alloc_site, misuse.free_site, misuse.caller), (ALLOC, 0, FREE));
+                    assert_eq!(
+                        (misuse.alloc_site, misuse.free_site, misuse.caller),
+                        (ALLOC, 0, FREE)
+                    );
                     assert_eq!(misuse.found[size % 16], 0x41);
                     turn_over(size.min(60_000));
                     assert_eq!(told(), [], "told once, and never handed out again");
@@ -235,7 +248,8 @@ fn underflow_is_found_at_free() {
             let blocks: Vec<_> = (0..200).map(|_| heap::malloc(size, ALLOC)).collect();
             let stride = (size + 16) & !15;
             let at = (1..200).find(|&at| {
-                lookup(blocks[at] as usize - 1).is_some_and(|front| front.base == blocks[at - 1] as usize)
+                lookup(blocks[at] as usize - 1)
+                    .is_some_and(|front| front.base == blocks[at - 1] as usize)
             });
             let Some(at) = at else { panic!("no neighbours of {stride}") };
             *blocks[at].sub(1) = 0x41;
@@ -265,7 +279,10 @@ fn a_watched_blocks_end_is_told_while_it_is_live() {
             assert!(lookup(block as usize).unwrap().watched);
             heap::free(block, FREE);
             let (told, site) = freeing()[0];
-            assert_eq!((told.base, told.size, told.state, site), (block as usize, size, BlockState::Live, FREE));
+            assert_eq!(
+                (told.base, told.size, told.state, site),
+                (block as usize, size, BlockState::Live, FREE)
+            );
             assert_eq!(lookup(block as usize).unwrap().state, BlockState::Freed);
 
             let block = heap::malloc(size, ALLOC);
@@ -291,7 +308,10 @@ fn lookup_knows_blocks_by_any_address_inside() {
             let block = heap::malloc(size, ALLOC);
             for at in [0, size / 2, size - 1] {
                 let found = lookup(block as usize + at).unwrap();
-                assert_eq!((found.base, found.size, found.alloc_site), (block as usize, size, ALLOC));
+                assert_eq!(
+                    (found.base, found.size, found.alloc_site),
+                    (block as usize, size, ALLOC)
+                );
                 assert_eq!((found.state, found.free_site), (BlockState::Live, 0));
             }
             assert!(heap::owns(block as usize));

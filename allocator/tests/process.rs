@@ -40,9 +40,9 @@ fn a_child_of_a_process_with_busy_threads_allocates() {
                 }
             });
         }
-        for round in 0..100 {
+        for round in 0..40 {
             let good = in_child(|| {
-                for size in (0..50_000).step_by(97) {
+                for size in (0..50_000).step_by(997) {
                     // SAFETY: the family's own contract.
                     unsafe {
                         let (one, two) = (heap::calloc(1, size, 0), heap::malloc(size, 0));
