@@ -1,9 +1,9 @@
 //! Builds the report from merged records.
 
+use deadwalk_detector::counters::Counter;
 use deadwalk_detector::options::Options;
 use deadwalk_detector::record::layout::Verdict;
 use deadwalk_detector::{Consequence, Severity, histogram, statistics};
-use deadwalk_detector::counters::Counter;
 use serde_json::{Map, Value, json};
 
 use super::frames::Frames;
@@ -22,15 +22,14 @@ pub fn build(merged: &Merged) -> Report {
     let mut findings: Vec<Finding> =
         merged.findings.iter().flat_map(|f| split(f, &mut frames)).collect();
     findings.sort_by_key(|f| (std::cmp::Reverse((f.level, f.count)), f.first_ns));
-    let mut problems = merged.problems.clone();
-    problems.extend(frames.into_problems());
     Report {
         schema: SCHEMA,
         processes: merged.processes.iter().map(process).collect(),
         totals: totals::totals(&merged.totals),
         del_sites,
         findings,
-        problems,
+        problems: merged.problems.clone(),
+        symbol_problems: frames.into_problems(),
     }
 }
 

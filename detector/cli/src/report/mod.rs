@@ -4,6 +4,8 @@ mod build;
 mod frames;
 mod message;
 pub mod model;
+#[cfg(test)]
+mod tests;
 mod totals;
 
 use crate::arguments::{Format, ReportArguments};

@@ -17,8 +17,10 @@ pub struct Report {
     pub totals: Map<String, Value>,
     pub del_sites: Vec<DelSite>,
     pub findings: Vec<Finding>,
-    /// What could not be read or resolved, a line each.
+    /// What could not be read, a line each.
     pub problems: Vec<String>,
+    /// Why symbols are missing, a line each.
+    pub symbol_problems: Vec<String>,
 }
 
 /// One recorded process.

@@ -23,7 +23,11 @@ pub fn explain(program: &OsStr, others_seen: bool) -> String {
         .unwrap_or_else(|| {
             "it ended before the library started, or cleared LD_PRELOAD or DEADWALK_OPTIONS, or could not write its record".into()
         });
-    let what = if others_seen { "nothing was seen of it, only of its children" } else { "nothing was seen" };
+    let what = if others_seen {
+        "nothing was seen of it, only of its children"
+    } else {
+        "nothing was seen"
+    };
     format!("{name} left no record, {what}: {reason}")
 }
 
@@ -46,7 +50,9 @@ fn reason(path: &Path, depth: usize) -> Option<String> {
         return Some(format!("{shown} is set-id, the loader ignores LD_PRELOAD for it"));
     }
     if rustix::fs::getxattr(path, c"security.capability", &mut [0u8; 64]).is_ok() {
-        return Some(format!("{shown} has file capabilities, the loader ignores LD_PRELOAD for it"));
+        return Some(format!(
+            "{shown} has file capabilities, the loader ignores LD_PRELOAD for it"
+        ));
     }
     let mut head = Vec::new();
     open_regular(path).ok()?.take(HEAD_BYTES).read_to_end(&mut head).ok()?;

@@ -86,7 +86,10 @@ mod tests {
             path
         };
         let mut later = Image::new(7);
-        later.u64(std::mem::offset_of!(deadwalk_detector::record::layout::HeadSegment, start_mono_ns), 2_000);
+        later.u64(
+            std::mem::offset_of!(deadwalk_detector::record::layout::HeadSegment, start_mono_ns),
+            2_000,
+        );
         let files = [
             file("a.dwrec", &later),
             file("b.dwrec", &Image::new(7)),

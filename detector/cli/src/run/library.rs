@@ -48,9 +48,7 @@ pub fn preloadable(library: &Path, temporary: Option<&Path>) -> Result<PathBuf, 
     if !splits(library) {
         return Ok(library.to_owned());
     }
-    let cannot = |why: String| {
-        Failure::own(format!("cannot preload {}: {why}", library.display()))
-    };
+    let cannot = |why: String| Failure::own(format!("cannot preload {}: {why}", library.display()));
     let folder = temporary.ok_or_else(|| {
         cannot("LD_PRELOAD splits such a path, and there is no temporary folder".into())
     })?;
@@ -82,7 +80,10 @@ mod tests {
         let path = preloadable(&library, Some(folder.path())).expect("a path");
         assert!(!splits(&path));
         assert_eq!(std::fs::read(&path).expect("the library"), b"x");
-        assert_eq!(preloadable(Path::new("/lib/x.so"), None).expect("itself"), Path::new("/lib/x.so"));
+        assert_eq!(
+            preloadable(Path::new("/lib/x.so"), None).expect("itself"),
+            Path::new("/lib/x.so")
+        );
         assert!(preloadable(&library, None).is_err());
     }
 }

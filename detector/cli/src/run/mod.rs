@@ -6,8 +6,8 @@
 //!   end, whatever fails on our side; a failure is one line on stderr.
 //! * CMD stays in our process group, so that the terminal treats both alike;
 //!   a Ctrl-C reaches it without us (`signals.rs`).
-//! * From before CMD's start to our own end the forwarded signals are blocked
-//!   here: no second Ctrl-C loses the report or leaves the temporary folder.
+//! * From before CMD's start to our own end the forwarded signals do not end us:
+//!   no second Ctrl-C loses the report or leaves the temporary folder.
 
 mod absent;
 mod end;
@@ -48,7 +48,7 @@ pub fn run(arguments: &RunArguments) -> Result<u8, Failure> {
     let library = library::preloadable(&library, folder.temporary())?;
     let environment = Environment::new(&library, folder.records(), arguments.del);
 
-    let signals = Signals::block().map_err(|e| Failure::own(format!("signals: {e}")))?;
+    let signals = Signals::catch().map_err(|e| Failure::own(format!("signals: {e}")))?;
     let mut child = start(arguments, &environment)?;
     let identity = Identity { pid: child.id(), start_ticks: start_ticks(child.id()) };
     let status = signals.wait(&mut child).map_err(|e| Failure::own(format!("wait: {e}")))?;
@@ -78,8 +78,7 @@ fn start(arguments: &RunArguments, environment: &Environment) -> Result<Child, F
         started = spawn("/bin/sh".as_ref(), Some(&path));
     }
     started.map_err(|error| {
-        let status =
-            if error.kind() == ErrorKind::NotFound { NOT_FOUND } else { CANNOT_EXECUTE };
+        let status = if error.kind() == ErrorKind::NotFound { NOT_FOUND } else { CANNOT_EXECUTE };
         let text = if program.is_empty() {
             "cannot run '': no such program".to_owned()
         } else {

@@ -1,14 +1,19 @@
 //! Passes signals on to CMD while waiting for it.
 //!
-//! The signals are blocked and read from a descriptor: nothing runs in a signal
-//! handler, and none of them ends this process before the report is out. CMD
-//! starts with an empty signal mask (std sees to that).
+//! 1. Before CMD starts, handlers that only set a flag are installed: no signal
+//!    ends this process any more, and exec gives CMD the default actions and
+//!    the signal mask that we were started with.
+//! 2. While CMD runs, the signals are blocked here and read from a descriptor,
+//!    which tells the sender too. They stay blocked until we end: no second
+//!    Ctrl-C loses the report or leaves the temporary folder.
 //!
 //! A signal that was ignored when we started (`nohup`, a shell's background
-//! job) stays as it is, for CMD too.
+//! job) stays ignored, for CMD too.
 
 use std::io;
 use std::process::{Child, ExitStatus};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
 use nix::libc;
@@ -26,32 +31,28 @@ const FORWARDED: [Signal; 6] = [
     Signal::SIGUSR2,
 ];
 
-/// The blocked signals.
+/// The signals that are caught, and whether they arrived before CMD was waited for.
 pub struct Signals {
-    arrivals: SignalFd,
+    caught: Vec<(Signal, Arc<AtomicBool>)>,
 }
 
 impl Signals {
-    /// Blocks the forwarded signals from now on. Call before CMD starts.
+    /// Catches the forwarded signals from now on. Call before CMD starts.
     ///
     /// # Errors
     ///
-    /// If there is no descriptor left.
-    pub fn block() -> io::Result<Signals> {
+    /// If a handler cannot be installed.
+    pub fn catch() -> io::Result<Signals> {
         let ignored = ignored();
-        let mut set = SigSet::empty();
+        let mut caught = Vec::new();
         for signal in FORWARDED.into_iter().filter(|&s| ignored & bit(s) == 0) {
-            set.add(signal);
+            let arrived = Arc::default();
+            signal_hook::flag::register(signal as i32, Arc::clone(&arrived))?;
+            caught.push((signal, arrived));
         }
-        if ignored & bit(Signal::SIGCHLD) != 0 {
-            // Ignored, the kernel would keep neither the signal nor the status.
-            let arrived = std::sync::Arc::default();
-            signal_hook::flag::register(libc::SIGCHLD, arrived)?;
-        }
-        set.add(Signal::SIGCHLD);
-        set.thread_block()?;
-        let arrivals = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC)?;
-        Ok(Signals { arrivals })
+        // Ignored, the kernel would keep neither this signal nor CMD's status.
+        signal_hook::flag::register(libc::SIGCHLD, Arc::default())?;
+        Ok(Signals { caught })
     }
 
     /// Waits for CMD's end and passes on what arrives until then.
@@ -60,16 +61,36 @@ impl Signals {
     ///
     /// If CMD cannot be waited for.
     pub fn wait(&self, child: &mut Child) -> io::Result<ExitStatus> {
+        let arrivals = match self.block() {
+            Ok(arrivals) => arrivals,
+            Err(error) => {
+                log::warn!("signals are not forwarded: {error}");
+                return child.wait();
+            }
+        };
+        for (signal, arrived) in &self.caught {
+            if arrived.load(Ordering::SeqCst) {
+                send(*signal, child);
+            }
+        }
         loop {
             if let Some(status) = child.try_wait()? {
                 return Ok(status);
             }
-            match self.arrivals.read_signal() {
+            match arrivals.read_signal() {
                 Ok(Some(arrival)) => pass_on(&arrival, child),
                 Ok(None) | Err(Errno::EINTR) => {}
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    fn block(&self) -> nix::Result<SignalFd> {
+        let mut set = SigSet::empty();
+        self.caught.iter().for_each(|(signal, _)| set.add(*signal));
+        set.add(Signal::SIGCHLD);
+        set.thread_block()?;
+        SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC)
     }
 }
 
@@ -77,9 +98,12 @@ fn pass_on(arrival: &siginfo, child: &Child) {
     // What a key on the terminal made has reached CMD too: same process group.
     let from_terminal = arrival.ssi_code == libc::SI_KERNEL || arrival.ssi_pid == 0;
     let Ok(signal) = Signal::try_from(arrival.ssi_signo as i32) else { return };
-    if signal == Signal::SIGCHLD || from_terminal {
-        return;
+    if signal != Signal::SIGCHLD && !from_terminal {
+        send(signal, child);
     }
+}
+
+fn send(signal: Signal, child: &Child) {
     // CMD may be ending; it is not reaped, so its pid is still its own.
     let _ = kill(Pid::from_raw(child.id() as i32), signal);
 }

@@ -4,10 +4,10 @@ use std::fmt::Write;
 
 use deadwalk_detector::Severity;
 
+use super::WIDTH;
 use super::place;
 use super::style::Style;
 use super::units::{count, duration, plural};
-use super::WIDTH;
 use crate::escape::visible;
 use crate::report::Report;
 use crate::report::model::{Finding, Frame};

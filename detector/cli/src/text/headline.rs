@@ -67,8 +67,11 @@ fn waits(out: &mut String, report: &Report) {
     if waits > 0 {
         let longest = report.del_sites.iter().map(|s| s.sync_wait_ns.max).max().unwrap_or(0);
         let longest = super::units::duration(longest);
-        let _ =
-            writeln!(out, "  {} waited for the handler, {longest} at most.", plural(waits, "delete"));
+        let _ = writeln!(
+            out,
+            "  {} waited for the handler, {longest} at most.",
+            plural(waits, "delete")
+        );
     }
     if suppressed > 0 {
         let _ = writeln!(out, "  {} suppressed after such a delete.", expiries(suppressed));

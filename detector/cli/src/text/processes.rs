@@ -10,6 +10,8 @@ use crate::report::model::Process;
 
 /// Processes listed; all of them are in the JSON.
 const PROCESSES_MAX: usize = 10;
+/// Lines about missing symbols.
+const PROBLEMS_MAX: usize = 10;
 /// Columns of a program's name.
 const NAME_CHARS: usize = 34;
 
@@ -24,7 +26,7 @@ pub fn write(out: &mut String, report: &Report, style: Style) {
         bytes(report.total("heap.verified_bytes")),
     );
     let number = plural(report.processes.len() as u64, "record");
-    let _ = writeln!(out, "{number}, a process image each:");
+    let _ = writeln!(out, "{number}, one per process and one more per exec:");
     // Those with deletes first: they are what the report is about.
     let mut processes: Vec<&Process> = report.processes.iter().collect();
     processes.sort_by_key(|p| std::cmp::Reverse((p.del.while_running, p.del.calls)));
@@ -33,7 +35,7 @@ pub fn write(out: &mut String, report: &Report, style: Style) {
     }
     let hidden = processes.len().saturating_sub(PROCESSES_MAX) as u64;
     if hidden > 0 {
-        let _ = writeln!(out, "  and {} with fewer deletes", plural(hidden, "more"));
+        let _ = writeln!(out, "  and {} more with fewer deletes", count(hidden));
     }
 }
 
@@ -83,6 +85,13 @@ fn dropped(out: &mut String, report: &Report, style: Style) {
             };
             let _ = writeln!(text, "  {number} {what}");
         }
+    }
+    for problem in report.symbol_problems.iter().take(PROBLEMS_MAX) {
+        let _ = writeln!(text, "  {}", visible(problem));
+    }
+    let hidden = report.symbol_problems.len().saturating_sub(PROBLEMS_MAX);
+    if hidden > 0 {
+        let _ = writeln!(text, "  no symbols for {hidden} more files");
     }
     if !text.is_empty() {
         let _ = write!(out, "\n{}\n{text}", style.bold("not seen:"));

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use deadwalk_detector::Consequence;
+use deadwalk_detector::histogram::bucket;
 
 use super::place;
 use super::style::Style;
@@ -23,8 +24,8 @@ pub fn write(out: &mut String, report: &Report, style: Style) {
         return;
     }
     let head = format!(
-        "{:>9} {:>9} {:>8}  {:<15} {:>9} {:>9}  {}",
-        "CALLS", "LANDED", "RATE", "WORST", "WINDOW50", "MAX", "HOW LONG THE HANDLER WENT ON"
+        "{:>9} {:>9} {:>8}  {:<15} {:>10} {:>8}  {}",
+        "CALLS", "LANDED", "RATE", "WORST", "WINDOW p50", "max", "HOW LONG THE HANDLER WENT ON"
     );
     let _ = writeln!(out, "\n{}", style.dim(&head));
     for site in report.del_sites.iter().take(SITES_MAX) {
@@ -46,7 +47,7 @@ fn row(out: &mut String, site: &DelSite, style: Style) {
         (duration(window.p50), duration(window.max))
     };
     let numbers = format!(
-        "{:>9} {:>9} {:>6} %  {:<15} {:>9} {:>9}  {}",
+        "{:>9} {:>9} {:>6} %  {:<15} {:>10} {:>8}  {}",
         count(site.calls),
         count(site.while_running),
         percent(site.rate),
@@ -94,24 +95,19 @@ fn remarks(out: &mut String, site: &DelSite) {
     }
 }
 
-/// `512 us ▁▃█▂ 4.1 ms`: the windows between the two durations, a column for
-/// a factor of two or, if they lie far apart, more.
+/// `512 us ▁▃█▂ 4.1 ms`: the windows between the two durations. The columns
+/// are equal in ratio, not in time.
 pub fn histogram(window: &Window) -> String {
     let (Some(first), Some(last)) = (window.buckets.first(), window.buckets.last()) else {
         return String::new();
     };
-    let (low, high) = (first[0].max(1).ilog2(), (last[1] - 1).max(1).ilog2());
-    let octaves = (high.saturating_sub(low) + 1) as usize;
-    // Within one factor of two: the buckets themselves.
-    let columns = if octaves == 1 { window.buckets.len().min(BARS) } else { octaves.min(BARS) };
-    let mut bars = vec![0u64; columns];
-    for (i, &[start, _, number]) in window.buckets.iter().enumerate() {
-        let place = if octaves == 1 {
-            i * columns / window.buckets.len()
-        } else {
-            (start.max(1).ilog2().saturating_sub(low)) as usize * columns / octaves
-        };
-        bars[place.min(columns - 1)] = bars[place.min(columns - 1)].saturating_add(number);
+    let (low, high) = (bucket(first[0]), bucket(last[0]));
+    let span = high.saturating_sub(low) + 1;
+    let mut bars = vec![0u64; span.min(BARS)];
+    let columns = bars.len();
+    for &[start, _, number] in &window.buckets {
+        let column = bucket(start).saturating_sub(low) * columns / span;
+        bars[column] = bars[column].saturating_add(number);
     }
     let most = bars.iter().copied().max().unwrap_or(1).max(1);
     let drawn: String = bars.iter().map(|&number| bar(number, most)).collect();

@@ -9,7 +9,13 @@ pub fn duration(ns: u64) -> String {
         return format!("{ns} ns");
     };
     let value = ns as f64 / size as f64;
-    let digits = if value >= 99.95 { 0 } else if value >= 9.995 { 1 } else { 2 };
+    let digits = if value >= 99.95 {
+        0
+    } else if value >= 9.995 {
+        1
+    } else {
+        2
+    };
     format!("{value:.digits$} {unit}")
 }
 
