@@ -1,1 +1,39 @@
-//! deadwalk
+//! `libdeadwalk.so`: what deadwalk puts between a program and libc.
+//!
+//! | file | is |
+//! |---|---|
+//! | `start`, `exit`, `fork` | the process's life: constructor, end, children |
+//! | `malloc` | the exported malloc family over the poisoning allocator |
+//! | `posix_timer`, `thunk` | the `timer_*` family and the handlers of SIGEV_THREAD |
+//! | `jump` | exports that note a call and jump on to libc: waits, posts, dlopen |
+//! | `record_file` | the mapped record |
+//! | `host`, `modules`, `stack`, `sample` | the detector's platform |
+//! | `collector` | the thread that logs findings as they happen |
+//! | `real`, `tls`, `say`, `arena`, `foreign` | libc's own functions, our TLS, stderr, our heap, other heaps |
+//!
+//! # Rules
+//!
+//! The host comes first: errno, return values, signal masks and descriptor
+//! numbers are as without us; nothing panics across an entry point; nothing is
+//! written to stdout. Every export says in which contexts it may run; inside
+//! malloc there is no std lock, no TLS with a destructor, no allocation from
+//! the watched heap.
+
+mod arena;
+mod collector;
+mod exit;
+mod foreign;
+mod fork;
+mod host;
+mod jump;
+mod malloc;
+mod modules;
+mod posix_timer;
+mod real;
+mod record_file;
+mod sample;
+mod say;
+mod stack;
+mod start;
+mod thunk;
+mod tls;

@@ -1,0 +1,177 @@
+//! The thread that logs findings as they happen.
+//!
+//! Started at the first verdict, not before: a program without findings gets no
+//! thread. All signals are blocked in it, it opens no descriptor (the host's
+//! numbers are not its own), and it does not exist in a fork child.
+
+use core::ffi::c_void;
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::*};
+use std::io::{self, Write};
+use std::panic;
+
+use deadwalk_detector::collect::{self, Collector, Finding};
+use deadwalk_detector::options::LogLevel;
+use deadwalk_detector::{Kind, Severity};
+
+use crate::{host, say, start};
+
+const NONE: u32 = 0;
+const STARTED: u32 = 1;
+const RUNNING: u32 = 2;
+const FINISHING: u32 = 3;
+const ENDED: u32 = 4;
+
+static STATE: AtomicU32 = AtomicU32::new(NONE);
+static WANTED: AtomicBool = AtomicBool::new(false);
+/// Longest wait for the last lines at the process's end.
+const FINISH_NS: u64 = 100_000_000;
+const STACK_BYTES: usize = 256 << 10;
+
+/// Allows the thread, in the constructor.
+pub fn allow() {
+    WANTED.store(start::log_level() != LogLevel::Off, Release);
+}
+
+/// There is a new verdict: starts the thread if need be, and wakes it.
+pub fn wake() {
+    if !WANTED.load(Acquire) {
+        return;
+    }
+    if STATE.load(Acquire) == NONE
+        && STATE.compare_exchange(NONE, STARTED, AcqRel, Relaxed).is_ok()
+        && !spawn()
+    {
+        STATE.store(ENDED, Release);
+    }
+    collect::wake();
+}
+
+fn spawn() -> bool {
+    // SAFETY: every structure is initialised before use; the thread's function
+    // takes no argument and never unwinds.
+    unsafe {
+        let mut attributes: libc::pthread_attr_t = core::mem::zeroed();
+        let mut all: libc::sigset_t = core::mem::zeroed();
+        let mut old: libc::sigset_t = core::mem::zeroed();
+        let mut thread: libc::pthread_t = 0;
+        libc::pthread_attr_init(&raw mut attributes);
+        libc::pthread_attr_setdetachstate(&raw mut attributes, libc::PTHREAD_CREATE_DETACHED);
+        libc::pthread_attr_setstacksize(&raw mut attributes, STACK_BYTES);
+        libc::sigfillset(&raw mut all);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut old);
+        let result = libc::pthread_create(
+            &raw mut thread,
+            &raw const attributes,
+            main,
+            core::ptr::null_mut(),
+        );
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const old, core::ptr::null_mut());
+        libc::pthread_attr_destroy(&raw mut attributes);
+        result == 0
+    }
+}
+
+extern "C" fn main(_: *mut c_void) -> *mut c_void {
+    // A panic here must not take the host down; the record has everything.
+    if panic::catch_unwind(run).is_err() {
+        say::Line::new().text("the live log stopped; the record goes on").say();
+    }
+    STATE.store(ENDED, Release);
+    core::ptr::null_mut()
+}
+
+fn run() {
+    let logger = env_logger::Builder::new()
+        .parse_filters(start::log_filter())
+        .target(env_logger::Target::Pipe(Box::new(Stderr)))
+        .format(|out, record| {
+            let level = match record.level() {
+                log::Level::Error => "error",
+                log::Level::Warn => "warning",
+                _ => "info",
+            };
+            writeln!(out, "deadwalk[{}]: {level}: {}", std::process::id(), record.args())
+        })
+        .build();
+    let findings = collect::add_subscriber();
+    let mut collector = Collector::new();
+    let _ = STATE.compare_exchange(STARTED, RUNNING, AcqRel, Relaxed);
+    loop {
+        let finishing = STATE.load(Acquire) == FINISHING;
+        collector.poll(finishing);
+        for finding in findings.try_iter() {
+            log(&logger, &finding);
+        }
+        if finishing {
+            return;
+        }
+        collector.wait();
+    }
+}
+
+fn log(logger: &dyn log::Log, finding: &Finding) {
+    let level = match finding.severity {
+        Severity::Info => log::Level::Info,
+        Severity::Warning => log::Level::Warn,
+        Severity::Error => log::Level::Error,
+    };
+    let kind = finding.kind.name();
+    let consequence = match finding.kind {
+        Kind::DelWhileRunning => format!(" ({})", finding.consequence.name()),
+        _ => String::new(),
+    };
+    let block = match finding.base {
+        0 => String::new(),
+        base => format!(", block {base:#x} of {} bytes, offset {}", finding.size, finding.offset),
+    };
+    logger.log(
+        &log::Record::builder()
+            .level(level)
+            .target("deadwalk")
+            .args(format_args!("{kind}{consequence}{block}"))
+            .build(),
+    );
+}
+
+struct Stderr;
+
+impl Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        say::write_stderr(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Lets the thread log what is left, at the process's end; waits a little.
+pub fn finish() {
+    WANTED.store(false, Release);
+    if STATE.load(Acquire) == NONE {
+        return;
+    }
+    let start = host::now_ns();
+    let expired = || host::now_ns().saturating_sub(start) > FINISH_NS;
+    while STATE.load(Acquire) == STARTED && !expired() {
+        nap();
+    }
+    if STATE.compare_exchange(RUNNING, FINISHING, AcqRel, Relaxed).is_ok() {
+        collect::wake();
+        while STATE.load(Acquire) == FINISHING && !expired() {
+            nap();
+        }
+    }
+}
+
+fn nap() {
+    let nap = libc::timespec { tv_sec: 0, tv_nsec: 200_000 };
+    // SAFETY: `nap` is valid; no rest is wanted.
+    unsafe { libc::syscall(libc::SYS_nanosleep, &raw const nap, 0) };
+}
+
+/// A fork child has no collector; it may start one.
+pub fn reset_after_fork() {
+    STATE.store(NONE, Release);
+}

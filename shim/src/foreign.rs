@@ -1,0 +1,120 @@
+//! Pointers of another heap that reach our `free`: blocks of libc's own malloc,
+//! made before we were there or by an object that binds to it.
+//!
+//! Such a pointer is passed on, never reported: it lies in `[heap]`, or in
+//! anonymous memory behind a header that looks like a chunk of libc's. Anything
+//! else (unmapped, stack, a file's data) is an invalid free.
+//!
+//! Contexts: inside free, on the slow path only; system calls on this stack.
+
+use core::ffi::c_void;
+
+use crate::real::Real;
+
+static FREE: Real = Real::new(c"__libc_free");
+
+/// What kind of memory an address lies in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Memory {
+    Heap,
+    Anonymous { start: usize, end: usize },
+    Other,
+}
+
+/// Frees a block of libc's heap; `false` if it is none.
+pub fn free(addr: usize) -> bool {
+    let foreign = addr % 16 == 0
+        && match memory_of(addr) {
+            Memory::Heap => true,
+            Memory::Anonymous { start, end } => is_chunk(addr, start, end),
+            Memory::Other => false,
+        };
+    let function = FREE.addr();
+    if !foreign || function == 0 {
+        return false;
+    }
+    // SAFETY: libc's free has this type; the pointer looks like a block of its.
+    unsafe {
+        let free: unsafe extern "C" fn(*mut c_void) = core::mem::transmute(function);
+        free(addr as *mut c_void);
+    }
+    true
+}
+
+/// Does the word in front of the block look like the size of a libc chunk in
+/// this mapping? Flags are in the lower three bits.
+fn is_chunk(addr: usize, start: usize, end: usize) -> bool {
+    if addr < start + 16 {
+        return false;
+    }
+    // SAFETY: inside a readable mapping, by /proc/self/maps.
+    let word = unsafe { ((addr - 8) as *const usize).read() };
+    let size = word & !7;
+    let is_mmapped = word & 2 != 0;
+    let in_arena = word & 4 != 0;
+    size % 16 == 0 && size >= 32 && addr - 16 + size <= end && (is_mmapped || in_arena)
+}
+
+fn memory_of(addr: usize) -> Memory {
+    let mut text = [0u8; 4096];
+    let mut kept = 0;
+    // SAFETY: a C string and a buffer of this stack; the descriptor is ours and
+    // closed before we return.
+    unsafe {
+        let path = c"/proc/self/maps".as_ptr();
+        let flags = libc::O_RDONLY | libc::O_CLOEXEC;
+        let fd = libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path, flags, 0);
+        if fd < 0 {
+            return Memory::Other;
+        }
+        let mut found = Memory::Other;
+        'file: loop {
+            let room = &mut text[kept..];
+            let got = libc::syscall(libc::SYS_read, fd, room.as_mut_ptr(), room.len());
+            if got <= 0 {
+                break;
+            }
+            let len = kept + got as usize;
+            let mut at = 0;
+            while let Some(end) = text[at..len].iter().position(|&b| b == b'\n') {
+                if let Some(memory) = classify(&text[at..at + end], addr) {
+                    found = memory;
+                    break 'file;
+                }
+                at += end + 1;
+            }
+            text.copy_within(at..len, 0);
+            kept = len - at;
+            if kept == text.len() {
+                break;
+            }
+        }
+        libc::syscall(libc::SYS_close, fd);
+        found
+    }
+}
+
+/// The memory of one line of /proc/self/maps, if the address lies in it.
+fn classify(line: &[u8], addr: usize) -> Option<Memory> {
+    let (start, rest) = hex(line)?;
+    let (end, rest) = hex(rest.strip_prefix(b"-")?)?;
+    if !(start..end).contains(&addr) {
+        return None;
+    }
+    let readable_private = rest.starts_with(b" rw-p");
+    Some(if !readable_private {
+        Memory::Other
+    } else if line.ends_with(b"[heap]") {
+        Memory::Heap
+    } else if line.ends_with(b" 0 ") || line.ends_with(b" 0") {
+        Memory::Anonymous { start, end }
+    } else {
+        Memory::Other
+    })
+}
+
+fn hex(text: &[u8]) -> Option<(usize, &[u8])> {
+    let len = text.iter().take_while(|b| b.is_ascii_hexdigit()).count();
+    let digits = core::str::from_utf8(&text[..len]).ok()?;
+    Some((usize::from_str_radix(digits, 16).ok()?, &text[len..]))
+}

@@ -1,0 +1,84 @@
+//! The detector's platform over system calls.
+
+use deadwalk_detector::ladder::Sample;
+use deadwalk_detector::platform::{Module, Platform, ThreadToken};
+use deadwalk_detector::record::layout::BodySegment;
+
+use crate::{collector, modules, real, record_file, sample, stack, tls};
+
+/// The platform.
+pub struct Host;
+
+/// A clock's time, ns.
+pub fn clock_ns(clock: libc::clockid_t) -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is writable.
+    unsafe { libc::clock_gettime(clock, &raw mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// Monotonic time, ns.
+pub fn now_ns() -> u64 {
+    clock_ns(libc::CLOCK_MONOTONIC)
+}
+
+impl Platform for Host {
+    fn now_ns(&self) -> u64 {
+        now_ns()
+    }
+
+    fn thread(&self) -> ThreadToken {
+        ThreadToken {
+            tid: tls::tid(),
+            probe: deadwalk_alloc::thread_activity().as_raw() as u64,
+        }
+    }
+
+    fn sample(&self, thread: ThreadToken) -> Sample {
+        sample::other(thread)
+    }
+
+    fn sample_self(&self) -> Sample {
+        sample::own()
+    }
+
+    fn capture(&self, out: &mut [usize]) -> usize {
+        stack::capture(out)
+    }
+
+    fn module_of(&self, addr: usize, found: &mut dyn FnMut(&Module<'_>)) {
+        modules::module_of(addr, found);
+    }
+
+    fn body(&self) -> Option<&'static BodySegment> {
+        record_file::extend().or_else(record_file::private_body)
+    }
+
+    fn is_pending(&self, handle: u64) -> bool {
+        // SAFETY: an all-zero itimerspec is valid and writable; the handle is
+        // one that the registry holds as live.
+        unsafe {
+            let mut value: libc::itimerspec = core::mem::zeroed();
+            real::timer_gettime(handle as usize, &raw mut value) == 0
+                && (value.it_value.tv_sec != 0 || value.it_value.tv_nsec != 0)
+        }
+    }
+
+    fn pause(&self, attempt: u32) {
+        // Raw calls: timer_delete is no cancellation point.
+        // SAFETY: no pointers but to a local.
+        unsafe {
+            if attempt < 20 {
+                libc::syscall(libc::SYS_sched_yield);
+            } else {
+                let nap = libc::timespec { tv_sec: 0, tv_nsec: 50_000 };
+                let no_rest = core::ptr::null_mut::<libc::timespec>();
+                libc::syscall(libc::SYS_nanosleep, &raw const nap, no_rest);
+            }
+        }
+    }
+
+    fn wake(&self) {
+        collector::wake();
+    }
+}

@@ -1,0 +1,214 @@
+//! The `timer_*` family.
+//!
+//! SIGEV_THREAD timers get our thunk for a handler; every other kind passes
+//! through untouched and is counted. What libc or the kernel answers is what
+//! the program gets.
+//!
+//! Contexts: as libc's functions; `timer_settime`, `timer_gettime` and
+//! `timer_getoverrun` may be called in a signal handler.
+
+use core::arch::naked_asm;
+use core::ffi::c_void;
+
+use deadwalk_alloc::BlockState;
+use deadwalk_detector::counters::Counter;
+use deadwalk_detector::deletes::{Deleted, Handle, NewTimer};
+use deadwalk_detector::{DETECTOR, HeapBlock, Op, TimerRef};
+
+use crate::{host, jump, real, thunk, tls};
+
+/// `struct sigevent` as glibc lays it out.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct SigEvent {
+    value: usize,
+    signo: i32,
+    notify: i32,
+    function: usize,
+    attributes: usize,
+    rest: [u64; 4],
+}
+
+const _: () = assert!(size_of::<SigEvent>() == size_of::<libc::sigevent>());
+
+macro_rules! export {
+    ($name:ident, $register:literal, $target:path) => {
+        #[doc = concat!("`", stringify!($name), "` of libc.")]
+        ///
+        /// # Safety
+        ///
+        /// As libc's function of this name.
+        #[unsafe(naked)]
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $name() {
+            naked_asm!(
+                concat!("mov ", $register, ", qword ptr [rsp]"),
+                "jmp {target}",
+                target = sym $target,
+            )
+        }
+    };
+}
+
+export!(timer_create, "rcx", create);
+export!(timer_delete, "rsi", delete);
+export!(timer_settime, "r8", settime);
+export!(timer_gettime, "rdx", gettime);
+export!(timer_getoverrun, "rsi", getoverrun);
+
+/// Runs `f` and leaves errno as it was.
+fn keeping_errno<T>(f: impl FnOnce() -> T) -> T {
+    // SAFETY: errno is thread-local and always valid.
+    unsafe {
+        let errno = *libc::__errno_location();
+        let result = f();
+        *libc::__errno_location() = errno;
+        result
+    }
+}
+
+unsafe extern "C" fn create(
+    clock: libc::clockid_t,
+    event: *const SigEvent,
+    timer: *mut usize,
+    _site: usize,
+) -> i32 {
+    // SAFETY: `event` is null or a sigevent, by the caller's promise.
+    let wanted = unsafe { event.as_ref() }.filter(|e| e.notify == libc::SIGEV_THREAD);
+    if DETECTOR.platform().is_none() {
+        // SAFETY: the caller's promise.
+        return unsafe { real::timer_create(clock, event.cast_mut().cast::<c_void>(), timer) };
+    }
+    let new = wanted.map_or(NewTimer::default(), |event| NewTimer {
+        handler: event.function,
+        value: event.value,
+        block: keeping_errno(|| watched_block(event.value)),
+        threaded: true,
+    });
+    let known = keeping_errno(|| DETECTOR.init_timer(&new));
+    let ours = match (wanted, known) {
+        (Some(event), Some(known)) => Some(SigEvent {
+            value: known.pack() as usize,
+            function: thunk::timer_thunk as *const () as usize,
+            ..*event
+        }),
+        _ => None,
+    };
+    let passed = ours.as_ref().map_or(event, |e| &raw const *e);
+    // SAFETY: the caller's promise; our copy differs in handler and value only.
+    let result = unsafe { real::timer_create(clock, passed.cast_mut().cast::<c_void>(), timer) };
+    if let Some(known) = known {
+        keeping_errno(|| {
+            if result == 0 {
+                // SAFETY: libc has just written the handle there.
+                DETECTOR.bind_timer(known, unsafe { *timer } as u64);
+                if wanted.is_none() {
+                    DETECTOR.record.count(Counter::TimersPassedThrough, 1);
+                }
+            } else {
+                DETECTOR.abandon_timer(known);
+            }
+        });
+    }
+    result
+}
+
+/// The live heap block that a handler's value points into, watched from now on.
+fn watched_block(value: usize) -> Option<HeapBlock> {
+    let block = deadwalk_alloc::watch(value).filter(|b| b.state == BlockState::Live)?;
+    Some(HeapBlock { base: block.base, size: block.size, alloc_site: block.alloc_site })
+}
+
+/// The timer of a handle; a call on a deleted one is reported.
+fn known(handle: usize) -> Option<TimerRef> {
+    DETECTOR.platform()?;
+    match DETECTOR.handle(handle as u64) {
+        Handle::Known(timer) => Some(timer),
+        Handle::Stale(timer) => {
+            DETECTOR.stale_call(timer);
+            None
+        }
+        Handle::Unknown => None,
+    }
+}
+
+/// After a delete or disarm: the waits of this thread matter if it landed.
+fn watch_waits(deleted: Deleted) {
+    if deleted.landed > 0 {
+        tls::set_hooks(tls::hooks() | tls::LANDED);
+    }
+}
+
+unsafe extern "C" fn delete(handle: usize, site: usize) -> i32 {
+    jump::called();
+    let deletion = keeping_errno(|| {
+        known(handle).and_then(|timer| DETECTOR.begin_delete(timer, Op::TimerDelete, site))
+    });
+    // SAFETY: the caller's promise.
+    let result = unsafe { real::timer_delete(handle) };
+    if let (0, Some(deletion)) = (result, deletion) {
+        keeping_errno(|| watch_waits(DETECTOR.finish_delete(deletion)));
+    }
+    result
+}
+
+unsafe extern "C" fn settime(
+    handle: usize,
+    flags: i32,
+    new: *const libc::itimerspec,
+    old: *mut libc::itimerspec,
+    site: usize,
+) -> i32 {
+    jump::called();
+    let timer = keeping_errno(|| known(handle));
+    // SAFETY: `new` is null or an itimerspec, by the caller's promise.
+    let (Some(timer), Some(wanted)) = (timer, unsafe { new.as_ref() }) else {
+        // SAFETY: the caller's promise.
+        return unsafe { real::timer_settime(handle, flags, new, old) };
+    };
+    if wanted.it_value.tv_sec == 0 && wanted.it_value.tv_nsec == 0 {
+        let deletion =
+            keeping_errno(|| DETECTOR.begin_delete(timer, Op::TimerSettime, site));
+        // SAFETY: the caller's promise.
+        let result = unsafe { real::timer_settime(handle, flags, new, old) };
+        if let (0, Some(deletion)) = (result, deletion) {
+            keeping_errno(|| watch_waits(DETECTOR.finish_delete(deletion)));
+        }
+        return result;
+    }
+    let periodic = wanted.it_interval.tv_sec != 0 || wanted.it_interval.tv_nsec != 0;
+    let arming =
+        keeping_errno(|| DETECTOR.arm(timer, periodic, due_ns(flags, &wanted.it_value), site));
+    // SAFETY: the caller's promise.
+    let result = unsafe { real::timer_settime(handle, flags, new, old) };
+    if let (true, Some(arming)) = (result != 0, arming) {
+        keeping_errno(|| DETECTOR.arm_refused(arming));
+    }
+    result
+}
+
+/// When a relative arming fires; 0 if that cannot be told (an absolute time is
+/// in a clock that we do not keep).
+fn due_ns(flags: i32, value: &libc::timespec) -> u64 {
+    if flags & libc::TIMER_ABSTIME != 0 {
+        return 0;
+    }
+    let delay = (value.tv_sec as u64).saturating_mul(1_000_000_000);
+    // A little early: the kernel's clock is read a moment later than ours, and
+    // coarse clocks may fire early.
+    host::now_ns().saturating_add(delay.saturating_add(value.tv_nsec as u64) / 2)
+}
+
+unsafe extern "C" fn gettime(handle: usize, value: *mut libc::itimerspec, _site: usize) -> i32 {
+    jump::called();
+    keeping_errno(|| known(handle));
+    // SAFETY: the caller's promise.
+    unsafe { real::timer_gettime(handle, value) }
+}
+
+unsafe extern "C" fn getoverrun(handle: usize, _site: usize) -> i32 {
+    jump::called();
+    keeping_errno(|| known(handle));
+    // SAFETY: the caller's promise.
+    unsafe { real::timer_getoverrun(handle) }
+}

@@ -1,0 +1,367 @@
+//! The record file of this process: made small at the start, extended at the
+//! first timer or finding, never sparse, its descriptor closed at once.
+//!
+//! Contexts: the constructor, a fork child, and (extension) anywhere a timer or
+//! finding may arise, also inside `free`: system calls only, no allocation.
+
+use core::ffi::{CStr, c_int};
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
+
+use deadwalk_detector::record::layout::{
+    BodySegment, FULL_BYTES, HEAD_BYTES, HeadSegment, MAGIC, SUFFIX, VERSION,
+};
+use deadwalk_detector::record::mapped;
+use deadwalk_detector::record::writer::store_bytes;
+
+use crate::host;
+use crate::say::Line;
+
+const PATH_BYTES: usize = 4096;
+
+/// The record's path with its NUL; bytes 0 if there is none.
+struct Path {
+    bytes: [AtomicU64; PATH_BYTES / 8],
+    len: AtomicUsize,
+    device: AtomicU64,
+    inode: AtomicU64,
+}
+
+static PATH: Path = Path {
+    bytes: [const { AtomicU64::new(0) }; PATH_BYTES / 8],
+    len: AtomicUsize::new(0),
+    device: AtomicU64::new(0),
+    inode: AtomicU64::new(0),
+};
+
+impl Path {
+    fn set(&self, path: &[u8], stat: &libc::stat) {
+        for (cell, chunk) in self.bytes.iter().zip(path.chunks(8)) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            cell.store(u64::from_le_bytes(word), Relaxed);
+        }
+        self.device.store(stat.st_dev, Relaxed);
+        self.inode.store(stat.st_ino, Relaxed);
+        self.len.store(path.len(), Release);
+    }
+
+    fn get(&self, out: &mut [u8; PATH_BYTES]) -> bool {
+        for (cell, chunk) in self.bytes.iter().zip(out.chunks_mut(8)) {
+            chunk.copy_from_slice(&cell.load(Relaxed).to_le_bytes());
+        }
+        self.len.load(Acquire) > 0
+    }
+}
+
+/// Why a record could not be made: which call failed, and errno.
+struct Failure(&'static str, c_int);
+
+fn errno() -> c_int {
+    // SAFETY: errno is thread-local and always valid.
+    unsafe { *libc::__errno_location() }
+}
+
+/// Makes this process's record in `folder`; `None` and a line on stderr if that
+/// fails, and the process counts in private memory.
+pub fn create(folder: &str) -> Option<&'static HeadSegment> {
+    match try_create(folder) {
+        Ok(head) => Some(head),
+        Err(failure) => {
+            complain("no record of this process", &failure);
+            None
+        }
+    }
+}
+
+fn complain(what: &str, failure: &Failure) {
+    let Failure(call, code) = *failure;
+    // SAFETY: takes no arguments and cannot fail.
+    let pid = unsafe { libc::getpid() } as u64;
+    Line::new()
+        .text(what)
+        .text(" (pid ")
+        .number(pid)
+        .text("): ")
+        .text(call)
+        .text(": ")
+        .text(error_name(code))
+        .text("; its counts are incomplete")
+        .say();
+}
+
+fn error_name(code: c_int) -> &'static str {
+    match code {
+        libc::ENOSPC => "no space left",
+        libc::EACCES => "permission denied",
+        libc::EPERM => "not permitted",
+        libc::ENOENT => "no such folder",
+        libc::ENOTDIR => "not a folder",
+        libc::EROFS => "read-only file system",
+        libc::EFBIG => "beyond the file size limit",
+        libc::EMFILE | libc::ENFILE => "too many open files",
+        libc::ENOMEM => "out of memory",
+        libc::ENAMETOOLONG => "path too long",
+        libc::EDQUOT => "quota exceeded",
+        _ => "failed",
+    }
+}
+
+fn try_create(folder: &str) -> Result<&'static HeadSegment, Failure> {
+    static ATTEMPT: AtomicU32 = AtomicU32::new(0);
+    check_size_limit(HEAD_BYTES)?;
+    let mut path = [0u8; PATH_BYTES];
+    // SAFETY: takes no arguments and cannot fail.
+    let pid = unsafe { libc::getpid() } as u64;
+    for _ in 0..16 {
+        let salt = host::now_ns() ^ u64::from(ATTEMPT.fetch_add(1, Relaxed)) << 56;
+        let len = make_path(&mut path, folder, pid, salt).ok_or(Failure("path", libc::ENAMETOOLONG))?;
+        let flags =
+            libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_RDWR;
+        match open(&path[..len], flags) {
+            Ok(fd) => {
+                let mapped = grow_and_map(fd, 0, HEAD_BYTES);
+                let stat = stat_of(fd);
+                close(fd);
+                let mapped = mapped.inspect_err(|_| unlink(&path[..len]))?;
+                let stat = stat.ok_or(Failure("fstat", errno()))?;
+                PATH.set(&path[..len], &stat);
+                // SAFETY: fresh, zeroed, page-aligned, mapped for good.
+                return Ok(unsafe { mapped::head_at(mapped) });
+            }
+            Err(libc::EEXIST) => {}
+            Err(code) => return Err(Failure("open", code)),
+        }
+    }
+    Err(Failure("open", libc::EEXIST))
+}
+
+/// Extends the record by its body. `None` if that fails, with a line on stderr
+/// (once), or if this process has no record.
+pub fn extend() -> Option<&'static BodySegment> {
+    let mut path = [0u8; PATH_BYTES];
+    if !PATH.get(&mut path) {
+        return None;
+    }
+    // SAFETY: errno is thread-local and always valid.
+    let saved = unsafe { *libc::__errno_location() };
+    let result = try_extend(&path);
+    if let Err(failure) = &result {
+        complain("the record cannot be extended", failure);
+        PATH.len.store(0, Release);
+    }
+    // SAFETY: as above.
+    unsafe { *libc::__errno_location() = saved };
+    result.ok()
+}
+
+fn try_extend(path: &[u8; PATH_BYTES]) -> Result<&'static BodySegment, Failure> {
+    check_size_limit(FULL_BYTES)?;
+    let end = path.iter().position(|&b| b == 0).map_or(path.len(), |n| n + 1);
+    let fd = open(&path[..end], libc::O_RDWR | libc::O_NOFOLLOW | libc::O_CLOEXEC)
+        .map_err(|code| Failure("open", code))?;
+    let same = stat_of(fd).is_some_and(|s| {
+        s.st_dev == PATH.device.load(Relaxed) && s.st_ino == PATH.inode.load(Relaxed)
+    });
+    let mapped = if same {
+        grow_and_map(fd, HEAD_BYTES, FULL_BYTES - HEAD_BYTES)
+    } else {
+        Err(Failure("open", libc::ENOENT))
+    };
+    close(fd);
+    // SAFETY: fresh, zeroed, page-aligned, mapped for good.
+    mapped.map(|memory| unsafe { mapped::body_at(memory) })
+}
+
+/// A head in private memory, for a process without a record file.
+pub fn private_head() -> Option<&'static HeadSegment> {
+    // SAFETY: fresh, zeroed, page-aligned, mapped for good.
+    map_private(HEAD_BYTES).map(|memory| unsafe { mapped::head_at(memory) })
+}
+
+/// A body in private memory.
+pub fn private_body() -> Option<&'static BodySegment> {
+    // SAFETY: fresh, zeroed, page-aligned, mapped for good.
+    map_private(FULL_BYTES - HEAD_BYTES).map(|memory| unsafe { mapped::body_at(memory) })
+}
+
+fn map_private(bytes: usize) -> Option<*mut u8> {
+    let (access, flags) =
+        (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    // SAFETY: a new mapping at an address of the kernel's choice.
+    let memory = unsafe { libc::mmap(core::ptr::null_mut(), bytes, access, flags, -1, 0) };
+    (memory != libc::MAP_FAILED).then_some(memory.cast())
+}
+
+/// Forgets the parent's record, in a fork child: a child never extends it.
+pub fn forget() {
+    PATH.len.store(0, Release);
+}
+
+/// Writing beyond RLIMIT_FSIZE is a signal, not an error.
+fn check_size_limit(bytes: usize) -> Result<(), Failure> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is writable.
+    unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut limit) };
+    if limit.rlim_cur < bytes as u64 { Err(Failure("fallocate", libc::EFBIG)) } else { Ok(()) }
+}
+
+/// `folder/PID-SALT.dwrec` with its NUL; its length.
+fn make_path(out: &mut [u8], folder: &str, pid: u64, salt: u64) -> Option<usize> {
+    let mut len = 0;
+    let mut push = |bytes: &[u8]| {
+        out.get_mut(len..len + bytes.len())?.copy_from_slice(bytes);
+        len += bytes.len();
+        Some(())
+    };
+    push(folder.as_bytes())?;
+    push(b"/")?;
+    let mut digits = [0u8; 20];
+    let mut at = digits.len();
+    let mut rest = pid;
+    while rest > 0 {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    push(&digits[at..])?;
+    push(b"-")?;
+    for nibble in (0..16).rev() {
+        push(&[b"0123456789abcdef"[(salt >> (nibble * 4)) as usize & 15]])?;
+    }
+    push(b".")?;
+    push(SUFFIX.as_bytes())?;
+    push(b"\0")?;
+    Some(len)
+}
+
+fn open(path: &[u8], flags: c_int) -> Result<c_int, c_int> {
+    let path = CStr::from_bytes_until_nul(path).map_err(|_| libc::ENAMETOOLONG)?;
+    // SAFETY: a C string.
+    let fd = unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags, 0o600) };
+    if fd < 0 { Err(errno()) } else { Ok(fd as c_int) }
+}
+
+fn close(fd: c_int) {
+    // SAFETY: the descriptor is ours.
+    unsafe { libc::syscall(libc::SYS_close, fd) };
+}
+
+fn unlink(path: &[u8]) {
+    if let Ok(path) = CStr::from_bytes_until_nul(path) {
+        // SAFETY: a C string.
+        unsafe { libc::unlink(path.as_ptr()) };
+    }
+}
+
+fn stat_of(fd: c_int) -> Option<libc::stat> {
+    // SAFETY: an all-zero stat is valid, and fstat only writes to it.
+    unsafe {
+        let mut stat: libc::stat = core::mem::zeroed();
+        (libc::syscall(libc::SYS_fstat, fd, &raw mut stat) == 0).then_some(stat)
+    }
+}
+
+/// Gives the file `bytes` more from `offset` on, with blocks behind them, and
+/// maps them shared.
+fn grow_and_map(fd: c_int, offset: usize, bytes: usize) -> Result<*mut u8, Failure> {
+    // SAFETY: the descriptor is ours; a new mapping at an address of the
+    // kernel's choice touches nothing that exists.
+    unsafe {
+        let code = libc::posix_fallocate(fd, offset as i64, bytes as i64);
+        if code != 0 {
+            return Err(Failure("fallocate", code));
+        }
+        let memory = libc::mmap(
+            core::ptr::null_mut(),
+            bytes,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_SHARED,
+            fd,
+            offset as i64,
+        );
+        if memory == libc::MAP_FAILED { Err(Failure("mmap", errno())) } else { Ok(memory.cast()) }
+    }
+}
+
+/// Fills a new record's head.
+pub fn fill(head: &HeadSegment, facts: &Facts<'_>) {
+    store_bytes(&head.exe, facts.exe);
+    store_bytes(&head.options, facts.options);
+    let mut used = 0;
+    for arg in facts.argv.clone() {
+        let room = &head.argv[used.min(head.argv.len())..];
+        store_bytes(room, arg);
+        used += arg.len() + 1;
+    }
+    head.argv_used.store(used.min(head.argv.len()) as u32, Relaxed);
+    // SAFETY: take no arguments and cannot fail.
+    let (pid, parent) = unsafe { (libc::getpid(), libc::getppid()) };
+    head.pid.store(pid as u32, Relaxed);
+    head.parent_pid.store(parent as u32, Relaxed);
+    head.process_start_ticks.store(start_ticks(), Relaxed);
+    head.start_unix_ns.store(host::clock_ns(libc::CLOCK_REALTIME), Relaxed);
+    head.start_mono_ns.store(host::now_ns(), Relaxed);
+    head.forked.store(facts.forked as u32, Relaxed);
+    head.head_bytes.store(size_of::<HeadSegment>() as u32, Relaxed);
+    head.body_bytes.store(size_of::<BodySegment>() as u32, Relaxed);
+    head.version.store(VERSION, Relaxed);
+    store_bytes(&head.magic, &MAGIC);
+}
+
+/// What a record says of its process.
+pub struct Facts<'a> {
+    /// Path of the executable.
+    pub exe: &'a [u8],
+    /// Option string in force.
+    pub options: &'a [u8],
+    /// Command line, without NULs.
+    pub argv: Args,
+    /// A fork made this process.
+    pub forked: bool,
+}
+
+/// The command line of the process.
+#[derive(Clone)]
+pub struct Args {
+    next: *const *const core::ffi::c_char,
+}
+
+impl Args {
+    /// # Safety
+    ///
+    /// * `argv` is null or a NULL-terminated array of C strings that lives as
+    ///   long as the iterator.
+    pub unsafe fn new(argv: *const *const core::ffi::c_char) -> Args {
+        Args { next: argv }
+    }
+}
+
+impl Iterator for Args {
+    type Item = &'static [u8];
+
+    fn next(&mut self) -> Option<&'static [u8]> {
+        if self.next.is_null() {
+            return None;
+        }
+        // SAFETY: not past the array's end, by the contract of `new`.
+        unsafe {
+            let arg = *self.next;
+            if arg.is_null() {
+                return None;
+            }
+            self.next = self.next.add(1);
+            Some(CStr::from_ptr(arg).to_bytes())
+        }
+    }
+}
+
+/// Field 22 of /proc/self/stat; 0 if it cannot be read.
+fn start_ticks() -> u64 {
+    let mut text = [0u8; 1024];
+    let Some(len) = crate::sample::read_file(b"/proc/self/stat\0", &mut text) else { return 0 };
+    let text = &text[..len];
+    // The command's name is in parentheses and may hold anything.
+    let Some(close) = text.iter().rposition(|&b| b == b')') else { return 0 };
+    let field = text[close + 1..].split(|&b| b == b' ').nth(20).unwrap_or(&[]);
+    field.iter().take_while(|b| b.is_ascii_digit()).fold(0, |n, b| n * 10 + u64::from(b - b'0'))
+}

@@ -1,0 +1,226 @@
+//! The constructor: options, record, detector, observer, fork and exit.
+//!
+//! It runs once, in one thread, before main but not before every other
+//! constructor: malloc and the jump thunks work before it.
+
+use core::ffi::{CStr, c_char, c_int};
+use std::sync::OnceLock;
+
+use deadwalk_alloc::{Block, Config, HeapObserver, Misuse};
+use deadwalk_detector::frees::HeapMisuse;
+use deadwalk_detector::options::{LogLevel, Options, Problem};
+use deadwalk_detector::{DETECTOR, HeapBlock, Kind};
+
+use crate::host::Host;
+use crate::say::{self, Line};
+use crate::{arena, collector, exit, foreign, fork, modules, record_file};
+
+#[used]
+#[unsafe(link_section = ".init_array")]
+static CONSTRUCTOR: extern "C" fn(c_int, *const *const c_char, *const *const c_char) = constructor;
+
+/// What the constructor learned; constant afterwards.
+struct Settings {
+    options: Options<'static>,
+    options_text: &'static str,
+    output: Option<&'static str>,
+    log_filter: &'static str,
+    exe: Vec<u8>,
+    argv: record_file::Args,
+}
+
+// SAFETY: the only non-Sync part is the pointer to the program's argv, which
+// lives as long as the process and is read only in the constructor and in fork
+// children.
+unsafe impl Sync for Settings {}
+// SAFETY: as above.
+unsafe impl Send for Settings {}
+
+static SETTINGS: OnceLock<Settings> = OnceLock::new();
+
+extern "C" fn constructor(
+    _argc: c_int,
+    argv: *const *const c_char,
+    _envp: *const *const c_char,
+) {
+    // SAFETY: errno is thread-local and always valid.
+    let errno = unsafe { *libc::__errno_location() };
+    say::remember_stderr();
+    modules::prepare();
+    arena::survive_fork();
+    fork::register();
+    // A set-id program trusts no variable of its caller: we stay passive.
+    // SAFETY: reads a number from the auxiliary vector.
+    if unsafe { libc::getauxval(libc::AT_SECURE) } == 0 {
+        start(argv);
+    }
+    // SAFETY: as above.
+    unsafe { *libc::__errno_location() = errno };
+}
+
+fn start(argv: *const *const c_char) {
+    let options_text = environment(c"DEADWALK_OPTIONS");
+    let mut options = Options::default();
+    options.apply(options_text, complain);
+    let settings = Settings {
+        options,
+        options_text,
+        output: options.output.map(absolute),
+        log_filter: match environment(c"DEADWALK_LOG") {
+            "" => options.log.name(),
+            filter => filter,
+        },
+        exe: read_exe(),
+        // SAFETY: the array that the loader gives to constructors.
+        argv: unsafe { record_file::Args::new(if options.argv { argv } else { core::ptr::null() }) },
+    };
+    if SETTINGS.set(settings).is_err() {
+        return;
+    }
+    deadwalk_alloc::configure(Config {
+        quarantine_bytes: options.quarantine_bytes,
+        ..Config::default()
+    });
+    deadwalk_alloc::set_site_resolver(modules::resolve_site);
+    DETECTOR.configure(options.del, options.tail_us, options.deadlock_ms);
+    new_record(false);
+    DETECTOR.activate(&Host);
+    deadwalk_alloc::set_observer(&Observer);
+    collector::allow();
+    exit::register();
+}
+
+/// Begins a record, as a file if there is an output folder and it works;
+/// whether the file was made. `forked`: in a fork child, whose counts start at 0.
+pub fn new_record(forked: bool) -> bool {
+    let Some(settings) = SETTINGS.get() else { return false };
+    let file = settings.output.and_then(record_file::create);
+    let Some(head) = file.or_else(record_file::private_head) else { return false };
+    record_file::fill(
+        head,
+        &record_file::Facts {
+            exe: &settings.exe,
+            options: settings.options_text.as_bytes(),
+            argv: settings.argv.clone(),
+            forked,
+        },
+    );
+    DETECTOR.record.attach(head);
+    if let Some(cells) = head.counters.first_chunk() {
+        if forked {
+            deadwalk_alloc::set_counters_fresh(cells);
+        } else {
+            deadwalk_alloc::set_counters(cells);
+        }
+    }
+    file.is_some()
+}
+
+fn environment(name: &CStr) -> &'static str {
+    // SAFETY: in the constructor nobody changes the environment; the value is
+    // copied, since the program may change it later.
+    let value = unsafe {
+        let value = libc::getenv(name.as_ptr());
+        if value.is_null() {
+            return "";
+        }
+        CStr::from_ptr(value)
+    };
+    String::from_utf8_lossy(value.to_bytes()).into_owned().leak()
+}
+
+fn complain(problem: Problem<'_>) {
+    match problem {
+        Problem::UnknownKey(key) => Line::new().text("unknown option ").text(key),
+        Problem::BadValue(key, value) => {
+            Line::new().text("bad value for ").text(key).text(": ").text(value)
+        }
+    }
+    .text(" (ignored)")
+    .say();
+}
+
+/// The folder as an absolute path: the program may change its directory.
+fn absolute(folder: &str) -> &'static str {
+    if folder.starts_with('/') {
+        return folder.to_owned().leak();
+    }
+    let mut buffer = [0u8; libc::PATH_MAX as usize];
+    // SAFETY: the buffer is writable for its length.
+    let here = unsafe { libc::getcwd(buffer.as_mut_ptr().cast(), buffer.len()) };
+    if here.is_null() {
+        return folder.to_owned().leak();
+    }
+    let here = CStr::from_bytes_until_nul(&buffer).unwrap_or(c"").to_string_lossy();
+    format!("{here}/{folder}").leak()
+}
+
+fn read_exe() -> Vec<u8> {
+    let mut buffer = [0u8; libc::PATH_MAX as usize];
+    // SAFETY: a C string and a buffer writable for its length.
+    let len = unsafe {
+        libc::readlink(c"/proc/self/exe".as_ptr(), buffer.as_mut_ptr().cast(), buffer.len())
+    };
+    buffer[..len.max(0) as usize].to_vec()
+}
+
+/// Path of the executable; empty before the constructor ran.
+pub fn exe() -> &'static [u8] {
+    SETTINGS.get().map_or(b"", |s| &s.exe)
+}
+
+/// Is a record folder set?
+pub fn has_output() -> bool {
+    SETTINGS.get().is_some_and(|s| s.output.is_some())
+}
+
+/// Preloaded or linked by hand, with nowhere to write a record.
+pub fn is_bare() -> bool {
+    SETTINGS.get().is_some_and(|s| s.output.is_none())
+}
+
+/// What the live log prints.
+pub fn log_level() -> LogLevel {
+    SETTINGS.get().map_or(LogLevel::Off, |s| s.options.log)
+}
+
+/// The live log's filter.
+pub fn log_filter() -> &'static str {
+    SETTINGS.get().map_or("off", |s| s.log_filter)
+}
+
+fn keeps_bytes() -> bool {
+    SETTINGS.get().is_some_and(|s| s.options.bytes)
+}
+
+/// What the heap tells the detector.
+struct Observer;
+
+impl HeapObserver for Observer {
+    fn freeing(&self, block: &Block, free_site: usize) {
+        let block = HeapBlock { base: block.base, size: block.size, alloc_site: block.alloc_site };
+        DETECTOR.freeing(&block, free_site);
+    }
+
+    fn misuse(&self, misuse: &Misuse) {
+        let Some(kind) = Kind::from_name(misuse.kind.name()) else { return };
+        DETECTOR.heap_misuse(&HeapMisuse {
+            kind,
+            addr: misuse.addr,
+            block: HeapBlock {
+                base: misuse.base,
+                size: misuse.size,
+                alloc_site: misuse.alloc_site,
+            },
+            offset: misuse.offset,
+            free_site: misuse.free_site,
+            late: misuse.late,
+            caller: misuse.caller,
+            bytes: (keeps_bytes() && misuse.len > 0).then_some((&misuse.expected, &misuse.found)),
+        });
+    }
+
+    fn foreign_free(&self, addr: usize, _site: usize) -> bool {
+        foreign::free(addr)
+    }
+}

@@ -1,0 +1,48 @@
+//! What libc calls instead of a SIGEV_THREAD handler.
+//!
+//! The timer's slot outlives the timer, so a late expiry finds its handler.
+//! The handler may end by returning, by `pthread_exit` or by cancellation: the
+//! guard's drop counts all three as `leave`, which needs unwinding through this
+//! frame ("C-unwind", and never `panic = "abort"`).
+
+use deadwalk_detector::{DETECTOR, RunRef, TimerRef};
+
+use crate::tls;
+
+type Handler = unsafe extern "C-unwind" fn(usize);
+
+struct LeaveGuard {
+    run: RunRef,
+    outer: Option<RunRef>,
+}
+
+impl Drop for LeaveGuard {
+    fn drop(&mut self) {
+        tls::set_run(self.outer);
+        // SAFETY: errno is thread-local and always valid.
+        unsafe {
+            let errno = *libc::__errno_location();
+            DETECTOR.leave(self.run);
+            *libc::__errno_location() = errno;
+        }
+    }
+}
+
+/// The handler that libc knows; `value` is the packed timer.
+///
+/// # Safety
+///
+/// * Called by libc for a timer that `timer_create` here made.
+pub unsafe extern "C-unwind" fn timer_thunk(value: usize) {
+    // SAFETY: errno is thread-local and always valid.
+    let errno = unsafe { *libc::__errno_location() };
+    let entry = DETECTOR.enter(TimerRef::unpack(value as u64));
+    // SAFETY: as above.
+    unsafe { *libc::__errno_location() = errno };
+    let Some(entry) = entry.filter(|e| e.call && e.handler != 0) else { return };
+    let _guard = entry.run.map(|run| LeaveGuard { run, outer: tls::set_run(Some(run)) });
+    // SAFETY: the program gave this function to timer_create as its handler.
+    let handler: Handler = unsafe { core::mem::transmute(entry.handler) };
+    // SAFETY: with the value that it gave.
+    unsafe { handler(entry.value) }
+}

@@ -1,0 +1,107 @@
+//! Our thread-local cells: initial-exec, read without a call, so they work
+//! inside malloc and in signal handlers. No destructor, no allocation.
+//!
+//! | cell | holds |
+//! |---|---|
+//! | hooks | why this thread's waits and posts matter now: [`IN_HANDLER`], [`LANDED`] |
+//! | run | the handler run of this thread, 0 if none |
+//! | tid | its kernel thread id, 0 before the first question |
+
+use core::arch::{asm, global_asm};
+
+use deadwalk_detector::RunRef;
+
+global_asm!(
+    ".section .tbss.deadwalk_shim,\"awT\",@nobits",
+    ".balign 8",
+    ".hidden deadwalk_shim_hooks",
+    ".globl deadwalk_shim_hooks",
+    ".type deadwalk_shim_hooks,@object",
+    "deadwalk_shim_hooks: .zero 8",
+    ".size deadwalk_shim_hooks, 8",
+    ".hidden deadwalk_shim_run",
+    ".globl deadwalk_shim_run",
+    ".type deadwalk_shim_run,@object",
+    "deadwalk_shim_run: .zero 8",
+    ".size deadwalk_shim_run, 8",
+    ".hidden deadwalk_shim_tid",
+    ".globl deadwalk_shim_tid",
+    ".type deadwalk_shim_tid,@object",
+    "deadwalk_shim_tid: .zero 8",
+    ".size deadwalk_shim_tid, 8",
+    ".text",
+);
+
+/// Hook: the thread is in a timer handler.
+pub const IN_HANDLER: u64 = 1;
+/// Hook: a delete by this thread landed on a handler.
+pub const LANDED: u64 = 2;
+
+macro_rules! cell {
+    ($get:ident, $set:ident, $symbol:literal) => {
+        /// Reads the cell.
+        #[inline]
+        pub fn $get() -> u64 {
+            let value: u64;
+            // SAFETY: the symbol is ours, 8 bytes in this thread's static TLS.
+            unsafe {
+                asm!(
+                    concat!("mov {v}, qword ptr [rip + ", $symbol, "@GOTTPOFF]"),
+                    "mov {v}, qword ptr fs:[{v}]",
+                    v = out(reg) value,
+                    options(nostack, readonly, preserves_flags),
+                );
+            }
+            value
+        }
+
+        /// Writes the cell.
+        #[inline]
+        pub fn $set(value: u64) {
+            // SAFETY: as above; only this thread and its signal handlers use it.
+            unsafe {
+                asm!(
+                    concat!("mov {t}, qword ptr [rip + ", $symbol, "@GOTTPOFF]"),
+                    "mov qword ptr fs:[{t}], {v}",
+                    t = out(reg) _,
+                    v = in(reg) value,
+                    options(nostack, preserves_flags),
+                );
+            }
+        }
+    };
+}
+
+cell!(hooks, set_hooks, "deadwalk_shim_hooks");
+cell!(run_word, set_run_word, "deadwalk_shim_run");
+cell!(tid_word, set_tid_word, "deadwalk_shim_tid");
+
+/// The handler run of this thread.
+pub fn run() -> Option<RunRef> {
+    match run_word() {
+        0 => None,
+        word => Some(RunRef { index: (word >> 32) as u32, generation: word as u32 }),
+    }
+}
+
+/// Sets or clears the handler run of this thread; returns the one before.
+pub fn set_run(run: Option<RunRef>) -> Option<RunRef> {
+    let old = self::run();
+    let word = run.map_or(0, |r| u64::from(r.index) << 32 | u64::from(r.generation));
+    set_run_word(word);
+    set_hooks(if word == 0 { hooks() & !IN_HANDLER } else { hooks() | IN_HANDLER });
+    old
+}
+
+/// The calling thread's kernel id.
+pub fn tid() -> u32 {
+    match tid_word() {
+        0 => {
+            // SAFETY: takes no arguments and cannot fail.
+            let tid = unsafe { libc::syscall(libc::SYS_gettid) } as u32;
+            set_tid_word(u64::from(tid));
+            tid
+        }
+        tid => tid as u32,
+    }
+}
