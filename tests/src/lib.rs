@@ -13,6 +13,7 @@
 //! | `DEADWALK_TEST_BIN=DIR` | takes `deadwalk` and `libdeadwalk.so` from there |
 //! | `DEADWALK_TEST_TIMEOUT_S=N` | how long one program may run (default 120) |
 
+mod live;
 mod program;
 mod report;
 mod run;
@@ -20,9 +21,10 @@ mod skip;
 mod target;
 mod tmpfs;
 
+pub use live::Live;
 pub use program::Program;
 pub use report::{Finding, Frame, Report, Severity};
-pub use run::{Outcome, Run, Watched, wait_within};
+pub use run::{Outcome, Run, Watched};
 pub use skip::{find_tool, is_root, skip};
 pub use target::Target;
 pub use tmpfs::Tmpfs;

@@ -1,12 +1,13 @@
 //! Programs, run plain and under the command.
 
+use crate::live::Leader;
 use crate::{Program, Report, Target};
 use std::ffi::{OsStr, OsString};
 use std::io::{Read, Seek};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 /// What to run, and how. The same description runs plain and watched, so that
 /// the two can be compared.
@@ -148,9 +149,8 @@ impl Run {
         let mut stderr = tempfile::tempfile().expect("a temporary file");
         command.stdout(stdout.try_clone().expect("a descriptor"));
         command.stderr(stderr.try_clone().expect("a descriptor"));
-        let mut child =
-            command.process_group(0).spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
-        let status = wait_within(&mut child, timeout());
+        let child = command.process_group(0).spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+        let status = Leader::new(child).wait_within(timeout());
         let (stdout, stderr) = (text(&mut stdout), text(&mut stderr));
         match status {
             Some(status) => Outcome { status: shell_status(status), stdout, stderr },
@@ -191,33 +191,12 @@ impl Watched {
     }
 }
 
-/// Waits for the end of a child that leads its process group; after `limit`
-/// ends that group and returns `None`.
-pub fn wait_within(child: &mut Child, limit: Duration) -> Option<ExitStatus> {
-    let end = Instant::now() + limit;
-    loop {
-        if let Some(status) = child.try_wait().expect("our own child") {
-            return Some(status);
-        }
-        if Instant::now() > end {
-            let group = -(child.id() as libc::pid_t);
-            // SAFETY: kill has no memory contract; the group is led by a child
-            // that was not waited for, so its number is not given out again.
-            unsafe { libc::kill(group, libc::SIGKILL) };
-            let _ = child.kill();
-            let _ = child.wait();
-            return None;
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
 fn timeout() -> Duration {
     let seconds = std::env::var("DEADWALK_TEST_TIMEOUT_S").ok().and_then(|s| s.parse().ok());
     Duration::from_secs(seconds.unwrap_or(120))
 }
 
-fn shell_status(status: ExitStatus) -> i32 {
+pub(crate) fn shell_status(status: ExitStatus) -> i32 {
     status.code().or(status.signal().map(|n| 128 + n)).expect("ended one way or the other")
 }
 

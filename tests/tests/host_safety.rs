@@ -1,12 +1,6 @@
 //! The host comes first: what deadwalk must never do to a program.
 
-use deadwalk_tests::{Program, Run, Target, Tmpfs, is_root, skip, wait_within};
-use std::io::{BufRead, BufReader, Read};
-use std::os::unix::process::CommandExt;
-use std::process::Stdio;
-use std::time::Duration;
-
-const LIMIT: Duration = Duration::from_secs(60);
+use deadwalk_tests::{Live, Program, Run, Target, Tmpfs, is_root, skip};
 
 #[test]
 fn full_tmpfs_is_no_bus_error() {
@@ -35,10 +29,18 @@ fn tmpfs_that_fills_up_later() {
 #[test]
 fn file_size_limit_is_no_sigxfsz() {
     for blocks in [0, 1, 40] {
-        let script = format!(r#"ulimit -f {blocks}; exec "$@""#);
+        let script = format!(r#"ulimit -f {blocks}; exec "$@" > /dev/null 2>&1"#);
         let run = Run::command(["sh", "-c", &script, "sh"]).arg(&Program::new("killed").path);
         run.args("20 _exit").option("-q").under_deadwalk().assert_status(9);
     }
+}
+
+/// Nor does a line of ours on a stderr that is a file at its limit kill the program.
+#[test]
+fn file_size_limit_and_stderr_in_a_file() {
+    let script = r#"ulimit -f 0; exec "$@" > /dev/null"#;
+    let run = Run::command(["sh", "-c", script, "sh"]).arg(&Program::new("killed").path);
+    run.args("20 _exit").option("-q").under_deadwalk().assert_status(9);
 }
 
 #[test]
@@ -114,17 +116,13 @@ fn other_preloads_are_kept() {
 #[test]
 fn two_interrupts() {
     let run = Run::of(&Program::new("interrupts")).option("-q");
-    let mut child =
-        run.to_command().stdout(Stdio::piped()).process_group(0).spawn().expect("deadwalk runs");
-    let mut said = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let mut live = Live::start(run.to_command());
     for line in ["ready", "first"] {
-        assert_eq!(said.next().expect("a line").expect("text"), line);
-        // SAFETY: kill has no memory contract; the child was not waited for.
-        assert_eq!(unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGINT) }, 0);
+        assert_eq!(live.line(), line);
+        live.signal(libc::SIGINT);
     }
-    assert_eq!(said.next().expect("a line").expect("text"), "second");
-    let status = wait_within(&mut child, LIMIT).expect("it ends");
-    assert_eq!(status.code(), Some(5));
+    assert_eq!(live.line(), "second");
+    assert_eq!(live.wait(), 5);
 }
 
 /// A child that cannot create its record counts in the parent's.
@@ -152,13 +150,10 @@ fn changed_uid_then_fork() {
 #[test]
 fn broken_pipe() {
     let run = Run::of(&Program::new("chatty")).option("-q");
-    let mut child =
-        run.to_command().stdout(Stdio::piped()).process_group(0).spawn().expect("deadwalk runs");
-    let mut stdout = child.stdout.take().expect("piped");
-    stdout.read_exact(&mut [0; 7]).expect("a line");
-    drop(stdout);
-    let status = wait_within(&mut child, LIMIT).expect("it ends");
-    assert_eq!(status.code(), Some(128 + libc::SIGPIPE));
+    let mut live = Live::start(run.to_command());
+    assert_eq!(live.line(), "a line");
+    live.close_stdout();
+    assert_eq!(live.wait(), 128 + libc::SIGPIPE);
 }
 
 /// Signal timers and silent ones pass through untouched, error codes included.

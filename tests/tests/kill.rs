@@ -1,25 +1,19 @@
 //! What was counted survives the program's end, however it ends.
 
-use deadwalk_tests::{Program, Report, Run, Target, wait_within};
-use std::io::{BufRead, BufReader};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use deadwalk_tests::{Live, Program, Report, Run, Target};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
 const DELETES: u64 = 57;
-const LIMIT: Duration = Duration::from_secs(60);
 
 /// Starts `command`, which makes its deletes, and returns it with the program's pid.
-fn start(mut command: Command) -> (Child, libc::pid_t) {
-    let mut child = command.stdout(Stdio::piped()).process_group(0).spawn().expect("deadwalk runs");
-    let mut line = String::new();
-    let stdout = child.stdout.take().expect("piped");
-    BufReader::new(stdout).read_line(&mut line).expect("the program says a line");
+fn start(command: Command) -> (Live, libc::pid_t) {
+    let mut live = Live::start(command);
+    let line = live.line();
     let words: Vec<&str> = line.split_whitespace().collect();
     let ["pid", pid, "deletes", deletes] = words[..] else { panic!("it said {line:?}") };
     assert_eq!(deletes, DELETES.to_string());
-    (child, pid.parse().expect("a pid"))
+    (live, pid.parse().expect("a pid"))
 }
 
 fn kill(pid: libc::pid_t) {
@@ -44,10 +38,9 @@ fn kill_9_under_run_loses_nothing() {
     let records = tempfile::tempdir().expect("a temporary folder");
     let run = Run::of(&Program::new("killed")).arg(DELETES.to_string());
     let command = run.option("-q").option("-o").option(records.path()).to_command();
-    let (mut child, pid) = start(command);
+    let (live, pid) = start(command);
     kill(pid);
-    let status = wait_within(&mut child, LIMIT).expect("it ends");
-    assert_eq!(status.code(), Some(128 + libc::SIGKILL));
+    assert_eq!(live.wait(), 128 + libc::SIGKILL);
     let report = assert_all_counted(records.path());
     assert_eq!(report.processes()[0]["ended"], "signal", "{report}");
 }
@@ -58,11 +51,11 @@ fn a_running_program_can_be_read() {
     let records = tempfile::tempdir().expect("a temporary folder");
     let run = Run::of(&Program::new("killed")).arg(DELETES.to_string());
     let command = run.option("-q").option("-o").option(records.path()).to_command();
-    let (mut child, pid) = start(command);
+    let (live, pid) = start(command);
     let report = assert_all_counted(records.path());
     assert_eq!(report.processes()[0]["ended"], "running", "{report}");
     kill(pid);
-    wait_within(&mut child, LIMIT).expect("it ends");
+    assert_eq!(live.wait(), 128 + libc::SIGKILL);
 }
 
 #[test]
@@ -73,10 +66,9 @@ fn kill_9_of_a_bare_preload_loses_nothing() {
         .arg(DELETES.to_string())
         .env("LD_PRELOAD", Target::get().library())
         .env("DEADWALK_OPTIONS", format!("output={}", records.path().display()));
-    let (mut child, pid) = start(command);
+    let (live, pid) = start(command);
     kill(pid);
-    let status = wait_within(&mut child, LIMIT).expect("it ends");
-    assert_eq!(status.signal(), Some(libc::SIGKILL));
+    assert_eq!(live.wait(), 128 + libc::SIGKILL);
     assert_all_counted(records.path());
 }
 

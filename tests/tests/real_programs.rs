@@ -2,9 +2,8 @@
 //! warning or error. Each is skipped aloud where it is not installed; on Debian
 //! `apt-get install python3 perl gcc git sqlite3 redis-server redis-tools stress-ng`.
 
-use deadwalk_tests::{Run, alone, find_tool, wait_within};
+use deadwalk_tests::{Live, Run, alone, find_tool};
 use std::fmt::Write;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -148,8 +147,8 @@ fn redis_server_under_its_benchmark() {
     let json = folder.path().join("report.json");
     let run = Run::command([server]).args("--port 0 --save").arg("").arg("--unixsocket");
     let run = run.arg(&socket).option("-q").option("--json").option(&json).folder(folder.path());
-    let mut live = run.to_command();
-    let mut live = live.stdout(Stdio::null()).process_group(0).spawn().expect("deadwalk runs");
+    let run = run.arg("--logfile").arg(folder.path().join("log"));
+    let live = Live::start(run.to_command());
     for _ in 0..1000 {
         if socket.exists() {
             break;
@@ -164,9 +163,8 @@ fn redis_server_under_its_benchmark() {
         .status();
     let benchmark_ok = status.is_ok_and(|status| status.success());
     let _ = Command::new(cli).arg("-s").arg(&socket).args(["shutdown", "nosave"]).status();
-    let status = wait_within(&mut live, Duration::from_secs(60)).expect("it shuts down");
+    assert_eq!(live.wait(), 0);
     assert!(benchmark_ok, "the benchmark was served");
-    assert_eq!(status.code(), Some(0));
     deadwalk_tests::Report::read(&json).expect("a report").assert_clean();
 }
 
