@@ -224,6 +224,9 @@ pub const END_CODE_AT: usize = offset_of!(HeadSegment, end_code);
 /// Where `end_ns` lies.
 pub const END_NS_AT: usize = offset_of!(HeadSegment, end_ns);
 
+/// Where a full record's tables end.
+const BODY_END: usize = layout::HEAD_BYTES + size_of::<BodySegment>();
+
 /// The header up to here must be there; texts and counters may be cut off.
 const FIXED_BYTES: usize = offset_of!(HeadSegment, exe);
 
@@ -261,7 +264,9 @@ impl Record {
             problems: Vec::new(),
         };
         record.check_head(file);
-        if file.u32(offset_of!(HeadSegment, has_body)) == Some(1) {
+        // A file long enough for the tables has them, whatever became of the flag.
+        let has_body = file.u32(offset_of!(HeadSegment, has_body)) == Some(1);
+        if has_body || bytes.len() >= BODY_END {
             entries::read_body(file, &mut record);
         }
         Ok(record)

@@ -23,7 +23,7 @@ impl Names {
     /// Makes the symbols ready for [`Names::fill`].
     pub fn sort(&mut self) {
         // Of several names for one address the one with a size comes last and wins.
-        self.symbols.sort_by(|a, b| (a.start, a.size).cmp(&(b.start, b.size)));
+        self.symbols.sort_by_key(|s| (s.start, s.size));
     }
 
     /// Names the function at `offset`, or else the symbol before it.

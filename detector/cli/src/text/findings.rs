@@ -19,7 +19,7 @@ const INFOS_MAX: usize = 20;
 /// Frames shown of a stack.
 const FRAMES_MAX: usize = 10;
 /// Columns of a function's name.
-const NAME_CHARS: usize = 40;
+const NAME_CHARS: usize = 34;
 
 /// Writes all findings, the worst first.
 pub fn write(out: &mut String, report: &Report, style: Style) {
@@ -112,11 +112,7 @@ fn line(frame: &Frame, style: Style) -> String {
     }
     let mut shown: String = name.chars().take(NAME_CHARS - 3).collect();
     shown = if name.chars().count() > NAME_CHARS { shown + "..." } else { name };
-    let mut position = place::position(frame);
-    if frame.inlined {
-        position += " (inlined)";
-    }
-    format!("{shown:<NAME_CHARS$} {}", style.dim(&position)).trim_end().to_owned()
+    format!("{shown:<NAME_CHARS$} {}", style.dim(&place::position(frame))).trim_end().to_owned()
 }
 
 fn infos(out: &mut String, report: &Report, style: Style) {
@@ -129,7 +125,7 @@ fn infos(out: &mut String, report: &Report, style: Style) {
         let top = [&stacks.del, &stacks.free, &stacks.access, &stacks.handler, &stacks.arm]
             .into_iter()
             .find_map(|frames| frames.first());
-        let place = top.map(|f| format!(", {}", place::call(f))).unwrap_or_default();
+        let place = top.map(|f| format!("\n        {}", place::call(f))).unwrap_or_default();
         let tail = if finding.tail { ", in the handler's last instructions" } else { "" };
         let times = plural(finding.count, "time");
         let _ = writeln!(out, "  info: {}, {times}{tail}{place}", kind(finding));

@@ -4,7 +4,7 @@ use crate::escape::visible;
 use crate::report::model::Frame;
 
 /// Characters that a source path takes before it is cut in front.
-const PATH_CHARS_MAX: usize = 52;
+const PATH_CHARS_MAX: usize = 48;
 
 /// `function`, or as much of it as is known.
 pub fn function(frame: &Frame) -> String {

@@ -26,7 +26,7 @@ pub fn write(out: &mut String, report: &Report, style: Style) {
         bytes(report.total("heap.verified_bytes")),
     );
     let number = plural(report.processes.len() as u64, "record");
-    let _ = writeln!(out, "{number}, one per process and one more per exec:");
+    let _ = writeln!(out, "{number} (one per process, one more per exec):");
     // Those with deletes first: they are what the report is about.
     let mut processes: Vec<&Process> = report.processes.iter().collect();
     processes.sort_by_key(|p| std::cmp::Reverse((p.del.while_running, p.del.calls)));
@@ -35,7 +35,7 @@ pub fn write(out: &mut String, report: &Report, style: Style) {
     }
     let hidden = processes.len().saturating_sub(PROCESSES_MAX) as u64;
     if hidden > 0 {
-        let _ = writeln!(out, "  and {} more with fewer deletes", count(hidden));
+        let _ = writeln!(out, "  and {} more", count(hidden));
     }
 }
 

@@ -61,7 +61,7 @@ fn row(out: &mut String, site: &DelSite, style: Style) {
     let _ = writeln!(out, "{}", if landed { style.bold(numbers) } else { numbers.to_owned() });
     let _ = writeln!(out, "          {} at {}", site.op, place::call(&site.site));
     for handler in site.handlers.iter().take(HANDLERS_MAX) {
-        let _ = writeln!(out, "          handler {}", place::entry(handler));
+        let _ = writeln!(out, "          handler: {}", place::entry(handler));
     }
     let more = (site.handlers.len().saturating_sub(HANDLERS_MAX)) as u64 + site.handlers_dropped;
     if more > 0 {
