@@ -6,8 +6,9 @@
 //!
 //! # Ground rules
 //!
-//! An entry is claimed by compare-and-swap of `state`, filled, and set READY;
-//! the oldest is overwritten when the ring is full (its warning then stands).
+//! `state` is a count of uses, and BUSY (being filled), READY or EMPTY. Whoever
+//! moves it from READY to EMPTY settles the entry; the count tells them apart.
+//! The oldest is overwritten when the ring is full (its warning then stands).
 
 use core::sync::atomic::{
     AtomicU32, AtomicU64,
@@ -17,12 +18,14 @@ use core::sync::atomic::{
 use crate::runs::OBJECTS;
 
 const ENTRIES: usize = 256;
-const EMPTY: u32 = 0;
-const BUSY: u32 = 1;
-const READY: u32 = 2;
+const EMPTY: u64 = 0;
+const BUSY: u64 = 1;
+const READY: u64 = 2;
+const STATE: u64 = 3;
+const USE: u64 = 4;
 
 struct Entry {
-    state: AtomicU32,
+    state: AtomicU64,
     del_tid: AtomicU32,
     finding: AtomicU32,
     posted: [AtomicU64; OBJECTS],
@@ -41,7 +44,7 @@ impl Aftermath {
             next: AtomicU32::new(0),
             entries: [const {
                 Entry {
-                    state: AtomicU32::new(EMPTY),
+                    state: AtomicU64::new(EMPTY),
                     del_tid: AtomicU32::new(0),
                     finding: AtomicU32::new(0),
                     posted: [const { AtomicU64::new(0) }; OBJECTS],
@@ -54,7 +57,11 @@ impl Aftermath {
     /// handler that posted these objects since.
     pub fn add(&self, del_tid: u32, finding: u32, posted: impl Iterator<Item = u64>) {
         let entry = &self.entries[self.next.fetch_add(1, Relaxed) as usize % ENTRIES];
-        if entry.state.swap(BUSY, AcqRel) == BUSY {
+        let state = entry.state.load(Relaxed);
+        let uses = state & !STATE;
+        if state & STATE == BUSY
+            || entry.state.compare_exchange(state, uses | BUSY, AcqRel, Relaxed).is_err()
+        {
             return;
         }
         let mut posted = posted;
@@ -63,7 +70,7 @@ impl Aftermath {
         }
         entry.del_tid.store(del_tid, Relaxed);
         entry.finding.store(finding, Relaxed);
-        entry.state.store(READY, Release);
+        entry.state.store(uses.wrapping_add(USE) | READY, Release);
     }
 
     /// Thread `tid` waits for `object`: calls `each` with the finding of every
@@ -71,13 +78,18 @@ impl Aftermath {
     pub fn waited(&self, tid: u32, object: u64, mut each: impl FnMut(u32)) -> bool {
         let mut left = false;
         for entry in &self.entries {
-            if entry.state.load(Acquire) != READY || entry.del_tid.load(Relaxed) != tid {
+            let state = entry.state.load(Acquire);
+            if state & STATE != READY || entry.del_tid.load(Relaxed) != tid {
                 continue;
             }
             let finding = entry.finding.load(Relaxed);
             if !entry.posted.iter().any(|p| p.load(Relaxed) == object) {
                 left = true;
-            } else if entry.state.compare_exchange(READY, EMPTY, AcqRel, Relaxed).is_ok() {
+            } else if entry
+                .state
+                .compare_exchange(state, state & !STATE | EMPTY, AcqRel, Relaxed)
+                .is_ok()
+            {
                 each(finding);
             }
         }

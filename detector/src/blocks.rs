@@ -5,10 +5,11 @@
 //!
 //! # Ground rules
 //!
-//! `state` goes Vacant -> Live -> Freed -> Vacant by compare-and-swap; `timers`
-//! counts the registry slots that refer to the entry (resting ones too), and
-//! the entry is reused only when there are none. Runs inside `free`: nothing
-//! here waits or allocates.
+//! One word holds the state (Vacant -> Claimed -> Live -> Freed -> Claimed ...),
+//! the number of registry slots that refer to the entry (resting ones too), and
+//! a count of its uses. It is claimed only when nobody refers to it, in one
+//! compare-and-swap, and who refers to it keeps its fields as they are. Runs
+//! inside `free`: nothing here waits or allocates.
 
 use core::sync::atomic::{
     AtomicU32, AtomicU64,
@@ -20,15 +21,19 @@ use crate::index_map::IndexMap;
 /// Blocks known at the same time.
 pub const BLOCKS: usize = 1 << 15;
 
-const VACANT: u32 = 0;
-const CLAIMED: u32 = 1;
-const LIVE: u32 = 2;
-const FREED: u32 = 3;
+const VACANT: u64 = 0;
+const CLAIMED: u64 = 1;
+const LIVE: u64 = 2;
+const FREED: u64 = 3;
+const STATE: u64 = 3;
+/// One reference; there are fewer than 2^30 timers.
+const TIMER: u64 = 4;
+const TIMERS: u64 = 0xffff_fffc;
+const USE: u64 = 1 << 32;
 
 /// A block.
 pub struct BlockEntry {
-    state: AtomicU32,
-    timers: AtomicU32,
+    word: AtomicU64,
     base: AtomicU64,
     size: AtomicU64,
     alloc_site: AtomicU64,
@@ -43,8 +48,7 @@ pub struct BlockEntry {
 impl BlockEntry {
     const fn new() -> BlockEntry {
         BlockEntry {
-            state: AtomicU32::new(VACANT),
-            timers: AtomicU32::new(0),
+            word: AtomicU64::new(VACANT),
             base: AtomicU64::new(0),
             size: AtomicU64::new(0),
             alloc_site: AtomicU64::new(0),
@@ -56,7 +60,7 @@ impl BlockEntry {
 
     /// Was it freed?
     pub fn is_freed(&self) -> bool {
-        self.state.load(Acquire) == FREED
+        self.word.load(Acquire) & STATE == FREED
     }
 
     /// Its start, size and allocation site.
@@ -116,44 +120,51 @@ impl BlockTable {
 
     /// The entry of a live block for one more timer; `None` if the table is full.
     pub fn acquire(&self, block: &HeapBlock) -> Option<u32> {
-        if let Some(index) = self.bases.find(block.base as u64, |i| self.is_live_at(i, block.base))
-        {
-            self.entries[index as usize].timers.fetch_add(1, AcqRel);
+        let live = |i| self.live_at(i, block.base).is_some();
+        if let Some(index) = self.bases.find(block.base as u64, live) {
+            self.entries[index as usize].word.fetch_add(TIMER, AcqRel);
             // It may have been claimed for another block between look and count.
-            if self.is_live_at(index, block.base) {
+            if live(index) {
                 return Some(index);
             }
             self.release(index);
         }
         let index = self.vacant()?;
         let entry = &self.entries[index as usize];
-        entry.timers.store(1, Relaxed);
         entry.base.store(block.base as u64, Relaxed);
         entry.size.store(block.size as u64, Relaxed);
         entry.alloc_site.store(block.alloc_site as u64, Relaxed);
         entry.armed.store(0, Relaxed);
         entry.free_stack.store(0, Relaxed);
         entry.freed_ns.store(0, Relaxed);
-        entry.state.store(LIVE, Release);
-        self.bases.insert(block.base as u64, index);
+        if !self.bases.insert(block.base as u64, index) {
+            entry.word.fetch_sub(CLAIMED - VACANT, AcqRel);
+            return None;
+        }
+        // Others may count themselves in for a moment, so it is no plain store.
+        entry.word.fetch_add(LIVE - CLAIMED + TIMER, AcqRel);
         Some(index)
     }
 
     /// One timer less refers to the entry.
     pub fn release(&self, index: u32) {
         if let Some(entry) = self.entries.get(index as usize) {
-            entry.timers.fetch_sub(1, AcqRel);
+            entry.word.fetch_sub(TIMER, AcqRel);
         }
     }
 
     /// Marks the block at `base` as freed and calls `each` with every entry of it.
     pub fn freed(&self, base: usize, now_ns: u64, mut each: impl FnMut(u32, &BlockEntry)) {
-        while let Some(index) = self.bases.find(base as u64, |i| self.is_live_at(i, base)) {
+        let live = |i| self.live_at(i, base).is_some();
+        while let Some(index) = self.bases.find(base as u64, live) {
             let entry = &self.entries[index as usize];
-            if entry.state.compare_exchange(LIVE, FREED, AcqRel, Relaxed).is_ok() {
-                entry.freed_ns.store(now_ns, Relaxed);
-                self.bases.remove(base as u64, index);
-                each(index, entry);
+            while let Some(word) = self.live_at(index, base) {
+                let freed = word & !STATE | FREED;
+                if entry.word.compare_exchange_weak(word, freed, AcqRel, Relaxed).is_ok() {
+                    entry.freed_ns.store(now_ns, Relaxed);
+                    self.bases.remove(base as u64, index);
+                    each(index, entry);
+                }
             }
         }
     }
@@ -167,8 +178,7 @@ impl BlockTable {
     pub fn reset_after_fork(&self) {
         for (index, entry) in self.entries[..self.used()].iter().enumerate() {
             self.bases.remove(entry.base.load(Relaxed), index as u32);
-            entry.timers.store(0, Relaxed);
-            entry.state.store(VACANT, Release);
+            entry.word.store(VACANT, Release);
         }
     }
 
@@ -176,10 +186,11 @@ impl BlockTable {
         (self.used.load(Relaxed) as usize).min(self.entries.len())
     }
 
-    fn is_live_at(&self, index: u32, base: usize) -> bool {
-        self.entries
-            .get(index as usize)
-            .is_some_and(|e| e.state.load(Acquire) == LIVE && e.base.load(Relaxed) == base as u64)
+    /// The entry's word, if it is of the live block at `base`.
+    fn live_at(&self, index: u32, base: usize) -> Option<u64> {
+        let entry = self.entries.get(index as usize)?;
+        let word = entry.word.load(Acquire);
+        (word & STATE == LIVE && entry.base.load(Relaxed) == base as u64).then_some(word)
     }
 
     /// Claims an entry that nobody refers to.
@@ -187,25 +198,32 @@ impl BlockTable {
         let used = self.used();
         for _ in 0..used.min(8) {
             let index = self.hand.fetch_add(1, Relaxed) as usize % used;
-            let entry = &self.entries[index];
-            let state = entry.state.load(Acquire);
-            if state != CLAIMED
-                && entry.timers.load(Acquire) == 0
-                && entry.state.compare_exchange(state, CLAIMED, AcqRel, Relaxed).is_ok()
-            {
-                if state == LIVE {
-                    self.bases.remove(entry.base.load(Relaxed), index as u32);
-                }
+            if self.claim(index) {
                 return Some(index as u32);
             }
         }
         let index = self.used.fetch_add(1, Relaxed) as usize;
-        let Some(entry) = self.entries.get(index) else {
+        if index >= self.entries.len() {
             self.used.fetch_sub(1, Relaxed);
             return None;
-        };
-        entry.state.compare_exchange(VACANT, CLAIMED, AcqRel, Relaxed).ok()?;
-        Some(index as u32)
+        }
+        self.claim(index).then_some(index as u32)
+    }
+
+    fn claim(&self, index: usize) -> bool {
+        let entry = &self.entries[index];
+        let word = entry.word.load(Acquire);
+        if word & STATE == CLAIMED || word & TIMERS != 0 {
+            return false;
+        }
+        let claimed = (word & !STATE | CLAIMED).wrapping_add(USE);
+        if entry.word.compare_exchange(word, claimed, AcqRel, Relaxed).is_err() {
+            return false;
+        }
+        if word & STATE == LIVE {
+            self.bases.remove(entry.base.load(Relaxed), index as u32);
+        }
+        true
     }
 }
 

@@ -14,6 +14,7 @@ use crate::options::DelPolicy;
 use crate::platform::Platform;
 use crate::record::layout::{SiteEntry, StackRole, Verdict};
 use crate::record::writer::FindingSpec;
+use crate::run_word::News;
 use crate::state::{Phase, State, Verb};
 use crate::timers::{TimerRef, TimerSlot};
 use crate::{Api, Kind, Op};
@@ -37,6 +38,8 @@ pub struct Arming {
     timer: TimerRef,
     before: State,
     after: State,
+    due_ns: u64,
+    site: u64,
 }
 
 /// A delete or disarm between its look-up and its effect.
@@ -123,18 +126,21 @@ impl Detector {
     /// may start before that returns. `due_ns` 0 = unknown.
     pub fn arm(&self, timer: TimerRef, periodic: bool, due_ns: u64, site: usize) -> Option<Arming> {
         let slot = self.registry.get(timer)?;
-        slot.due_ns.store(due_ns, Relaxed);
+        let arming_before = (slot.due_ns.swap(due_ns, Relaxed), slot.arm_site.load(Relaxed));
         slot.arm_site.store(site as u64, Relaxed);
         let (before, after, _) = slot.apply(timer.generation, Verb::Arm { periodic })?;
         self.phase_changed(slot, before, after);
         self.record.count(Counter::TimersArmed, 1);
-        Some(Arming { timer, before, after })
+        let (due_ns, site) = arming_before;
+        Some(Arming { timer, before, after, due_ns, site })
     }
 
-    /// The system call refused the arming.
+    /// The system call refused the arming: an earlier one stands.
     pub fn arm_refused(&self, arming: Arming) {
         let Some(slot) = self.registry.get(arming.timer) else { return };
-        if slot.undo(arming.after, arming.before) {
+        slot.due_ns.store(arming.due_ns, Relaxed);
+        slot.arm_site.store(arming.site, Relaxed);
+        if slot.undo_arm(arming.after, arming.before) {
             self.phase_changed(slot, arming.after, arming.before);
         }
         self.record.count(Counter::TimersArmed, u64::MAX); // minus one
@@ -165,7 +171,9 @@ impl Detector {
         };
         self.phase_changed(slot, before, after);
         let me = platform.thread().tid;
-        self.settle_freed_pending(platform, slot, me);
+        if after.phase != Phase::Armed {
+            self.settle_freed_pending(platform, slot, me);
+        }
 
         self.record.count(Counter::DelCalls, 1);
         let site = self.record.site(platform, Api::Posix, op, site_addr);
@@ -185,7 +193,7 @@ impl Detector {
             if own == 0 && self.policy() == DelPolicy::Sync {
                 deleted.waited = self.wait_for_handlers(platform, timer, slot, site.map(|s| s.1));
             }
-            deleted.landed = self.land(platform, timer, slot, site, me);
+            deleted.landed = self.land(platform, timer, slot, site, before, me);
         }
         deleted
     }
@@ -268,51 +276,62 @@ impl Detector {
     }
 
     /// Leaves a note on every run of the timer on another thread; those that
-    /// were still on when they got it are the landings.
+    /// were still on when they got it are the landings. A delete that lands on
+    /// two overlapping handlers is one delete: the first landing counts it.
     fn land(
         &self,
         platform: &dyn Platform,
         timer: TimerRef,
         slot: &TimerSlot,
         site: Option<(u32, &SiteEntry)>,
+        before: State,
         me: u32,
     ) -> u32 {
         let mut landed = 0;
         let mut stack = None;
         for (run_ref, run) in self.runs.each() {
+            if run.timer() != timer || run.thread().tid == me {
+                continue;
+            }
+            let Some(run) = self.runs.announce(run_ref, News::Delete) else { continue };
+            if run.started_after(before) {
+                self.runs.release(run_ref);
+                continue;
+            }
             let generation = run_ref.generation;
-            if run.timer() != timer || run.thread().tid == me || !run.announce(generation) {
-                continue;
+            let site_entry = site.map(|s| s.1);
+            let counted = landed == 0;
+            match run.landings.iter().find(|l| l.note.claim(generation)) {
+                None => {
+                    // It landed, but there is no room for its verdict.
+                    self.record.count(Counter::DroppedEvents, 1);
+                    self.count_landing(platform, site_entry, None, counted);
+                    landed += 1;
+                }
+                Some(landing) => {
+                    landing.del_ns.store(platform.now_ns(), Relaxed);
+                    landing.sample.set(&self.sample_run(platform, run));
+                    landing.waited.clear();
+                    let stack = *stack.get_or_insert_with(|| self.record.capture(platform));
+                    let spec = self
+                        .timer_finding(platform, Kind::DelWhileRunning, slot)
+                        .with(StackRole::Del, stack);
+                    let finding = self.record.finding(platform, &spec);
+                    landing.site.store(site.map_or(u32::MAX, |s| s.0), Relaxed);
+                    landing.del_tid.store(me, Relaxed);
+                    landing.del_stack.store(stack, Relaxed);
+                    landing.finding.store(finding.unwrap_or(u32::MAX), Relaxed);
+                    landing.counted.store(counted as u32, Relaxed);
+                    self.count_landing(platform, site_entry, finding, counted);
+                    if landing.note.publish(generation) {
+                        landed += 1;
+                    } else {
+                        landing.del_tid.store(0, Relaxed);
+                        self.uncount_landing(site_entry, finding, counted);
+                    }
+                }
             }
-            let Some(landing) = run.landings.iter().find(|l| l.note.claim(generation)) else {
-                self.record.count(Counter::DroppedEvents, 1);
-                continue;
-            };
-            landing.del_ns.store(platform.now_ns(), Relaxed);
-            landing.sample.set(&self.sample_run(platform, run));
-            landing.waited.clear();
-            let stack = *stack.get_or_insert_with(|| self.record.capture(platform));
-            let spec = self
-                .timer_finding(platform, Kind::DelWhileRunning, slot)
-                .with(StackRole::Del, stack);
-            let finding = self.record.finding(platform, &spec);
-            landing.site.store(site.map_or(u32::MAX, |s| s.0), Relaxed);
-            landing.del_tid.store(me, Relaxed);
-            landing.del_stack.store(stack, Relaxed);
-            landing.finding.store(finding.unwrap_or(u32::MAX), Relaxed);
-            self.count_landing(platform, site.map(|s| s.1), finding);
-            if landing.note.publish(generation) {
-                landed += 1;
-            } else {
-                self.uncount_landing(site.map(|s| s.1), finding);
-            }
-        }
-        // A delete that landed on two overlapping handlers is one delete.
-        if landed > 1 {
-            self.record.count(Counter::DelWhileRunning, (1 - i64::from(landed)) as u64);
-            if let Some((_, site)) = site {
-                site.while_running.fetch_sub(u64::from(landed) - 1, Relaxed);
-            }
+            self.runs.release(run_ref);
         }
         landed
     }
@@ -322,10 +341,13 @@ impl Detector {
         platform: &dyn Platform,
         site: Option<&SiteEntry>,
         finding: Option<u32>,
+        counted: bool,
     ) {
-        self.record.count(Counter::DelWhileRunning, 1);
-        if let Some(site) = site {
-            site.while_running.fetch_add(1, Relaxed);
+        if counted {
+            self.record.count(Counter::DelWhileRunning, 1);
+            if let Some(site) = site {
+                site.while_running.fetch_add(1, Relaxed);
+            }
         }
         if let Some(finding) = finding {
             self.record.open(platform, finding);
@@ -333,10 +355,17 @@ impl Detector {
     }
 
     /// Takes back a landing: the handler left first, or had not started.
-    pub(crate) fn uncount_landing(&self, site: Option<&SiteEntry>, finding: Option<u32>) {
-        self.record.count(Counter::DelWhileRunning, u64::MAX); // minus one
-        if let Some(site) = site {
-            site.while_running.fetch_sub(1, Relaxed);
+    pub(crate) fn uncount_landing(
+        &self,
+        site: Option<&SiteEntry>,
+        finding: Option<u32>,
+        counted: bool,
+    ) {
+        if counted {
+            self.record.count(Counter::DelWhileRunning, u64::MAX); // minus one
+            if let Some(site) = site {
+                site.while_running.fetch_sub(1, Relaxed);
+            }
         }
         if let Some(finding) = finding {
             self.record.close(finding);

@@ -10,6 +10,7 @@ use crate::counters::Counter;
 use crate::platform::Platform;
 use crate::record::layout::{FLAG_BYTES, FLAG_LATE, StackRole, Verdict};
 use crate::record::writer::FindingSpec;
+use crate::run_word::News;
 use crate::state::Phase;
 use crate::timers::TimerSlot;
 use crate::{Api, Kind, Subject};
@@ -72,24 +73,25 @@ impl Detector {
                 run.handled.store(1, Relaxed);
                 continue;
             }
+            let Some(run) = self.runs.announce(run_ref, News::Freed) else { continue };
             let generation = run_ref.generation;
-            if !run.announce(generation) || !run.freed.note.claim(generation) {
-                continue;
-            }
-            run.freed.freed_ns.store(platform.now_ns(), Relaxed);
-            run.freed.sample.set(&self.sample_run(platform, run));
-            let stack = *stack.get_or_insert_with(|| self.record.capture(platform));
-            run.freed.free_stack.store(stack, Relaxed);
-            let Some(slot) = self.registry.get(run.timer()) else { continue };
-            let spec = self.block_finding(platform, Kind::DataFreeWhileRunning, slot, entry, stack);
-            let finding = self.record.finding(platform, &spec);
-            run.freed.finding.store(finding.unwrap_or(u32::MAX), Relaxed);
-            if let Some(finding) = finding {
+            if let Some(slot) = self.registry.get(run.timer())
+                && run.freed.note.claim(generation)
+            {
+                run.freed.freed_ns.store(platform.now_ns(), Relaxed);
+                run.freed.sample.set(&self.sample_run(platform, run));
+                let stack = *stack.get_or_insert_with(|| self.record.capture(platform));
+                run.freed.free_stack.store(stack, Relaxed);
+                let spec =
+                    self.block_finding(platform, Kind::DataFreeWhileRunning, slot, entry, stack);
+                let finding = self.record.finding(platform, &spec).unwrap_or(u32::MAX);
+                run.freed.finding.store(finding, Relaxed);
                 self.record.open(platform, finding);
                 if !run.freed.note.publish(generation) {
                     self.record.close(finding);
                 }
             }
+            self.runs.release(run_ref);
         }
         stack
     }

@@ -4,7 +4,10 @@
 //! of a handler on which nothing landed is one clock read and a handful of
 //! atomic updates.
 
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::{
+    Ordering::{Relaxed, SeqCst},
+    fence,
+};
 
 use crate::core::Detector;
 use crate::counters::Counter;
@@ -13,7 +16,7 @@ use crate::options::DelPolicy;
 use crate::platform::Platform;
 use crate::record::layout::{SiteEntry, StackRole, Verdict};
 use crate::runs::{LandingNote, RunRef, RunSlot};
-use crate::state::Verb;
+use crate::state::{State, Verb};
 use crate::timers::{TimerRef, TimerSlot};
 use crate::{Consequence, Kind};
 
@@ -48,32 +51,44 @@ impl Detector {
         };
         // The run is published before the state counts it, so that whoever sees
         // the count finds the run.
-        let Some(run) = self.runs.begin(timer, platform.thread(), slot.block.load(Relaxed)) else {
-            self.record.count(Counter::DroppedEvents, 1);
-            self.record.count(Counter::TimersHandlersRun, 1);
-            return Some(entry);
-        };
+        let run = self.runs.begin(timer, platform.thread(), slot.block.load(Relaxed));
+        // Due is the arming that is read together with its time, no later one.
+        let arms = slot.state().arms;
         let due_ns = slot.due_ns.load(Relaxed);
         let due = due_ns == 0 || platform.now_ns() >= due_ns;
-        let Some((before, after, outcome)) = slot.apply(timer.generation, Verb::Enter { due })
-        else {
-            self.runs.end(run);
-            self.runs.release(run);
+        let entered =
+            slot.apply_by(timer.generation, |now| Verb::Enter { due: due && now.arms == arms });
+        let Some((before, after, outcome)) = entered else {
+            if let Some(run) = run {
+                self.runs.end(run);
+                self.runs.release(run);
+            }
             return None;
         };
         self.phase_changed(slot, before, after);
-        if outcome.after_del {
-            self.cancel_landings(run);
-            if self.policy() == DelPolicy::Sync {
-                self.record.count(Counter::TimersSuppressed, 1);
-                entry.call = false;
-                self.leave(run);
-                return Some(entry);
+        entry.call = !(outcome.after_del && self.policy() == DelPolicy::Sync);
+        match run {
+            Some(run) if outcome.after_del => self.cancel_landings(run, before),
+            Some(_) => {}
+            None => {
+                // No room: its end will not be told, so it is over at once.
+                self.record.count(Counter::DroppedEvents, 1);
+                slot.apply(timer.generation, Verb::Leave);
             }
         }
-        entry.run = Some(run);
+        if !entry.call {
+            self.record.count(Counter::TimersSuppressed, 1);
+            if let Some(run) = run {
+                self.leave(run);
+            }
+            return Some(entry);
+        }
+        entry.run = run;
         self.record.count(Counter::TimersHandlersRun, 1);
-        self.judge_enter(platform, slot, outcome.after_del, outcome.runs_before > 0);
+        // A handler that is just leaving is counted still, but not on.
+        let overlaps = outcome.runs_before > 0
+            && self.runs.each().any(|(r, slot)| Some(r) != run && slot.timer() == timer);
+        self.judge_enter(platform, slot, outcome.after_del, overlaps);
         Some(entry)
     }
 
@@ -123,7 +138,7 @@ impl Detector {
         let Some(platform) = self.platform() else { return false };
         let me = platform.thread().tid;
         let mut left = false;
-        for (_, run) in self.runs.each() {
+        for (_, run) in self.runs.each_taken() {
             for landing in &run.landings {
                 if landing.del_tid.load(Relaxed) == me {
                     landing.waited.add(object as u64, platform.now_ns());
@@ -131,6 +146,9 @@ impl Detector {
                 }
             }
         }
+        // The handler looks at what was waited for after it went to the
+        // aftermath, we the other way round: one of the two sees the other.
+        fence(SeqCst);
         let more = self.aftermath.waited(me, object as u64, |finding| {
             self.record.reclassify(finding, Verdict::Warning, Verdict::Info);
         });
@@ -178,14 +196,31 @@ impl Detector {
         }
     }
 
-    /// The run had not really begun when the delete took effect: what landed on
-    /// it in between did not land.
-    fn cancel_landings(&self, run: RunRef) {
-        let Some(slot) = self.runs.get(run) else { return };
+    /// The handler starts after its timer was disarmed or deleted: the notes of
+    /// those who found its run before that was known are void.
+    fn cancel_landings(&self, run: RunRef, state: State) {
+        let Some(slot) = self.runs.start_late(run, state) else { return };
         for landing in &slot.landings {
             if landing.note.take(run.generation) {
                 let finding = landing.finding.load(Relaxed);
-                self.uncount_landing(self.site_of(landing), Some(finding));
+                let counted = landing.counted.load(Relaxed) != 0;
+                self.uncount_landing(self.site_of(landing), Some(finding), counted);
+                landing.del_tid.store(0, Relaxed);
+            }
+        }
+    }
+
+    /// The deleter may yet wait for what the handler has posted.
+    fn leave_to_aftermath(&self, run: &RunSlot, landing: &LandingNote) {
+        let (del_ns, del_tid) = (landing.del_ns.load(Relaxed), landing.del_tid.load(Relaxed));
+        let finding = landing.finding.load(Relaxed);
+        self.aftermath.add(del_tid, finding, posted(run, del_ns));
+        fence(SeqCst);
+        for object in posted(run, del_ns) {
+            if landing.waited.since(del_ns).any(|waited| waited == object) {
+                self.aftermath.waited(del_tid, object, |finding| {
+                    self.record.reclassify(finding, Verdict::Warning, Verdict::Info);
+                });
             }
         }
     }
@@ -220,7 +255,7 @@ impl Detector {
                 self.record.close(finding);
                 self.record.occurred(platform, finding, verdict);
                 if verdict == Verdict::Warning {
-                    self.aftermath.add(landing.del_tid.load(Relaxed), finding, posted(run, del_ns));
+                    self.leave_to_aftermath(run, landing);
                 }
                 verdict
             };

@@ -13,7 +13,7 @@
 //!   insertion had returned. There are no tombstones: look-ups do not stop at
 //!   an empty cell.
 
-use core::sync::atomic::{AtomicU32, Ordering};
+use crate::sync::{AtomicU32, Ordering};
 
 /// Longest distance from the hash; an insertion that finds no cell is refused.
 const MAX_REACH: usize = 4096;
@@ -26,8 +26,15 @@ pub struct IndexMap {
 
 impl IndexMap {
     /// A map over `cells`, all zero; their number must be a power of two.
+    #[cfg(not(loom))]
     pub const fn new(cells: &'static [AtomicU32]) -> IndexMap {
         assert!(cells.len().is_power_of_two());
+        IndexMap { cells, reach: AtomicU32::new(0) }
+    }
+
+    /// A map over `cells`, all zero; their number must be a power of two.
+    #[cfg(loom)]
+    pub fn new(cells: &'static [AtomicU32]) -> IndexMap {
         IndexMap { cells, reach: AtomicU32::new(0) }
     }
 

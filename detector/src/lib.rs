@@ -13,33 +13,61 @@
 //! [`platform::Platform`], so everything is tested without a process.
 #![deny(unsafe_code)]
 
+#[cfg(not(loom))]
 mod aftermath;
+#[cfg(not(loom))]
 mod blocks;
+#[cfg(not(loom))]
 pub mod collect;
+#[cfg(not(loom))]
 mod core;
+#[cfg(not(loom))]
 pub mod counters;
+#[cfg(not(loom))]
 pub mod deletes;
+#[cfg(not(loom))]
 pub mod frees;
+#[cfg(not(loom))]
 pub mod handlers;
+#[cfg(not(loom))]
 pub mod histogram;
+#[cfg(not(loom))]
 pub mod in_process;
 mod index_map;
+#[cfg(not(loom))]
 pub mod kind;
+#[cfg(not(loom))]
 pub mod ladder;
 mod note;
+#[cfg(not(loom))]
 pub mod options;
+#[cfg(not(loom))]
 pub mod platform;
+#[cfg(not(loom))]
 pub mod record;
+mod run_word;
+#[cfg(not(loom))]
 mod runs;
 pub mod state;
+#[cfg(not(loom))]
 pub mod statistics;
 mod sync;
+#[cfg(test)]
+mod tests;
+#[cfg(not(loom))]
 mod timers;
 
+#[cfg(not(loom))]
 pub use self::core::{DETECTOR, Detector};
+#[cfg(not(loom))]
 pub use blocks::HeapBlock;
+#[cfg(not(loom))]
 pub use collect::{Finding, subscribe};
+#[cfg(not(loom))]
 pub use in_process::{counter, heap_misuse};
+#[cfg(not(loom))]
 pub use kind::{Api, Consequence, Kind, Op, Severity, Subject};
+#[cfg(not(loom))]
 pub use runs::RunRef;
+#[cfg(not(loom))]
 pub use timers::TimerRef;

@@ -3,11 +3,12 @@
 //! # Ground rules
 //!
 //! * A bit in `taken` owns a run slot; the handler's thread sets it, fills the
-//!   slot, and only then publishes it (`word` = generation, ON). It alone ends
-//!   the run: one swap of `word`, after which no note can be added.
-//! * Others add notes: they set NOTED in `word` (fails once the run has left),
-//!   then claim, fill and publish a [`Note`]. A handler that leaves without
-//!   NOTED looks at nothing, which is the fast path.
+//!   slot, and only then publishes it ([`RunWord`]). It alone ends the run,
+//!   after which no note can be added.
+//! * Others add notes: they announce them (fails once the run has left), claim,
+//!   fill and publish a [`Note`], and drop their hold on the slot. Whoever
+//!   drops the last hold, the handler or a slow writer, gives the slot back. A
+//!   handler on which nothing was announced looks at nothing when it leaves.
 //! * No operation waits for another thread; all may run in a signal handler.
 
 use core::sync::atomic::{
@@ -18,6 +19,8 @@ use core::sync::atomic::{
 use crate::ladder::Sample;
 use crate::note::Note;
 use crate::platform::ThreadToken;
+use crate::run_word::{News, RunWord};
+use crate::state::{Phase, State};
 use crate::timers::TimerRef;
 
 /// Handlers that may run at the same time; more run uncounted (`dropped.events`).
@@ -27,8 +30,7 @@ pub const LANDINGS: usize = 4;
 /// Objects remembered that a handler posted, or a deleter waited for.
 pub const OBJECTS: usize = 4;
 
-const ON: u64 = 1;
-const NOTED: u64 = 2;
+const LATE: u32 = 0x100;
 
 /// A run, safe to keep beyond its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,6 +126,8 @@ pub struct LandingNote {
     pub del_stack: AtomicU32,
     /// The open finding, `u32::MAX` for none.
     pub finding: AtomicU32,
+    /// 1 if this landing is the one by which its delete was counted.
+    pub counted: AtomicU32,
     /// The handler's thread at that moment; its `asleep` is meaningless without `sampled`.
     pub sample: SampleCell,
     /// What the deleter waited for since.
@@ -146,7 +150,7 @@ pub struct FreedNote {
 
 /// A running handler.
 pub struct RunSlot {
-    word: AtomicU64,
+    word: RunWord,
     timer: AtomicU64,
     thread_tid: AtomicU32,
     thread_probe: AtomicU64,
@@ -159,6 +163,8 @@ pub struct RunSlot {
     pub handled: AtomicU32,
     /// The handler signalled a condition variable.
     pub signalled: AtomicU32,
+    /// `LATE` and the count of arms if the handler started after a disarm, else 0.
+    late: AtomicU32,
     /// What the handler posted.
     pub posted: Objects,
     /// Deletes that landed.
@@ -170,7 +176,7 @@ pub struct RunSlot {
 impl RunSlot {
     const fn new() -> RunSlot {
         RunSlot {
-            word: AtomicU64::new(0),
+            word: RunWord::new(),
             timer: AtomicU64::new(0),
             thread_tid: AtomicU32::new(0),
             thread_probe: AtomicU64::new(0),
@@ -178,6 +184,7 @@ impl RunSlot {
             calls: AtomicU64::new(0),
             handled: AtomicU32::new(0),
             signalled: AtomicU32::new(0),
+            late: AtomicU32::new(0),
             posted: Objects::new(),
             landings: [const {
                 LandingNote {
@@ -187,6 +194,7 @@ impl RunSlot {
                     del_tid: AtomicU32::new(0),
                     del_stack: AtomicU32::new(0),
                     finding: AtomicU32::new(0),
+                    counted: AtomicU32::new(0),
                     sample: SampleCell::new(),
                     waited: Objects::new(),
                 }
@@ -206,24 +214,15 @@ impl RunSlot {
         TimerRef::unpack(self.timer.load(Relaxed))
     }
 
+    /// Did the handler start after the very disarm that found `before`? To be
+    /// asked after an announcement.
+    pub fn started_after(&self, before: State) -> bool {
+        before.phase != Phase::Disarmed && self.late.load(Relaxed) == LATE | u32::from(before.arms)
+    }
+
     /// The handler's thread.
     pub fn thread(&self) -> ThreadToken {
         ThreadToken { tid: self.thread_tid.load(Relaxed), probe: self.thread_probe.load(Relaxed) }
-    }
-
-    /// The run that is on here.
-    fn on(&self) -> Option<u32> {
-        let word = self.word.load(Acquire);
-        (word & ON != 0).then_some((word >> 32) as u32)
-    }
-
-    /// Announces a note to the run of `generation`; `false` if it has left.
-    pub fn announce(&self, generation: u32) -> bool {
-        let on = (generation as u64) << 32 | ON;
-        match self.word.compare_exchange(on, on | NOTED, AcqRel, Acquire) {
-            Ok(_) => true,
-            Err(now) => now == on | NOTED,
-        }
     }
 }
 
@@ -253,19 +252,20 @@ impl RunTable {
     pub fn begin(&self, timer: TimerRef, thread: ThreadToken, block: u32) -> Option<RunRef> {
         let index = self.take_bit()?;
         let slot = &self.slots[index];
-        let generation = ((slot.word.load(Relaxed) >> 32) as u32).wrapping_add(1);
+        let generation = slot.word.next_generation();
         slot.timer.store(timer.pack(), Relaxed);
         slot.thread_tid.store(thread.tid, Relaxed);
         slot.thread_probe.store(thread.probe, Relaxed);
         slot.block.store(block, Relaxed);
         slot.handled.store(0, Relaxed);
         slot.signalled.store(0, Relaxed);
+        slot.late.store(0, Relaxed);
         slot.posted.clear();
         for landing in &slot.landings {
             landing.note.reset(generation);
         }
         slot.freed.note.reset(generation);
-        slot.word.store((generation as u64) << 32 | ON, Release);
+        slot.word.begin(generation);
         Some(RunRef { index: index as u32, generation })
     }
 
@@ -285,49 +285,65 @@ impl RunTable {
 
     /// The slot of a run that is on.
     pub fn get(&self, run: RunRef) -> Option<&RunSlot> {
-        self.slots.get(run.index as usize).filter(|s| s.on() == Some(run.generation))
+        self.slots.get(run.index as usize).filter(|s| s.word.on() == Some(run.generation))
+    }
+
+    /// Announces a note to a run and holds its slot, until
+    /// [`release`](Self::release): `None` if it has left, or started after that.
+    pub fn announce(&self, run: RunRef, news: News) -> Option<&RunSlot> {
+        let slot = self.slots.get(run.index as usize)?;
+        slot.word.announce(run.generation, news).then_some(slot)
+    }
+
+    /// The calling thread's run started when its timer was, in `state`,
+    /// disarmed or deleted: the slot, if there may be notes from before.
+    pub fn start_late(&self, run: RunRef, state: State) -> Option<&RunSlot> {
+        let slot = self.get(run)?;
+        slot.late.store(LATE | u32::from(state.arms), Relaxed);
+        slot.word.start_late(state.phase == Phase::Retired).then_some(slot)
     }
 
     /// Ends a run: no note can be added any more. `None` if it is not on (a
     /// fork child has none); else whether there may be notes. The slot stays
     /// the caller's until [`release`](Self::release).
     pub fn end(&self, run: RunRef) -> Option<(bool, &RunSlot)> {
-        let slot = self.slots.get(run.index as usize)?;
-        if slot.on() != Some(run.generation) {
-            return None;
-        }
-        let word = slot.word.swap((run.generation as u64) << 32, AcqRel);
-        Some((word & NOTED != 0, slot))
+        let slot = self.get(run)?;
+        Some((slot.word.end(), slot))
     }
 
-    /// Gives an ended run's slot back.
+    /// Ends the caller's hold on a slot; the last one gives it back.
     pub fn release(&self, run: RunRef) {
         let index = run.index as usize;
-        self.taken[index / 64].fetch_and(!(1 << (index % 64)), Release);
+        if self.slots[index].word.drop_hold() {
+            self.taken[index / 64].fetch_and(!(1 << (index % 64)), Release);
+        }
     }
 
     /// Every run that is on.
     pub fn each(&self) -> impl Iterator<Item = (RunRef, &RunSlot)> {
+        self.each_taken().filter_map(|(index, slot)| {
+            let generation = slot.word.on()?;
+            Some((RunRef { index: index as u32, generation }, slot))
+        })
+    }
+
+    /// Every slot in use: also those of handlers that are leaving.
+    pub fn each_taken(&self) -> impl Iterator<Item = (usize, &RunSlot)> {
         self.taken.iter().enumerate().flat_map(move |(w, word)| {
             let mut bits = word.load(Acquire);
             core::iter::from_fn(move || {
-                while bits != 0 {
-                    let index = w * 64 + bits.trailing_zeros() as usize;
-                    bits &= bits - 1;
-                    let slot = &self.slots[index];
-                    if let Some(generation) = slot.on() {
-                        return Some((RunRef { index: index as u32, generation }, slot));
-                    }
-                }
-                None
+                let index = w * 64 + bits.trailing_zeros() as usize;
+                let slot = self.slots.get(index).filter(|_| bits != 0)?;
+                bits &= bits - 1;
+                Some((index, slot))
             })
         })
     }
 
     /// Forgets all runs: their threads do not exist in a fork child.
     pub fn reset_after_fork(&self) {
-        for (run, slot) in self.each() {
-            slot.word.store((run.generation as u64) << 32, Relaxed);
+        for (_, slot) in self.each_taken() {
+            slot.word.clear();
         }
         for word in self.taken {
             word.store(0, Release);
@@ -355,13 +371,17 @@ mod tests {
     }
 
     #[test]
-    fn notes_reach_the_run_until_it_ends() {
+    fn a_writer_keeps_the_slot_from_the_next_run() {
         let table = RunTable::small();
         let run = table.begin(TIMER, ThreadToken::default(), 0).unwrap();
-        let slot = table.get(run).unwrap();
-        assert!(slot.announce(run.generation) && slot.announce(run.generation));
+        assert!(table.announce(run, News::Delete).is_some());
         assert!(table.end(run).unwrap().0);
-        assert!(!slot.announce(run.generation));
+        assert!(table.announce(run, News::Delete).is_none());
+        table.release(run);
+        let other = table.begin(TIMER, ThreadToken::default(), 0).unwrap();
+        assert_ne!(other.index, run.index, "the writer still holds it");
+        table.release(run);
+        assert_eq!(table.begin(TIMER, ThreadToken::default(), 0).unwrap().index, run.index);
     }
 
     #[test]

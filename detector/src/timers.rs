@@ -98,9 +98,19 @@ impl TimerSlot {
     /// Applies a verb to the timer of `generation`; returns the states before
     /// and after. `None`: that timer is gone, or the verb is impossible.
     pub fn apply(&self, generation: u32, verb: Verb) -> Option<(State, State, Outcome)> {
+        self.apply_by(generation, |_| verb)
+    }
+
+    /// As [`apply`](Self::apply), for a verb that depends on the state before.
+    pub fn apply_by(
+        &self,
+        generation: u32,
+        verb: impl Fn(State) -> Verb,
+    ) -> Option<(State, State, Outcome)> {
         let mut word = self.word.load(Acquire);
         loop {
             let before = State::unpack(word);
+            let verb = verb(before);
             if before.generation != generation && verb != Verb::Init {
                 return None;
             }
@@ -112,9 +122,21 @@ impl TimerSlot {
         }
     }
 
-    /// Takes a verb back if nothing happened since.
-    pub fn undo(&self, after: State, before: State) -> bool {
-        self.word.compare_exchange(after.pack(), before.pack(), AcqRel, Relaxed).is_ok()
+    /// Takes an arm back unless the timer was armed, disarmed, deleted or
+    /// fired since; handlers that entered or left since stay counted.
+    pub fn undo_arm(&self, after: State, before: State) -> bool {
+        let mut word = self.word.load(Acquire);
+        loop {
+            let now = State::unpack(word);
+            if (State { runs: after.runs, ..now }) != after {
+                return false;
+            }
+            let next = State { runs: now.runs, ..before }.pack();
+            match self.word.compare_exchange_weak(word, next, AcqRel, Acquire) {
+                Ok(_) => return true,
+                Err(now) => word = now,
+            }
+        }
     }
 }
 

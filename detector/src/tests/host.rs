@@ -1,0 +1,247 @@
+//! A host whose clock, threads and samples the test sets.
+
+use core::cell::Cell;
+use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use crate::core::Detector;
+use crate::counters::Counter;
+use crate::ladder::Sample;
+use crate::platform::{Module, Platform, ThreadToken};
+use crate::record::layout::{BodySegment, FULL_BYTES, FindingEntry, HeadSegment, READY, StackRole};
+use crate::record::mapped;
+use crate::{Consequence, Kind};
+
+thread_local! {
+    static THREAD: Cell<u32> = const { Cell::new(1) };
+    static STACK: Cell<usize> = const { Cell::new(0x7000) };
+}
+
+type Pause = Box<dyn FnMut(u32) + Send>;
+
+/// The host.
+pub struct Host {
+    now: AtomicU64,
+    samples: Mutex<BTreeMap<u32, Sample>>,
+    pending: Mutex<BTreeMap<u64, bool>>,
+    pause: Mutex<Option<Pause>>,
+    pub wakes: AtomicU64,
+    head: &'static HeadSegment,
+    body: &'static BodySegment,
+}
+
+/// A zeroed record, for ever.
+#[allow(unsafe_code)]
+fn record() -> (&'static HeadSegment, &'static BodySegment) {
+    let layout = std::alloc::Layout::from_size_align(FULL_BYTES, 4096).unwrap();
+    // SAFETY: the size is not zero; the memory is never freed and reached
+    // through the segments only.
+    unsafe {
+        let memory = std::alloc::alloc_zeroed(layout);
+        assert!(!memory.is_null());
+        (mapped::head_at(memory), mapped::body_at(memory))
+    }
+}
+
+impl Host {
+    /// A host with a record of its own; the time is 1000.
+    pub fn new() -> &'static Host {
+        let (head, body) = record();
+        Box::leak(Box::new(Host {
+            now: AtomicU64::new(1_000),
+            samples: Mutex::default(),
+            pending: Mutex::default(),
+            pause: Mutex::default(),
+            wakes: AtomicU64::new(0),
+            head,
+            body,
+        }))
+    }
+
+    /// A small detector on this host.
+    pub fn detector(&'static self) -> Detector {
+        let detector = Detector::small(self);
+        detector.record.attach(self.head);
+        detector
+    }
+
+    /// Runs `act` as thread `tid`.
+    pub fn on<T>(&self, tid: u32, act: impl FnOnce() -> T) -> T {
+        let before = THREAD.replace(tid);
+        let result = act();
+        THREAD.set(before);
+        result
+    }
+
+    /// Time passes.
+    pub fn pass(&self, ns: u64) {
+        self.now.fetch_add(ns, SeqCst);
+    }
+
+    /// What the next samples of thread `tid` show.
+    pub fn set_sample(&self, tid: u32, sample: Sample) {
+        self.samples.lock().unwrap().insert(tid, sample);
+    }
+
+    /// The thread uses CPU.
+    pub fn burns(&self, tid: u32, ns: u64) {
+        self.samples.lock().unwrap().entry(tid).or_default().cpu_ns += ns;
+    }
+
+    /// What the kernel says of a handle; `true` if nothing was set.
+    pub fn set_pending(&self, handle: u64, pending: bool) {
+        self.pending.lock().unwrap().insert(handle, pending);
+    }
+
+    /// What happens in a waiting delete.
+    pub fn on_pause(&self, act: impl FnMut(u32) + Send + 'static) {
+        *self.pause.lock().unwrap() = Some(Box::new(act));
+    }
+
+    /// The calling thread's stack from now on.
+    pub fn stack(&self, addr: usize) {
+        STACK.set(addr);
+    }
+
+    /// Every finding, in the order of the table.
+    pub fn findings(&self) -> Vec<Found> {
+        let ready = self.body.findings.iter().filter(|f| f.state.load(SeqCst) == READY);
+        ready.map(Found::read).collect()
+    }
+
+    /// The finding of this kind and consequence, if it has any occurrence.
+    pub fn found(&self, kind: Kind, consequence: Consequence) -> Option<Found> {
+        let mut all = self.findings().into_iter().filter(|f| {
+            f.kind == kind
+                && f.consequence == consequence
+                && f.unresolved + f.verdicts.iter().sum::<u32>() > 0
+        });
+        let first = all.next();
+        assert!(all.next().is_none(), "{kind:?} is there more than once");
+        first
+    }
+
+    /// The verdicts of a finding without consequence (tail, info, warning,
+    /// error), zero if there is none; nothing may be open.
+    pub fn verdicts(&self, kind: Kind) -> [u32; 4] {
+        self.found(kind, Consequence::None).map_or([0; 4], |f| {
+            assert_eq!(f.unresolved, 0, "{kind:?} is open");
+            f.verdicts
+        })
+    }
+
+    /// Kinds with an occurrence, sorted by number.
+    pub fn kinds(&self) -> Vec<Kind> {
+        let mut kinds: Vec<_> = self
+            .findings()
+            .into_iter()
+            .filter(|f| f.unresolved + f.verdicts.iter().sum::<u32>() > 0)
+            .map(|f| f.kind)
+            .collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        kinds
+    }
+
+    /// The first frame of a stack of the record.
+    pub fn top(&self, found: &Found, role: StackRole) -> u64 {
+        match found.stacks[role as usize] {
+            0 => 0,
+            stack => self.body.stacks[stack as usize - 1].frames[0].load(SeqCst),
+        }
+    }
+
+    /// The body.
+    pub fn body(&self) -> &'static BodySegment {
+        self.body
+    }
+
+    /// A counter.
+    pub fn count(&self, counter: Counter) -> u64 {
+        self.head.counters[counter as usize].load(SeqCst)
+    }
+}
+
+/// A finding as the record holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    pub kind: Kind,
+    pub consequence: Consequence,
+    pub unresolved: u32,
+    pub verdicts: [u32; 4],
+    pub stacks: [u32; 6],
+    pub addr: u64,
+    pub base: u64,
+    pub size: u64,
+    pub age_ns: u64,
+    pub flags: u32,
+    pub offset: i64,
+}
+
+impl Found {
+    fn read(f: &FindingEntry) -> Found {
+        Found {
+            kind: Kind::from_u8(f.kind.load(SeqCst)).unwrap(),
+            consequence: Consequence::from_u8(f.consequence.load(SeqCst)).unwrap(),
+            unresolved: f.unresolved.load(SeqCst),
+            verdicts: [0, 1, 2, 3].map(|i: usize| f.verdicts[i].load(SeqCst)),
+            stacks: [0, 1, 2, 3, 4, 5].map(|i: usize| f.stacks[i].load(SeqCst)),
+            addr: f.addr.load(SeqCst),
+            base: f.base.load(SeqCst),
+            size: f.size.load(SeqCst),
+            age_ns: f.age_ns.load(SeqCst),
+            flags: f.flags.load(SeqCst),
+            offset: f.offset.load(SeqCst),
+        }
+    }
+}
+
+impl Platform for Host {
+    fn now_ns(&self) -> u64 {
+        self.now.load(SeqCst)
+    }
+
+    fn thread(&self) -> ThreadToken {
+        ThreadToken { tid: THREAD.get(), probe: 0 }
+    }
+
+    fn sample(&self, thread: ThreadToken) -> Sample {
+        self.samples.lock().unwrap().get(&thread.tid).copied().unwrap_or_default()
+    }
+
+    fn sample_self(&self) -> Sample {
+        Sample { asleep: false, ..self.sample(self.thread()) }
+    }
+
+    fn capture(&self, out: &mut [usize]) -> usize {
+        let stack = [STACK.get(), 0x8000, 0x9000];
+        out[..3].copy_from_slice(&stack);
+        3
+    }
+
+    fn module_of(&self, _addr: usize, _found: &mut dyn FnMut(&Module<'_>)) {}
+
+    fn body(&self) -> Option<&'static BodySegment> {
+        Some(self.body)
+    }
+
+    fn is_pending(&self, handle: u64) -> bool {
+        self.pending.lock().unwrap().get(&handle).copied().unwrap_or(true)
+    }
+
+    fn pause(&self, attempt: u32) {
+        self.pass(100);
+        let act = self.pause.lock().unwrap().take();
+        if let Some(mut act) = act {
+            act(attempt);
+            self.pause.lock().unwrap().get_or_insert(act);
+        } else {
+            std::thread::yield_now();
+        }
+    }
+
+    fn wake(&self) {
+        self.wakes.fetch_add(1, SeqCst);
+    }
+}

@@ -1,0 +1,17 @@
+//! Tests of the core as a whole, against a scripted host.
+//!
+//! * [`scenarios`]: each finding and each rung of the ladder, one after the other.
+//! * [`model`]: random verbs against a plain reference model.
+//! * [`stress`]: real threads; what must add up at the end.
+//! * [`loom`]: every interleaving of the protocols where two threads meet.
+
+#[cfg(not(loom))]
+mod host;
+#[cfg(loom)]
+mod loom;
+#[cfg(not(loom))]
+mod model;
+#[cfg(not(loom))]
+mod scenarios;
+#[cfg(not(loom))]
+mod stress;
