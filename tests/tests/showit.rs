@@ -1,6 +1,6 @@
 //! The mail's demonstration: `examples/c/showit_posix.c`.
 
-use deadwalk_tests::{Frame, Program, Run, Severity};
+use deadwalk_tests::{Frame, Program, Run, Severity, alone};
 
 const ROUNDS: u64 = 100;
 
@@ -16,6 +16,7 @@ fn says(hits: u64) -> String {
 
 #[test]
 fn every_delete_lands() {
+    let _alone = alone();
     let (program, run) = showit();
     let watched = run.watched();
     assert_eq!(watched.outcome.stdout, says(ROUNDS));
@@ -39,20 +40,22 @@ fn every_delete_lands() {
     assert_eq!(site["rate"], 1.0);
 }
 
-/// The handler sleeps 2 ms; the delete comes right after its start. The median
-/// allows for late wake-ups on a loaded machine.
+/// The handler sleeps 10 ms; the delete comes right after its start. The median
+/// allows for a loaded machine.
 #[test]
 fn windows_are_the_handlers_sleep() {
+    let _alone = alone();
     let watched = showit().1.watched();
     let window = &watched.report.only_site("timer_delete")["window_ns"];
     assert_eq!(window["count"], ROUNDS);
     let p50 = window["p50"].as_u64().expect("p50");
-    assert!((500_000..=4_000_000).contains(&p50), "{window:#}");
+    assert!((5_000_000..=15_000_000).contains(&p50), "{window:#}");
     assert!(window["min"].as_u64() <= Some(p50) && window["max"].as_u64() >= Some(p50));
 }
 
 #[test]
 fn waiting_deletes_heal_it() {
+    let _alone = alone();
     let watched = showit().1.option("--del").option("sync").watched();
     assert_eq!(watched.outcome.stdout, says(0));
     assert_eq!(watched.outcome.status, 0);
@@ -67,6 +70,7 @@ fn waiting_deletes_heal_it() {
 /// The first screen of the text report answers the mail's question.
 #[test]
 fn text_report_answers_the_mail() {
+    let _alone = alone();
     let outcome = showit().1.under_deadwalk().assert_status(0);
     assert_eq!(outcome.stdout, says(ROUNDS));
     let outcome = outcome.assert_says("100 of 100 delete calls");
