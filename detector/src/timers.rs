@@ -228,9 +228,10 @@ impl Registry {
 
     /// The slot of a timer, if it still is that timer's.
     pub fn get(&self, timer: TimerRef) -> Option<&TimerSlot> {
-        self.slots
-            .get(timer.index as usize)
-            .filter(|slot| slot.state().generation == timer.generation && timer.generation != 0)
+        let slot = self.slots.get(timer.index as usize)?;
+        let state = slot.state();
+        let same = state.generation == timer.generation && state.phase != Phase::Vacant;
+        same.then_some(slot)
     }
 
     /// Every slot in use, for the rare whole look.

@@ -79,6 +79,11 @@ impl Host {
         self.now.fetch_add(ns, SeqCst);
     }
 
+    /// The time in `ns`.
+    pub fn now_and(&self, ns: u64) -> u64 {
+        self.now.load(SeqCst) + ns
+    }
+
     /// What the next samples of thread `tid` show.
     pub fn set_sample(&self, tid: u32, sample: Sample) {
         self.samples.lock().unwrap().insert(tid, sample);
@@ -244,4 +249,9 @@ impl Platform for Host {
     fn wake(&self) {
         self.wakes.fetch_add(1, SeqCst);
     }
+}
+
+/// A head of zeros, as a new process has it.
+pub fn empty_head() -> &'static HeadSegment {
+    record().0
 }
