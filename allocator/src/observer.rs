@@ -175,6 +175,9 @@ pub(crate) fn observer() -> Option<&'static dyn HeapObserver> {
 /// Sets how full site addresses are recovered: slots keep the low half only,
 /// and the resolver knows which module has code at such an address. Without
 /// one, sites are reported as their low half.
+///
+/// It runs inside the heap, perhaps under one of its locks: it must neither
+/// allocate from this heap nor wait.
 pub fn set_site_resolver(resolver: fn(u32) -> usize) {
     RESOLVER.store(resolver as *mut (), Release);
 }
