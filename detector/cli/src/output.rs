@@ -5,10 +5,21 @@ use std::io::{ErrorKind, IsTerminal, Write};
 use crate::escape;
 use crate::exit::Failure;
 
+/// Lines about problems: ten thousand bad records are no reason for more.
+const LINES_MAX: usize = 10;
+
 /// One line on stderr that starts with the program's name. An error is ignored:
 /// there is nowhere left to tell it.
 pub fn line(text: &str) {
     to_stderr(&format!("deadwalk: {}\n", escape::visible(text)));
+}
+
+/// Lines as [`line`] prints them, no more than fit a screen.
+pub fn lines(texts: &[String]) {
+    texts.iter().take(LINES_MAX).for_each(|text| line(text));
+    if texts.len() > LINES_MAX {
+        line(&format!("and {} more problems like these", texts.len() - LINES_MAX));
+    }
 }
 
 /// A text on stderr; errors are ignored.

@@ -219,6 +219,24 @@ fn a_second_interrupt_leaves_no_folder_behind() {
 }
 
 #[test]
+fn a_key_on_the_terminal_interrupts_once() {
+    let keys = "(sleep 0.7; printf '\\003'; sleep 1.5) | script -qec \"$0\" /dev/null";
+    let inner = "n=0; trap 'n=$((n+1))' INT; i=0; \
+                 while [ $i -lt 30 ]; do sleep 0.05; i=$((i+1)); done; echo got=$n";
+    let folder = folder();
+    let script = file(folder.path(), "script.sh", inner.as_bytes());
+    let line = format!("{} run -q sh {}", env!("CARGO_BIN_EXE_deadwalk"), script.display());
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", keys, &line]).env("DEADWALK_LIB", common::harmless_library());
+    let output = command.output().expect("it runs");
+    if stderr(&output).contains("not found") {
+        eprintln!("skipped: script(1) is not there");
+        return;
+    }
+    assert!(stdout(&output).contains("got=1"), "{} {}", stdout(&output), stderr(&output));
+}
+
+#[test]
 fn ignored_signals_stay_ignored() {
     let script = "trap '' HUP CHLD; exec \"$0\" run -q sh -c 'kill -HUP $$; exit 6'";
     let mut command = std::process::Command::new("sh");

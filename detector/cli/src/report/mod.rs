@@ -30,9 +30,7 @@ pub fn command(arguments: &ReportArguments) -> Result<u8, Failure> {
         return Err(Failure::own(unreadable(&merged)));
     }
     let report = build(&merged);
-    for problem in &report.problems {
-        output::line(problem);
-    }
+    output::lines(&report.problems);
     let out = match arguments.format {
         Format::Json => json(&report),
         _ => text::render(&report, output::wants_colour(&std::io::stdout())),

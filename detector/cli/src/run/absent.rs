@@ -5,6 +5,7 @@ use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use deadwalk_detector::record::layout;
 use object::read::elf::{FileHeader, ProgramHeader};
 use object::{Endianness, elf};
 
@@ -16,10 +17,11 @@ const HEAD_BYTES: u64 = 64 * 1024;
 const SCRIPT_DEPTH: usize = 4;
 
 /// One line: nothing was seen of `program`, and why.
-pub fn explain(program: &OsStr, others_seen: bool) -> String {
+pub fn explain(program: &OsStr, folder: Option<&Path>, others_seen: bool) -> String {
     let name = Path::new(program).display();
     let reason = find_program(program)
         .and_then(|path| reason(&path, SCRIPT_DEPTH))
+        .or_else(|| no_space(folder?))
         .unwrap_or_else(|| {
             "it ended before the library started, or cleared LD_PRELOAD or DEADWALK_OPTIONS, or could not write its record".into()
         });
@@ -29,6 +31,13 @@ pub fn explain(program: &OsStr, others_seen: bool) -> String {
         "nothing was seen"
     };
     format!("{name} left no record, {what}: {reason}")
+}
+
+/// Whether there is no room for a record now.
+fn no_space(folder: &Path) -> Option<String> {
+    let disk = rustix::fs::statvfs(folder).ok()?;
+    let full = disk.f_bavail.saturating_mul(disk.f_frsize) < layout::FULL_BYTES as u64;
+    full.then(|| format!("there is no space left in {}", folder.display()))
 }
 
 /// The file that a shell would run.
@@ -129,7 +138,19 @@ mod tests {
     fn an_ordinary_program_has_no_visible_reason() {
         let own = std::env::current_exe().expect("a path");
         assert_eq!(reason(&own, 1), None);
-        assert!(explain(own.as_os_str(), false).contains("nothing was seen: it ended before"));
+        assert!(
+            explain(own.as_os_str(), None, false).contains("nothing was seen: it ended before")
+        );
+    }
+
+    #[test]
+    fn set_id_programs_are_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let program = folder.path().join("setid");
+        std::fs::write(&program, head(2, 62)).expect("a file");
+        let mode = std::fs::Permissions::from_mode(0o4755);
+        std::fs::set_permissions(&program, mode).expect("own file");
+        assert!(reason(&program, 1).expect("a reason").contains("set-id"));
     }
 
     #[test]

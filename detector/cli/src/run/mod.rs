@@ -55,7 +55,7 @@ pub fn run(arguments: &RunArguments) -> Result<u8, Failure> {
 
     let report = folder.records().map(|records| read(records, &folder, &identity, status));
     if let Some((report, seen)) = &report {
-        tell(arguments, report, *seen);
+        tell(arguments, report, *seen, folder.records());
     }
     let written = json.write(report.as_ref().map(|(report, _)| report));
     Ok(exit_status(arguments, report.as_ref().map(|(report, _)| report), status, written))
@@ -101,14 +101,12 @@ fn read(
     (report::build(&merged), seen)
 }
 
-fn tell(arguments: &RunArguments, report: &Report, seen: bool) {
+fn tell(arguments: &RunArguments, report: &Report, seen: bool, records: Option<&Path>) {
     if !seen {
         let program = arguments.command.first().expect("clap requires CMD");
-        output::line(&absent::explain(program, !report.processes.is_empty()));
+        output::line(&absent::explain(program, records, !report.processes.is_empty()));
     }
-    for problem in &report.problems {
-        output::line(problem);
-    }
+    output::lines(&report.problems);
     if !arguments.quiet && !report.processes.is_empty() {
         output::to_stderr(&text::render(report, output::wants_colour(&std::io::stderr())));
     }

@@ -52,6 +52,10 @@ impl Signals {
         }
         // Ignored, the kernel would keep neither this signal nor CMD's status.
         signal_hook::flag::register(libc::SIGCHLD, Arc::default())?;
+        // A limit on file sizes makes --json fail; it must not kill.
+        if ignored & bit(Signal::SIGXFSZ) == 0 {
+            signal_hook::flag::register(libc::SIGXFSZ, Arc::default())?;
+        }
         Ok(Signals { caught })
     }
 

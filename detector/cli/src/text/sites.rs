@@ -63,7 +63,8 @@ fn row(out: &mut String, site: &DelSite, style: Style) {
     for handler in site.handlers.iter().take(HANDLERS_MAX) {
         let _ = writeln!(out, "          handler: {}", place::entry(handler));
     }
-    let more = (site.handlers.len().saturating_sub(HANDLERS_MAX)) as u64 + site.handlers_dropped;
+    let hidden = site.handlers.len().saturating_sub(HANDLERS_MAX) as u64;
+    let more = hidden.saturating_add(site.handlers_dropped);
     if more > 0 {
         let _ = writeln!(out, "          and {}", plural(more, "more handler"));
     }

@@ -1,14 +1,49 @@
+use core::mem::offset_of;
+
 use deadwalk_detector::counters::Counter;
-use deadwalk_detector::record::layout::{self, StackRole, Verdict};
+use deadwalk_detector::record::layout::{self, BodySegment, StackRole, Verdict};
 use deadwalk_detector::record::reader::Record;
 use deadwalk_detector::{Api, Consequence, Kind};
+use proptest::prelude::*;
 
 use super::render;
 use super::sites::histogram;
 use crate::collect::Merged;
 use crate::report::model::Window;
-use crate::report::{Report, build};
+use crate::report::{Report, build, json};
 use crate::test_image::{FindingImage, Image, showit};
+
+proptest! {
+    #[test]
+    fn damaged_records_make_a_report(
+        stores in prop::collection::vec((24usize..layout::FULL_BYTES, any::<[u8; 8]>()), 0..200),
+        near in prop::collection::vec((0usize..1_200, any::<[u8; 8]>()), 0..40)
+    ) {
+        let mut image = showit(1);
+        let tables = [
+            offset_of!(BodySegment, modules),
+            offset_of!(BodySegment, sites),
+            offset_of!(BodySegment, stacks),
+            offset_of!(BodySegment, findings),
+        ];
+        let near = near.into_iter().enumerate().map(|(i, (at, bytes))| {
+            (layout::HEAD_BYTES + tables[i % tables.len()] + at, bytes)
+        });
+        for (at, bytes) in stores.into_iter().chain(near) {
+            let at = at.min(layout::FULL_BYTES - bytes.len());
+            image.put(at, &bytes);
+        }
+        let Ok(record) = Record::parse(&image.bytes) else { return Ok(()) };
+        let mut merged = Merged::default();
+        merged.add(&record);
+        merged.add(&record);
+        merged.finish();
+        let report = build(&merged);
+        let text = render(&report, false);
+        prop_assert!(!text.chars().any(|c| c.is_control() && c != '\n'));
+        prop_assert!(serde_json::from_str::<serde_json::Value>(&json(&report)).is_ok());
+    }
+}
 
 fn report(images: &[Image]) -> Report {
     let mut merged = Merged::default();
@@ -117,10 +152,7 @@ fn names_from_the_record_cannot_reach_the_terminal() {
 fn many_processes_are_summed_and_listed_briefly() {
     let images: Vec<Image> = (1..=15).map(showit).collect();
     let text = text(&images);
-    assert_has(
-        &text,
-        &["1,500 of 1,500 delete calls", "15 records", "and 5 more\n"],
-    );
+    assert_has(&text, &["1,500 of 1,500 delete calls", "15 records", "and 5 more\n"]);
     assert_eq!(text.matches("timer_delete at").count(), 1);
 }
 
