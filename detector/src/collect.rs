@@ -83,7 +83,7 @@ pub fn subscribe() -> Receiver<Finding> {
             let mut collector = Collector::new();
             loop {
                 collector.wait();
-                collector.poll();
+                collector.poll(false);
             }
         });
         if spawned.is_err() {
@@ -132,8 +132,9 @@ impl Collector {
         }
     }
 
-    /// Sends what is new since the last call.
-    pub fn poll(&mut self) {
+    /// Sends what is new since the last call; `last` = there will be no further
+    /// call, so warnings do not rest.
+    pub fn poll(&mut self, last: bool) {
         let Some(body) = DETECTOR.record.body_if_any() else { return };
         for (sent, entry) in self.sent.iter_mut().zip(&body.findings) {
             if entry.state.load(Ordering::Acquire) != READY {
@@ -149,6 +150,7 @@ impl Collector {
                     continue;
                 }
                 if verdict == Verdict::Warning
+                    && !last
                     && sent.warned_at.get_or_insert_with(Instant::now).elapsed() < WARNING_REST
                 {
                     continue;
