@@ -15,10 +15,12 @@
 
 mod bytes;
 mod entries;
+mod head;
 #[cfg(test)]
 mod image;
 #[cfg(test)]
 mod tests;
+mod values;
 
 use core::fmt;
 use core::mem::offset_of;
@@ -27,8 +29,10 @@ use super::layout::{self, BodySegment, HeadSegment};
 use crate::counters::{COUNTER_COUNT, Counter};
 #[cfg(test)]
 use crate::histogram;
-use crate::{Api, Consequence, Kind, Op, Subject};
+#[cfg(test)]
+use crate::{Api, Consequence, Kind, Op};
 use bytes::Bytes;
+pub use values::{End, Finding, Frame, Module, Process, Site};
 
 /// Why bytes are not a record that this program can read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,142 +64,6 @@ impl fmt::Display for ReadError {
 }
 
 impl std::error::Error for ReadError {}
-
-/// How the process ended, as far as its record says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// Nothing was recorded: it runs, was killed, or was replaced by exec.
-    None,
-    /// It exited with this status.
-    Exit(u32),
-    /// This signal killed it.
-    Signal(u32),
-}
-
-/// The process that wrote the record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Process {
-    /// Process id.
-    pub pid: u32,
-    /// The parent's at the start.
-    pub parent_pid: u32,
-    /// Start of the process in clock ticks since boot; stays over an exec.
-    pub start_ticks: u64,
-    /// Start of recording, wall clock, ns since 1970.
-    pub start_unix_ns: u64,
-    /// Start of recording, CLOCK_MONOTONIC, ns.
-    pub start_mono_ns: u64,
-    /// How it ended.
-    pub end: End,
-    /// When it ended, ns since the start; 0 if `end` is [`End::None`].
-    pub end_ns: u64,
-    /// It began as a fork of a recorded process.
-    pub forked: bool,
-    /// Path of the executable.
-    pub exe: String,
-    /// Command line, empty if it was not kept.
-    pub argv: Vec<String>,
-    /// Option string in force.
-    pub options: String,
-}
-
-/// An executable or shared object of the process.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Module {
-    /// Its path.
-    pub path: String,
-    /// GNU build id, empty if it has none.
-    pub build_id: Vec<u8>,
-    /// Load bias: address minus the address in the ELF file.
-    pub bias: u64,
-}
-
-/// A code address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Frame {
-    /// Index into [`Record::modules`]; `None` if the address lies in none.
-    pub module: Option<usize>,
-    /// Address in the ELF file, or the raw address without a module.
-    pub offset: u64,
-}
-
-/// The statistics of one delete call site.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Site {
-    /// API family.
-    pub api: Api,
-    /// The call.
-    pub op: Op,
-    /// Where it is made.
-    pub frame: Frame,
-    /// Handlers of the timers deleted here.
-    pub handlers: Vec<Frame>,
-    /// How many more there were.
-    pub handlers_dropped: u64,
-    /// Deletes and disarms that took effect.
-    pub calls: u64,
-    /// ... of an armed timer.
-    pub returned_pending: u64,
-    /// ... that returned while the handler ran on another thread.
-    pub while_running: u64,
-    /// ... of these, in the handler's tail.
-    pub in_tail: u64,
-    /// ... from the timer's own handler.
-    pub self_deletes: u64,
-    /// Waiting deletes that found the handler running.
-    pub sync_waits: u64,
-    /// Their waiting time, ns.
-    pub sync_wait_total_ns: u64,
-    /// The longest of it, ns.
-    pub sync_wait_max_ns: u64,
-    /// Landings by worst consequence, indexed by [`Consequence`].
-    pub consequences: [u64; Consequence::ALL.len()],
-    /// The shortest window, ns; `u64::MAX` if none was measured.
-    pub window_min_ns: u64,
-    /// The longest window, ns.
-    pub window_max_ns: u64,
-    /// Windows by bucket of [`crate::histogram`]: bucket and count, non-empty ones.
-    pub windows: Vec<(usize, u64)>,
-}
-
-/// One kind of finding at one set of sites.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// What it says.
-    pub kind: Kind,
-    /// The worst that followed.
-    pub consequence: Consequence,
-    /// API family.
-    pub api: Api,
-    /// What an access hit.
-    pub subject: Subject,
-    /// Found later than it happened.
-    pub late: bool,
-    /// Occurrences without a verdict.
-    pub unresolved: u64,
-    /// Occurrences by [`layout::Verdict`].
-    pub verdicts: [u64; 4],
-    /// First occurrence, ns since the start.
-    pub first_ns: u64,
-    /// Last occurrence, ns since the start.
-    pub last_ns: u64,
-    /// Index into [`Record::stacks`] by [`layout::StackRole`].
-    pub stacks: [Option<usize>; 6],
-    /// Threads seen.
-    pub threads: Vec<u32>,
-    /// The address concerned.
-    pub addr: u64,
-    /// Start of the block concerned, 0 if there is none.
-    pub base: u64,
-    /// The block's requested size.
-    pub size: u64,
-    /// Where in the block.
-    pub offset: i64,
-    /// Time since the free, ns, 0 if not known.
-    pub age_ns: u64,
-    /// Bytes expected and found at the damage.
-    pub bytes: Option<([u8; 16], [u8; 16])>,
-}
 
 /// Everything that a record says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -255,8 +123,8 @@ impl Record {
             return Err(short);
         }
         let mut record = Record {
-            process: process(file),
-            counters: counters(file),
+            process: head::process(file),
+            counters: head::counters(file),
             modules: Vec::new(),
             stacks: Vec::new(),
             sites: Vec::new(),
@@ -297,44 +165,6 @@ impl Record {
             self.problems.push("damaged: it is unclear whether tables follow".into());
         }
     }
-}
-
-fn process(file: Bytes<'_>) -> Process {
-    let u32 = |at| file.u32(at).unwrap_or(0);
-    let u64 = |at| file.u64(at).unwrap_or(0);
-    let end = match u32(END_STATE_AT) {
-        layout::END_EXIT => End::Exit(u32(END_CODE_AT)),
-        layout::END_SIGNAL => End::Signal(u32(END_CODE_AT)),
-        _ => End::None,
-    };
-    Process {
-        pid: u32(offset_of!(HeadSegment, pid)),
-        parent_pid: u32(offset_of!(HeadSegment, parent_pid)),
-        start_ticks: u64(offset_of!(HeadSegment, process_start_ticks)),
-        start_unix_ns: u64(offset_of!(HeadSegment, start_unix_ns)),
-        start_mono_ns: u64(offset_of!(HeadSegment, start_mono_ns)),
-        end,
-        end_ns: if end == End::None { 0 } else { u64(END_NS_AT) },
-        forked: u32(offset_of!(HeadSegment, forked)) == 1,
-        exe: file.text(offset_of!(HeadSegment, exe), layout::EXE_BYTES),
-        argv: argv(file),
-        options: file.text(offset_of!(HeadSegment, options), layout::OPTIONS_BYTES),
-    }
-}
-
-fn argv(file: Bytes<'_>) -> Vec<String> {
-    let used = file.u32(offset_of!(HeadSegment, argv_used)).unwrap_or(0) as usize;
-    let raw = file.up_to(offset_of!(HeadSegment, argv), used.min(layout::ARGV_BYTES));
-    let raw = raw.strip_suffix(&[0]).unwrap_or(raw);
-    if raw.is_empty() {
-        return Vec::new();
-    }
-    raw.split(|&b| b == 0).map(|a| String::from_utf8_lossy(a).into_owned()).collect()
-}
-
-fn counters(file: Bytes<'_>) -> [u64; COUNTER_COUNT] {
-    let at = offset_of!(HeadSegment, counters);
-    core::array::from_fn(|i| file.u64(at + i * 8).unwrap_or(0))
 }
 
 const _: () = assert!(COUNTER_COUNT <= layout::COUNTER_CELLS);

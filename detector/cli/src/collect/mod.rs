@@ -4,15 +4,17 @@ mod files;
 mod merge;
 mod pool;
 mod process;
+mod totals;
 
 use std::path::{Path, PathBuf};
 
 use deadwalk_detector::record::reader::Record;
 
 pub use files::{list_records, open_regular, read_record};
-pub use merge::{FindingTotal, Merged, SiteTotal};
+pub use merge::Merged;
 pub use pool::{Address, AddressId, Module, Pool, StackId};
 pub use process::{Ended, ProcessTotal, start_ticks};
+pub use totals::{FindingTotal, SiteTotal};
 
 /// Reads and merges the records at `paths`, which are files or folders.
 ///

@@ -1,9 +1,11 @@
 //! The report: from merged records to the model that is printed.
 
 mod build;
+mod findings;
 mod frames;
 mod message;
 pub mod model;
+mod sites;
 #[cfg(test)]
 mod tests;
 mod totals;

@@ -4,7 +4,9 @@
 //! Only what is asked for is read (no mapping: a file that shrinks under a map
 //! is a SIGBUS), and nothing larger than [`SECTION_BYTES_MAX`].
 
+use std::ffi::OsStr;
 use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use object::read::{ReadCache, ReadRef};
@@ -21,6 +23,7 @@ const SECTION_BYTES_MAX: u64 = 2 << 30;
 
 /// An ELF file.
 pub struct Elf {
+    path: PathBuf,
     cache: ReadCache<File>,
 }
 
@@ -35,7 +38,7 @@ impl Elf {
         if file.metadata().is_ok_and(|m| m.len() > FILE_BYTES_MAX) {
             return Err("the file is too large".into());
         }
-        let elf = Elf { cache: ReadCache::new(file) };
+        let elf = Elf { path: path.to_owned(), cache: ReadCache::new(file) };
         let object = elf.object()?;
         let found = object.build_id().map_err(|e| e.to_string())?.unwrap_or(&[]);
         if build_id.is_some_and(|wanted| wanted != found) {
@@ -76,10 +79,12 @@ impl Elf {
         )
     }
 
-    /// The file that dwz moved common parts to.
+    /// The file that dwz moved common parts to: by the path that stands in this
+    /// one, from its folder, or by build id.
     fn supplement<'a, R: ReadRef<'a>>(&self, object: &object::File<'a, R>) -> Option<Elf> {
-        let (_, build_id) = object.gnu_debugaltlink().ok()??;
-        separate_debug_file(build_id)
+        let (name, build_id) = object.gnu_debugaltlink().ok()??;
+        let path = self.path.parent()?.join(OsStr::from_bytes(name));
+        Elf::open(&path, Some(build_id)).ok().or_else(|| separate_debug_file(build_id))
     }
 }
 

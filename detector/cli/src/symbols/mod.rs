@@ -76,11 +76,16 @@ impl<'a> Symbolizer<'a> {
 
 impl Symbols {
     fn load(module: &Module, problems: &mut Vec<String>) -> Symbols {
-        // [vdso] and the like have no file.
-        if !module.path.starts_with('/') {
+        // The kernel's own objects have no file.
+        if module.path.starts_with('[') || module.path.starts_with("linux-vdso") {
             return Symbols::default();
         }
-        match Symbols::try_load(module) {
+        let loaded = if module.path.starts_with('/') {
+            Symbols::try_load(module)
+        } else {
+            Err("its path is a relative one".to_owned())
+        };
+        match loaded {
             Ok(symbols) => symbols,
             Err(why) => {
                 problems.push(format!("no symbols for {}: {why}", module.path));

@@ -1,0 +1,48 @@
+//! The part that every record has: the process and its counters.
+
+use core::mem::offset_of;
+
+use super::bytes::Bytes;
+use super::{END_CODE_AT, END_NS_AT, END_STATE_AT, End, Process};
+use crate::counters::COUNTER_COUNT;
+use crate::record::layout::{self, HeadSegment};
+
+/// The process that wrote the file; what is missing is zero or empty.
+pub(super) fn process(file: Bytes<'_>) -> Process {
+    let u32 = |at| file.u32(at).unwrap_or(0);
+    let u64 = |at| file.u64(at).unwrap_or(0);
+    let end = match u32(END_STATE_AT) {
+        layout::END_EXIT => End::Exit(u32(END_CODE_AT)),
+        layout::END_SIGNAL => End::Signal(u32(END_CODE_AT)),
+        _ => End::None,
+    };
+    Process {
+        pid: u32(offset_of!(HeadSegment, pid)),
+        parent_pid: u32(offset_of!(HeadSegment, parent_pid)),
+        start_ticks: u64(offset_of!(HeadSegment, process_start_ticks)),
+        start_unix_ns: u64(offset_of!(HeadSegment, start_unix_ns)),
+        start_mono_ns: u64(offset_of!(HeadSegment, start_mono_ns)),
+        end,
+        end_ns: if end == End::None { 0 } else { u64(END_NS_AT) },
+        forked: u32(offset_of!(HeadSegment, forked)) == 1,
+        exe: file.text(offset_of!(HeadSegment, exe), layout::EXE_BYTES),
+        argv: argv(file),
+        options: file.text(offset_of!(HeadSegment, options), layout::OPTIONS_BYTES),
+    }
+}
+
+fn argv(file: Bytes<'_>) -> Vec<String> {
+    let used = file.u32(offset_of!(HeadSegment, argv_used)).unwrap_or(0) as usize;
+    let raw = file.up_to(offset_of!(HeadSegment, argv), used.min(layout::ARGV_BYTES));
+    let raw = raw.strip_suffix(&[0]).unwrap_or(raw);
+    if raw.is_empty() {
+        return Vec::new();
+    }
+    raw.split(|&b| b == 0).map(|a| String::from_utf8_lossy(a).into_owned()).collect()
+}
+
+/// The counters; what is missing is zero.
+pub(super) fn counters(file: Bytes<'_>) -> [u64; COUNTER_COUNT] {
+    let at = offset_of!(HeadSegment, counters);
+    core::array::from_fn(|i| file.u64(at + i * 8).unwrap_or(0))
+}
