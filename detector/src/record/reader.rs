@@ -17,8 +17,6 @@ mod bytes;
 mod entries;
 mod head;
 #[cfg(test)]
-mod image;
-#[cfg(test)]
 mod tests;
 mod values;
 
@@ -27,10 +25,6 @@ use core::mem::offset_of;
 
 use super::layout::{self, BodySegment, HeadSegment};
 use crate::counters::{COUNTER_COUNT, Counter};
-#[cfg(test)]
-use crate::histogram;
-#[cfg(test)]
-use crate::{Api, Consequence, Kind, Op};
 use bytes::Bytes;
 pub use values::{End, Finding, Frame, Module, Process, Site};
 

@@ -8,8 +8,8 @@ use super::model::Frame;
 /// What happened, with the handler's name where there is a handler.
 pub fn message(finding: &reader::Finding, handler: Option<&Frame>, tail: bool) -> String {
     let handler = match handler.and_then(|f| f.function.as_deref()) {
-        Some(name) => format!("handler `{name}`"),
-        None => "handler".to_owned(),
+        Some(name) => format!("the handler `{name}`"),
+        None => "the handler".to_owned(),
     };
     let size = finding.size;
     let offset = finding.offset;

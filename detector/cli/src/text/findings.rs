@@ -45,7 +45,9 @@ fn detailed(out: &mut String, finding: &Finding, style: Style) {
         let _ = write!(out, " ({} still open at the end)", count(finding.unresolved));
     }
     let _ = writeln!(out, ", first after {} in pid {}", duration(finding.first_ns), finding.pid);
-    let _ = writeln!(out, "  {}", visible(&finding.message));
+    for line in wrap(&visible(&finding.message), WIDTH - 2) {
+        let _ = writeln!(out, "  {line}");
+    }
     details(out, finding);
     let stacks = &finding.stacks;
     for (name, frames) in [
@@ -92,9 +94,7 @@ fn details(out: &mut String, finding: &Finding) {
 }
 
 fn stack(out: &mut String, name: &str, frames: &[Frame], style: Style) {
-    // What called main is the same in every program.
-    let end = frames.iter().position(|f| f.function.as_deref() == Some("main"));
-    let frames = &frames[..end.map_or(frames.len(), |end| end + 1)];
+    let frames = own_frames(frames);
     for (i, frame) in frames.iter().take(FRAMES_MAX).enumerate() {
         let label = if i == 0 { name } else { "" };
         let _ = writeln!(out, "  {label:<8} {}", line(frame, style));
@@ -103,6 +103,14 @@ fn stack(out: &mut String, name: &str, frames: &[Frame], style: Style) {
     if hidden > 0 {
         let _ = writeln!(out, "  {:<8} and {}", "", plural(hidden, "more frame"));
     }
+}
+
+/// The frames up to main: what called it is the same in every program.
+fn own_frames(frames: &[Frame]) -> &[Frame] {
+    let position = |name| frames.iter().position(|f| f.function.as_deref() == Some(name));
+    let end = position("main").map(|main| main + 1);
+    let end = end.or_else(|| position("__libc_start_call_main").filter(|&caller| caller > 0));
+    &frames[..end.unwrap_or(frames.len())]
 }
 
 fn line(frame: &Frame, style: Style) -> String {

@@ -22,6 +22,9 @@ struct Tally {
 /// would take more memory than the file).
 const PATH_BYTES_MAX: usize = 4096;
 
+/// The raw address zero minus one, as a frame stores it.
+const BOTTOM: layout::Frame = 0xffff_ffff_ffff;
+
 /// Place of an entry in its table -> place of the value made from it.
 type Places = Vec<Option<usize>>;
 
@@ -117,7 +120,8 @@ struct Frames<'a> {
 
 impl Frames<'_> {
     fn get(self, stored: layout::Frame) -> Option<Frame> {
-        if stored == 0 {
+        // No address, or what a return address of zero (a stack's bottom) became.
+        if stored == 0 || stored == BOTTOM {
             return None;
         }
         let (index, offset) = layout::unpack_frame(stored);

@@ -1,6 +1,10 @@
-use super::image::{Image, showit};
+#[path = "image.rs"]
+mod image;
+
 use super::*;
 use crate::record::layout::{CLAIMED, FULL_BYTES, HEAD_BYTES, SiteEntry};
+use crate::{Api, Consequence, Kind, Op, histogram};
+use image::{Image, showit};
 use proptest::prelude::*;
 
 fn parse(image: &Image) -> Record {
