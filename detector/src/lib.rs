@@ -12,6 +12,7 @@
 //! that survives the process. Time, threads, stacks and memory come from a
 //! [`platform::Platform`], so everything is tested without a process.
 #![deny(unsafe_code)]
+#![cfg_attr(loom, allow(dead_code))] // The models use a part only.
 
 #[cfg(not(loom))]
 mod aftermath;
@@ -51,6 +52,7 @@ mod runs;
 pub mod state;
 #[cfg(not(loom))]
 pub mod statistics;
+mod suspects;
 mod sync;
 #[cfg(test)]
 mod tests;

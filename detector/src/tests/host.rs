@@ -89,6 +89,11 @@ impl Host {
         self.samples.lock().unwrap().insert(tid, sample);
     }
 
+    /// The thread sleeps once.
+    pub fn sleeps(&self, tid: u32) {
+        self.samples.lock().unwrap().entry(tid).or_default().voluntary_switches += 1;
+    }
+
     /// The thread uses CPU.
     pub fn burns(&self, tid: u32, ns: u64) {
         self.samples.lock().unwrap().entry(tid).or_default().cpu_ns += ns;
@@ -111,8 +116,8 @@ impl Host {
 
     /// Every finding, in the order of the table.
     pub fn findings(&self) -> Vec<Found> {
-        let ready = self.body.findings.iter().filter(|f| f.state.load(SeqCst) == READY);
-        ready.map(Found::read).collect()
+        let all = self.body.findings.iter().enumerate();
+        all.filter(|(_, f)| f.state.load(SeqCst) == READY).map(Found::read).collect()
     }
 
     /// The finding of this kind and consequence, if it has any occurrence.
@@ -171,6 +176,7 @@ impl Host {
 /// A finding as the record holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
+    pub index: u32,
     pub kind: Kind,
     pub consequence: Consequence,
     pub unresolved: u32,
@@ -185,8 +191,9 @@ pub struct Found {
 }
 
 impl Found {
-    fn read(f: &FindingEntry) -> Found {
+    fn read((index, f): (usize, &FindingEntry)) -> Found {
         Found {
+            index: index as u32,
             kind: Kind::from_u8(f.kind.load(SeqCst)).unwrap(),
             consequence: Consequence::from_u8(f.consequence.load(SeqCst)).unwrap(),
             unresolved: f.unresolved.load(SeqCst),

@@ -98,7 +98,7 @@ impl Scene {
     }
 
     fn goes_on(&self) {
-        self.host.burns(HANDLER, 50_001);
+        self.host.sleeps(HANDLER);
     }
 
     fn verdicts(&self, kind: Kind) -> [u32; 4] {
@@ -170,13 +170,8 @@ const SEQ: core::sync::atomic::Ordering = core::sync::atomic::Ordering::SeqCst;
 
 #[test]
 fn each_sign_of_going_on_counts() {
-    let signs: [fn(&Scene, RunRef); 3] = [
-        |s, _| s.host.burns(HANDLER, 50_001),
-        |s, _| {
-            s.host.set_sample(HANDLER, Sample { voluntary_switches: 1, ..Sample::default() });
-        },
-        |s, run| s.detector.handler_called(run),
-    ];
+    let signs: [fn(&Scene, RunRef); 2] =
+        [|s, _| s.host.sleeps(HANDLER), |s, run| s.detector.handler_called(run)];
     for sign in signs {
         let s = Scene::new();
         let (_, run) = s.landed();
@@ -189,6 +184,27 @@ fn each_sign_of_going_on_counts() {
     let (_, run) = s.landed();
     s.leave(run);
     assert_eq!(s.verdicts(Kind::DelWhileRunning), WARNING, "asleep at that moment");
+}
+
+#[test]
+fn cpu_time_alone_leaves_the_verdict_open_until_tails_outweigh_it() {
+    let s = Scene::new();
+    let (_, run) = s.landed();
+    s.free();
+    s.host.burns(HANDLER, 50_001);
+    s.leave(run);
+    for consequence in [Consequence::None, Consequence::DataFreed] {
+        let kind = match consequence {
+            Consequence::None => Kind::DataFreeWhileRunning,
+            _ => Kind::DelWhileRunning,
+        };
+        let open = s.host.found(kind, consequence).unwrap();
+        assert_eq!((open.unresolved, open.verdicts), (1, NOTHING), "{kind:?}");
+        assert_eq!(s.detector.clear_suspects(s.host, open.index, 49), 0);
+        assert_eq!(s.detector.clear_suspects(s.host, open.index, 50), 1);
+        let cleared = s.host.found(kind, consequence).unwrap();
+        assert_eq!((cleared.unresolved, cleared.verdicts), (0, TAIL), "{kind:?}");
+    }
 }
 
 #[test]
