@@ -20,6 +20,7 @@ use crate::record::layout::{FindingEntry, StackRole};
 use crate::record::writer::{FindingSpec, Recorder};
 use crate::runs::{RunSlot, RunTable};
 use crate::state::{Phase, State};
+use crate::suspects::Suspects;
 use crate::timers::{Registry, TimerSlot};
 use crate::{Api, Kind};
 
@@ -31,6 +32,7 @@ pub struct Detector {
     pub(crate) blocks: BlockTable,
     pub(crate) runs: RunTable,
     pub(crate) aftermath: Aftermath,
+    pub(crate) suspects: Suspects,
     platform: OnceLock<&'static dyn Platform>,
     policy: AtomicU32,
     pub(crate) tail_ns: AtomicU64,
@@ -44,6 +46,7 @@ pub static DETECTOR: Detector = Detector {
     blocks: BlockTable::global(),
     runs: RunTable::global(),
     aftermath: Aftermath::new(),
+    suspects: Suspects::new(),
     platform: OnceLock::new(),
     policy: AtomicU32::new(DelPolicy::Async as u32),
     tail_ns: AtomicU64::new(50_000),
@@ -60,6 +63,7 @@ impl Detector {
             blocks: BlockTable::small(64),
             runs: RunTable::small(),
             aftermath: Aftermath::new(),
+            suspects: Suspects::new(),
             platform: OnceLock::new(),
             policy: AtomicU32::new(DelPolicy::Async as u32),
             tail_ns: AtomicU64::new(50_000),
@@ -103,6 +107,7 @@ impl Detector {
         self.blocks.reset_after_fork();
         self.runs.reset_after_fork();
         self.aftermath.reset_after_fork();
+        self.suspects.reset_after_fork();
     }
 
     /// A counter by its path in the JSON report (`"del.while_running"`).

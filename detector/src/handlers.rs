@@ -11,7 +11,7 @@ use core::sync::atomic::{
 
 use crate::core::Detector;
 use crate::counters::Counter;
-use crate::ladder::{Sample, freed_while_running, landed_harmlessly, went_on};
+use crate::ladder::{Sample, WentOn, freed_while_running, landed_harmlessly, went_on};
 use crate::options::DelPolicy;
 use crate::platform::Platform;
 use crate::record::layout::{SiteEntry, StackRole, Verdict};
@@ -236,46 +236,78 @@ impl Detector {
         let freed_went_on = went_on(&run.freed.sample.get(), &sample, tail_ns);
         if freed {
             let finding = run.freed.finding.load(Relaxed);
+            let verdict = freed_while_running(freed_went_on);
             self.record.close(finding);
-            self.record.occurred(platform, finding, freed_while_running(freed_went_on));
+            self.give(platform, finding, verdict, freed_went_on);
+            if verdict == Verdict::Tail {
+                self.clear_suspects(platform, finding, self.record.tails(finding));
+            }
         }
         for landing in run.landings.iter().filter(|l| l.note.take(generation)) {
             let del_ns = landing.del_ns.load(Relaxed);
             let finding = landing.finding.load(Relaxed);
+            self.record.close(finding);
             let data_freed = freed && run.freed.freed_ns.load(Relaxed) >= del_ns;
-            let verdict = if data_freed {
+            let (finding, verdict) = if data_freed {
+                let worse = self.worsened(platform, run, landing).unwrap_or(u32::MAX);
                 let verdict = freed_while_running(freed_went_on);
-                self.record.close(finding);
-                self.worsen(platform, run, landing, verdict);
-                verdict
+                self.give(platform, worse, verdict, freed_went_on);
+                (worse, verdict)
             } else {
                 let handled = run.handled.load(Relaxed) != 0 || waited_for(run, landing);
-                let went_on = went_on(&landing.sample.get(), &sample, tail_ns);
+                let mut went_on = went_on(&landing.sample.get(), &sample, tail_ns);
                 let verdict = landed_harmlessly(went_on, handled);
-                self.record.close(finding);
-                self.record.occurred(platform, finding, verdict);
-                if verdict == Verdict::Warning {
+                let wait_may_come =
+                    verdict == Verdict::Warning && posted(run, del_ns).next().is_some();
+                if wait_may_come {
+                    went_on = WentOn::Yes; // not open: the deleter's wait decides
+                }
+                self.give(platform, finding, verdict, went_on);
+                if wait_may_come {
                     self.leave_to_aftermath(run, landing);
                 }
-                verdict
+                (finding, verdict)
             };
             landing.del_tid.store(0, Relaxed);
-            if let Some(site) = self.site_of(landing) {
-                let harm = data_freed && verdict == Verdict::Error;
-                count_window(site, now.saturating_sub(del_ns), verdict, harm);
+            let Some(site) = self.site_of(landing) else { continue };
+            let harm = data_freed && verdict == Verdict::Error;
+            count_window(site, now.saturating_sub(del_ns), verdict, harm);
+            if verdict == Verdict::Tail {
+                let noise = self.clear_suspects(platform, finding, site.in_tail.load(Relaxed));
+                count_noise(site, noise, data_freed);
             }
         }
     }
 
-    /// Counts a landing under its consequence: its data was freed.
-    fn worsen(
+    /// Counts a verdict, or leaves it open if CPU time alone speaks for it.
+    fn give(&self, platform: &dyn Platform, finding: u32, verdict: Verdict, went_on: WentOn) {
+        if went_on == WentOn::CpuOnly && matches!(verdict, Verdict::Warning | Verdict::Error) {
+            self.record.open(platform, finding);
+            self.suspects.add(finding);
+        } else {
+            self.record.occurred(platform, finding, verdict);
+        }
+    }
+
+    /// Turns open verdicts of a finding into tails if `tails` outweigh them;
+    /// returns how many.
+    pub(crate) fn clear_suspects(&self, platform: &dyn Platform, finding: u32, tails: u64) -> u32 {
+        let noise = self.suspects.take_if_noise(finding, tails);
+        for _ in 0..noise {
+            self.record.close(finding);
+            self.record.occurred(platform, finding, Verdict::Tail);
+        }
+        noise
+    }
+
+    /// The finding of a landing whose data was freed.
+    fn worsened(
         &self,
         platform: &dyn Platform,
         run: &RunSlot,
         landing: &LandingNote,
-        verdict: Verdict,
-    ) {
-        let Some(slot) = self.registry.get(run.timer()) else { return };
+    ) -> Option<u32> {
+        let slot = self.registry.get(run.timer())?;
         let mut spec = self
             .timer_finding(platform, Kind::DelWhileRunning, slot)
             .with(StackRole::Del, landing.del_stack.load(Relaxed))
@@ -288,9 +320,7 @@ impl Detector {
             spec = spec.with(StackRole::Alloc, alloc);
             (spec.base, spec.size, spec.addr) = (facts.base, facts.size, facts.base);
         }
-        if let Some(finding) = self.record.finding(platform, &spec) {
-            self.record.occurred(platform, finding, verdict);
-        }
+        self.record.finding(platform, &spec)
     }
 
     fn site_of(&self, landing: &LandingNote) -> Option<&'static SiteEntry> {
@@ -322,4 +352,13 @@ fn count_window(site: &SiteEntry, window_ns: u64, verdict: Verdict, data_freed: 
     }
     let consequence = if data_freed { Consequence::DataFreed } else { Consequence::None };
     site.consequences[consequence as usize].fetch_add(1, Relaxed);
+}
+
+/// What was counted as harm was the noise of scheduling.
+fn count_noise(site: &SiteEntry, noise: u32, data_freed: bool) {
+    site.in_tail.fetch_add(u64::from(noise), Relaxed);
+    if data_freed {
+        site.consequences[Consequence::DataFreed as usize].fetch_sub(noise, Relaxed);
+        site.consequences[Consequence::None as usize].fetch_add(noise, Relaxed);
+    }
 }

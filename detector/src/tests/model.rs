@@ -14,8 +14,6 @@ use crate::runs::{LANDINGS, OBJECTS};
 use crate::state::Phase;
 use crate::{Consequence, HeapBlock, Kind, Op, RunRef, TimerRef};
 
-const TAIL_NS: u64 = 50_000;
-
 #[derive(Clone, Copy, Debug)]
 enum Verb {
     Init { base: usize },
@@ -27,7 +25,7 @@ enum Verb {
     Post { run: usize, object: usize, signal: bool },
     Wait { tid: u32, object: usize },
     Call { run: usize },
-    Burn { tid: u32, ns: u64 },
+    Sleep { tid: u32 },
     Pass { ns: u64 },
 }
 
@@ -50,7 +48,7 @@ fn verb() -> impl Strategy<Value = Verb> {
             .prop_map(|(run, object, signal)| Verb::Post { run, object, signal }),
         2 => (tid.clone(), object).prop_map(|(tid, object)| Verb::Wait { tid, object }),
         1 => (0..8usize).prop_map(|run| Verb::Call { run }),
-        2 => (tid, 1..TAIL_NS).prop_map(|(tid, ns)| Verb::Burn { tid, ns }),
+        2 => tid.prop_map(|tid| Verb::Sleep { tid }),
         2 => (0..40u64).prop_map(|ns| Verb::Pass { ns }),
     ]
 }
@@ -112,7 +110,7 @@ struct Model {
     runs: Vec<Run>,
     /// Blocks: base, freed?
     blocks: Vec<(usize, bool)>,
-    cpu: BTreeMap<u32, u64>,
+    sleeps: BTreeMap<u32, u64>,
     aftermath: Vec<(u32, BTreeSet<usize>)>,
     counters: BTreeMap<&'static str, u64>,
     /// (kind, consequence) -> verdicts.
@@ -134,7 +132,7 @@ impl Model {
 
     fn at(&self, run: usize) -> At {
         let run = &self.runs[run];
-        (self.cpu.get(&run.tid).copied().unwrap_or(0), run.calls)
+        (self.sleeps.get(&run.tid).copied().unwrap_or(0), run.calls)
     }
 
     fn settle_free(&mut self, timer: usize, stopper: u32) {
@@ -212,9 +210,9 @@ impl Model {
     }
 
     fn leave(&mut self, run: usize) {
-        let (cpu, calls) = self.at(run);
+        let (sleeps, calls) = self.at(run);
         let run = self.runs.remove(run);
-        let went_on = |at: At| cpu - at.0 > TAIL_NS || calls != at.1;
+        let went_on = |at: At| sleeps > at.0 || calls != at.1;
         let freed_verdict = |at| if went_on(at) { Verdict::Error } else { Verdict::Tail };
         if let Some((_, at)) = run.freed {
             self.find(Kind::DataFreeWhileRunning, freed_verdict(at));
@@ -421,9 +419,9 @@ fn play(sync: bool, verbs: &[Verb]) -> Result<(), TestCaseError> {
                 run.calls += 1;
                 detector.handler_called(run.id);
             }
-            Verb::Burn { tid, ns } => {
-                host.burns(tid, ns);
-                *model.cpu.entry(tid).or_default() += ns;
+            Verb::Sleep { tid } => {
+                host.sleeps(tid);
+                *model.sleeps.entry(tid).or_default() += 1;
             }
             Verb::Pass { ns } => host.pass(ns),
             _ => continue,
