@@ -104,7 +104,11 @@ impl Detector {
         if let Some(timer_slot) = self.registry.get(timer) {
             timer_slot.apply(timer.generation, Verb::Leave);
         }
-        self.runs.release(run);
+        if noted {
+            self.runs.release(run);
+        } else {
+            self.runs.give_back(run);
+        }
     }
 
     /// The handler's thread made a call that deadwalk sees.

@@ -96,7 +96,8 @@ impl RunWord {
         self.0.fetch_or(bit, Ordering::AcqRel) & NOTED != 0
     }
 
-    /// The run's thread: ends the run. Returns whether there may be notes.
+    /// The run's thread: ends the run. Returns whether there may be notes; if
+    /// not, nobody else holds the slot, nor will.
     pub fn end(&self) -> bool {
         self.0.fetch_and(!ON, Ordering::AcqRel) & NOTED != 0
     }
@@ -104,6 +105,9 @@ impl RunWord {
     /// Ends a hold, the run's own or an announcer's; `true` for the last one,
     /// which gives the slot back.
     pub fn drop_hold(&self) -> bool {
+        if self.0.load(Ordering::Relaxed) & HOLDS == 0 {
+            return false; // cleared in a fork child that forked in the middle
+        }
         self.0.fetch_sub(HOLD, Ordering::AcqRel) & HOLDS == HOLD
     }
 

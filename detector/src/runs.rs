@@ -313,10 +313,15 @@ impl RunTable {
 
     /// Ends the caller's hold on a slot; the last one gives it back.
     pub fn release(&self, run: RunRef) {
-        let index = run.index as usize;
-        if self.slots[index].word.drop_hold() {
-            self.taken[index / 64].fetch_and(!(1 << (index % 64)), Release);
+        if self.slots[run.index as usize].word.drop_hold() {
+            self.give_back(run);
         }
+    }
+
+    /// Gives back the slot of a run that ended without notes: nobody else holds it.
+    pub fn give_back(&self, run: RunRef) {
+        let index = run.index as usize;
+        self.taken[index / 64].fetch_and(!(1 << (index % 64)), Release);
     }
 
     /// Every run that is on.

@@ -19,6 +19,18 @@ thread_local! {
 }
 
 type Pause = Box<dyn FnMut(u32) + Send>;
+type Hook = Box<dyn FnOnce() + Send>;
+
+/// Where another thread may be let in between, once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Point {
+    /// The clock is read.
+    Now,
+    /// A stack is captured.
+    Capture,
+    /// The collector is woken.
+    Wake,
+}
 
 /// The host.
 pub struct Host {
@@ -26,6 +38,7 @@ pub struct Host {
     samples: Mutex<BTreeMap<u32, Sample>>,
     pending: Mutex<BTreeMap<u64, bool>>,
     pause: Mutex<Option<Pause>>,
+    hook: Mutex<Option<(Point, Hook)>>,
     pub wakes: AtomicU64,
     head: &'static HeadSegment,
     body: &'static BodySegment,
@@ -53,6 +66,7 @@ impl Host {
             samples: Mutex::default(),
             pending: Mutex::default(),
             pause: Mutex::default(),
+            hook: Mutex::default(),
             wakes: AtomicU64::new(0),
             head,
             body,
@@ -107,6 +121,18 @@ impl Host {
     /// What happens in a waiting delete.
     pub fn on_pause(&self, act: impl FnMut(u32) + Send + 'static) {
         *self.pause.lock().unwrap() = Some(Box::new(act));
+    }
+
+    /// What happens, once, when the core reaches this point.
+    pub fn at(&self, point: Point, act: impl FnOnce() + Send + 'static) {
+        *self.hook.lock().unwrap() = Some((point, Box::new(act)));
+    }
+
+    fn reached(&self, point: Point) {
+        let act = self.hook.lock().unwrap().take_if(|(p, _)| *p == point);
+        if let Some((_, act)) = act {
+            act();
+        }
     }
 
     /// The calling thread's stack from now on.
@@ -211,6 +237,7 @@ impl Found {
 
 impl Platform for Host {
     fn now_ns(&self) -> u64 {
+        self.reached(Point::Now);
         self.now.load(SeqCst)
     }
 
@@ -227,6 +254,7 @@ impl Platform for Host {
     }
 
     fn capture(&self, out: &mut [usize]) -> usize {
+        self.reached(Point::Capture);
         let stack = [STACK.get(), 0x8000, 0x9000];
         out[..3].copy_from_slice(&stack);
         3
@@ -254,6 +282,7 @@ impl Platform for Host {
     }
 
     fn wake(&self) {
+        self.reached(Point::Wake);
         self.wakes.fetch_add(1, SeqCst);
     }
 }

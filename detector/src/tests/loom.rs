@@ -76,12 +76,17 @@ impl Slot {
             assert_eq!(a, b, "the note is of one writer");
             a
         });
-        self.release();
+        if noted {
+            self.release();
+        } else {
+            self.released.fetch_add(1, Release);
+        }
         found
     }
 
     fn release(&self) {
         if self.word.drop_hold() {
+            // As `RunTable::give_back`.
             self.released.fetch_add(1, Release);
         }
     }

@@ -1,10 +1,13 @@
 //! Tests of the core as a whole, against a scripted host.
 //!
 //! * [`scenarios`]: each finding and each rung of the ladder, one after the other.
+//! * [`between`]: two threads in the middle of each other, by hand.
 //! * [`model`]: random verbs against a plain reference model.
 //! * [`stress`]: real threads; what must add up at the end.
 //! * [`loom`]: every interleaving of the protocols where two threads meet.
 
+#[cfg(not(loom))]
+mod between;
 #[cfg(not(loom))]
 mod host;
 #[cfg(loom)]
