@@ -7,6 +7,10 @@
 
 #define GIB (1UL << 30)
 
+struct block {
+	struct block *next;
+};
+
 static sem_t done;
 
 static void handler(union sigval value)
@@ -39,15 +43,18 @@ int main(void)
 	errno = 0;
 	void *volatile huge = malloc(3 * GIB);
 	printf("huge: %s, %s\n", huge ? "given" : "NULL", strerror(errno));
+	struct block *blocks = NULL, *block;
 	size_t given = 0;
-	while (given < 4 * GIB) {
-		void *volatile block = malloc(1 << 20);
-
-		if (!block)
-			break;
+	while (given < 4 * GIB && (block = malloc(1 << 20))) {
+		block->next = blocks;
+		blocks = block;
 		given += 1 << 20;
 	}
 	printf("limit honoured: %d\n", given <= 2 * GIB);
+	while ((block = blocks)) {
+		blocks = block->next;
+		free(block);
+	}
 	free(small);
 	if (given < GIB / 2)
 		printf("only %zu MiB given\n", given >> 20);

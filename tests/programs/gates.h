@@ -96,6 +96,23 @@ static inline void wait_thread_gone(pid_t tid)
 		sched_yield();
 }
 
+static _Atomic pid_t handler_thread;
+
+/* A handler's first act in the programs that wait for its thread's end. */
+static inline void handler_starts(void)
+{
+	handler_thread = thread_id();
+}
+
+/*
+ * The main thread's last act: the last handler's thread has ended, so its run is
+ * judged by how it ended and not by the process having ended first.
+ */
+static inline void settle(void)
+{
+	wait_thread_gone(handler_thread);
+}
+
 /* The threads of this process; the count, at most `room` of them stored. */
 static inline int thread_list(pid_t *tids, int room)
 {

@@ -19,6 +19,7 @@ static void handler(union sigval value)
 	int run = atomic_fetch_add(&runs, 1);
 
 	(void)value;
+	handler_starts();
 #ifdef FIXED
 	if (run + 1 < RUNS)
 		arm(timer, 1);
@@ -57,5 +58,6 @@ int main(void)
 #endif
 	gate_pass(&done);
 	timer_delete(timer);
+	settle();
 	return 0;
 }

@@ -20,6 +20,7 @@ static void handler(union sigval value)
 {
 	struct device *device = value.sival_ptr;
 
+	handler_starts();
 	gate_open(&entered);
 	gate_pass(&go);
 	sink = device->registers[3];
@@ -73,8 +74,8 @@ int main(void)
 	while (!device->done)
 		pthread_cond_wait(&device->finished, &device->lock);
 	pthread_mutex_unlock(&device->lock);
-	/* The handler may be inside its unlock; passing the lock once more orders that. */
 	free(device);
 #endif
+	settle();
 	return 0;
 }

@@ -12,6 +12,7 @@ static int device, other;
 static void handler(union sigval value)
 {
 	(void)value;
+	handler_starts();
 	gate_open(&entered);
 	gate_pass(&go);
 	if (write(device, "x", 1) != 1)
@@ -45,5 +46,6 @@ int main(void)
 	gate_open(&go);
 	gate_pass(&done);
 #endif
+	settle();
 	return 0;
 }

@@ -13,6 +13,7 @@ static void handler(union sigval value)
 {
 	int *data = value.sival_ptr;
 
+	handler_starts();
 #if defined BAD && BAD == 1
 	(void)data;
 #else
@@ -41,6 +42,7 @@ int main(void)
 	gate_pass(&done);
 	timer_delete(timer);
 	free(data);
+	settle();
 	return 0;
 #elif LOOKALIKE == 2
 	arm(timer, HOUR_MS);
@@ -57,5 +59,6 @@ int main(void)
 	free(data);
 #endif
 	free(neighbour);
+	settle();
 	return 0;
 }

@@ -17,6 +17,7 @@ static void handler(union sigval value)
 {
 	struct node *node = value.sival_ptr;
 
+	handler_starts();
 	gate_pass(&armed); /* node->timer is written */
 #if LOOKALIKE == 1
 	timer_delete(node->timer);
@@ -40,5 +41,6 @@ int main(void)
 #if LOOKALIKE == 2
 	timer_delete(timer);
 #endif
+	settle();
 	return 0;
 }

@@ -23,6 +23,7 @@ static void handler(union sigval value)
 #ifdef FIXED
 	int mine = !atomic_exchange(&node->taken, 1);
 #endif
+	handler_starts();
 	gate_open(&entered);
 	gate_pass(&go);
 #if defined FIXED
@@ -87,5 +88,6 @@ int main(void)
 	gate_pass(&done);
 #endif
 #endif
+	settle();
 	return 0;
 }

@@ -19,6 +19,7 @@ static void handler(union sigval value)
 {
 	volatile int *data = value.sival_ptr;
 
+	handler_starts();
 	if (shape == ASLEEP) {
 		gate_open(&entered);
 		gate_pass(&go);
@@ -82,5 +83,6 @@ int main(int argc, char **argv)
 		pin_to_one_cpu();
 	for (int i = atoi(argv[2]); i > 0; i--)
 		round_of();
+	settle();
 	return 0;
 }

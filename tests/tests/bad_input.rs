@@ -53,7 +53,7 @@ fn bad_option_variables_do_not_stop_the_program() {
         ("del=maybe", "maybe"),
         ("tail_us=many", "many"),
         ("del", "del"),
-        ("output='/unclosed", "output"),
+        ("output='/unclosed", "DEADWALK_OPTIONS"),
     ] {
         let run = Run::of(&Program::variant("mem_double_free", "FIXED")).option("-q");
         let outcome = run.env("DEADWALK_OPTIONS", options).under_deadwalk();
@@ -167,7 +167,7 @@ fn assert_refused_or_partial(outcome: &Outcome) {
 #[test]
 fn truncated_records() {
     let record = sound_record();
-    for length in [0, 1, 7, 8, 64, 4095] {
+    for length in [0, 1, 7, 8, 64] {
         report_on_bytes(&record[..length]).assert_status(OURS).assert_one_line("record");
     }
     for part in 1..8 {

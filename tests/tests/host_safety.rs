@@ -48,7 +48,9 @@ fn address_limit_at_run_time() {
     let run = Run::of(&Program::new("address_limit"));
     let plain = run.plain().assert_status(0);
     let watched = run.watched();
-    watched.assert_same(&plain);
+    assert_eq!(watched.outcome.status, 0, "{:#?}", watched.outcome);
+    // On stderr there may be our line that the record could not grow.
+    assert_eq!(watched.outcome.stdout, plain.stdout);
     watched.report.assert_clean();
 }
 
