@@ -159,11 +159,13 @@ impl BlockTable {
         while let Some(index) = self.bases.find(base as u64, live) {
             let entry = &self.entries[index as usize];
             while let Some(word) = self.live_at(index, base) {
-                let freed = word & !STATE | FREED;
+                // Held meanwhile, or it might become another block's.
+                let freed = (word & !STATE | FREED) + TIMER;
                 if entry.word.compare_exchange_weak(word, freed, AcqRel, Relaxed).is_ok() {
                     entry.freed_ns.store(now_ns, Relaxed);
                     self.bases.remove(base as u64, index);
                     each(index, entry);
+                    self.release(index);
                 }
             }
         }

@@ -3,6 +3,7 @@
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::host::Host;
+use crate::blocks::BlockTable;
 use crate::counters::Counter;
 use crate::deletes::{Deleted, NewTimer};
 use crate::options::DelPolicy;
@@ -180,4 +181,48 @@ fn everything_adds_up() {
 #[test]
 fn everything_adds_up_with_waiting_deletes() {
     stress(DelPolicy::Sync);
+}
+
+/// A table that is too small, so that entries change hands all the time: who
+/// refers to an entry has the block that it asked for.
+#[test]
+fn a_block_s_entry_stays_with_those_who_refer_to_it() {
+    let table = BlockTable::small(4);
+    let block = |base: usize| HeapBlock { base, size: base * 2, alloc_site: base * 3 };
+    let thread = |tid: u32| {
+        let mut dice = Dice(u64::from(tid).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut held = Vec::new();
+        for round in 0..200_000 {
+            let base = 0x100 * (1 + dice.roll(6) as usize);
+            match dice.roll(4) {
+                0 | 1 if held.len() < 2 => {
+                    if let Some(index) = table.acquire(&block(base)) {
+                        held.push((index, base));
+                    }
+                }
+                2 => table.freed(base, round, |_, entry| {
+                    assert!(entry.is_freed());
+                    assert_eq!(entry.facts(), block(base));
+                }),
+                _ if !held.is_empty() => {
+                    let (index, _) = held.swap_remove(dice.roll(held.len() as u64) as usize);
+                    table.release(index);
+                }
+                _ => {}
+            }
+            for &(index, base) in &held {
+                assert_eq!(table.get(index).unwrap().facts(), block(base));
+            }
+        }
+        held.iter().for_each(|&(index, _)| table.release(index));
+    };
+    std::thread::scope(|scope| {
+        (1..=THREADS).for_each(|tid| drop(scope.spawn(move || thread(tid))));
+    });
+    // Nobody refers to any entry: each can be had again.
+    let all: Vec<_> = (10..14).map(|base| table.acquire(&block(base))).collect();
+    let mut indexes: Vec<_> = all.into_iter().flatten().collect();
+    indexes.sort_unstable();
+    indexes.dedup();
+    assert_eq!(indexes, [0, 1, 2, 3]);
 }
