@@ -140,5 +140,7 @@ fn summary() {
         .text(severity.name())
         .text(")")
         .say();
-    Line::new().text("for the report: deadwalk run -- PROGRAM, or DEADWALK_OPTIONS=output=DIR").say();
+    Line::new()
+        .text("for the report: deadwalk run -- PROGRAM, or DEADWALK_OPTIONS=output=DIR")
+        .say();
 }

@@ -16,21 +16,18 @@ static FREE: Real = Real::new(c"__libc_free");
 /// What kind of memory an address lies in.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Memory {
-    Heap,
+    Heap { start: usize, end: usize },
     Anonymous { start: usize, end: usize },
     Other,
 }
 
+static REALLOC: Real = Real::new(c"__libc_realloc");
+static USABLE_SIZE: Real = Real::new(c"malloc_usable_size");
+
 /// Frees a block of libc's heap; `false` if it is none.
 pub fn free(addr: usize) -> bool {
-    let foreign = addr % 16 == 0
-        && match memory_of(addr) {
-            Memory::Heap => true,
-            Memory::Anonymous { start, end } => is_chunk(addr, start, end),
-            Memory::Other => false,
-        };
     let function = FREE.addr();
-    if !foreign || function == 0 {
+    if function == 0 || !is_foreign(addr) {
         return false;
     }
     // SAFETY: libc's free has this type; the pointer looks like a block of its.
@@ -39,6 +36,43 @@ pub fn free(addr: usize) -> bool {
         free(addr as *mut c_void);
     }
     true
+}
+
+/// Reallocates a block of libc's heap there; `None` if it is none.
+pub fn realloc(addr: usize, size: usize) -> Option<*mut u8> {
+    let function = REALLOC.addr();
+    if function == 0 || !is_foreign(addr) {
+        return None;
+    }
+    // SAFETY: libc's realloc has this type; the pointer looks like a block of its.
+    unsafe {
+        let realloc: unsafe extern "C" fn(*mut c_void, usize) -> *mut u8 =
+            core::mem::transmute(function);
+        Some(realloc(addr as *mut c_void, size))
+    }
+}
+
+/// The usable size of a block of libc's heap; 0 if it is none.
+pub fn usable_size(addr: usize) -> usize {
+    let function = USABLE_SIZE.addr();
+    if function == 0 || !is_foreign(addr) {
+        return 0;
+    }
+    // SAFETY: libc's function has this type; the pointer looks like a block of its.
+    unsafe {
+        let usable_size: unsafe extern "C" fn(*mut c_void) -> usize =
+            core::mem::transmute(function);
+        usable_size(addr as *mut c_void)
+    }
+}
+
+fn is_foreign(addr: usize) -> bool {
+    addr.is_multiple_of(16)
+        && match memory_of(addr) {
+            Memory::Heap { start, end } => is_chunk(addr, start, end, true),
+            Memory::Anonymous { start, end } => is_chunk(addr, start, end, false),
+            Memory::Other => false,
+        }
 }
 
 /// Does the word in front of the block look like the size of a libc chunk in
@@ -52,7 +86,10 @@ fn is_chunk(addr: usize, start: usize, end: usize) -> bool {
     let size = word & !7;
     let is_mmapped = word & 2 != 0;
     let in_arena = word & 4 != 0;
-    size % 16 == 0 && size >= 32 && addr - 16 + size <= end && (is_mmapped || in_arena)
+    size.is_multiple_of(16)
+        && size >= 32
+        && addr - 16 + size <= end
+        && (in_break || is_mmapped || in_arena)
 }
 
 fn memory_of(addr: usize) -> Memory {
@@ -105,7 +142,7 @@ fn classify(line: &[u8], addr: usize) -> Option<Memory> {
     Some(if !readable_private {
         Memory::Other
     } else if line.ends_with(b"[heap]") {
-        Memory::Heap
+        Memory::Heap { start, end }
     } else if line.ends_with(b" 0 ") || line.ends_with(b" 0") {
         Memory::Anonymous { start, end }
     } else {

@@ -28,10 +28,7 @@ impl Platform for Host {
     }
 
     fn thread(&self) -> ThreadToken {
-        ThreadToken {
-            tid: tls::tid(),
-            probe: deadwalk_alloc::thread_activity().as_raw() as u64,
-        }
+        ThreadToken { tid: tls::tid(), probe: deadwalk_alloc::thread_activity().as_raw() as u64 }
     }
 
     fn sample(&self, thread: ThreadToken) -> Sample {

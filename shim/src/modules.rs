@@ -88,9 +88,8 @@ pub fn module_of(addr: usize, each: &mut dyn FnMut(&Module<'_>)) {
 fn build_id(start: usize, end: usize, bias: usize, out: &mut [u8; 32]) -> usize {
     const PT_NOTE: u32 = 4;
     const NT_GNU_BUILD_ID: u32 = 3;
-    let inside = |addr: usize, len: usize| {
-        addr >= start && addr.checked_add(len).is_some_and(|e| e <= end)
-    };
+    let inside =
+        |addr: usize, len: usize| addr >= start && addr.checked_add(len).is_some_and(|e| e <= end);
     if !inside(start, 64) {
         return 0;
     }

@@ -167,8 +167,7 @@ unsafe extern "C" fn settime(
         return unsafe { real::timer_settime(handle, flags, new, old) };
     };
     if wanted.it_value.tv_sec == 0 && wanted.it_value.tv_nsec == 0 {
-        let deletion =
-            keeping_errno(|| DETECTOR.begin_delete(timer, Op::TimerSettime, site));
+        let deletion = keeping_errno(|| DETECTOR.begin_delete(timer, Op::TimerSettime, site));
         // SAFETY: the caller's promise.
         let result = unsafe { real::timer_settime(handle, flags, new, old) };
         if let (0, Some(deletion)) = (result, deletion) {

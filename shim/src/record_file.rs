@@ -114,7 +114,8 @@ fn try_create(folder: &str) -> Result<&'static HeadSegment, Failure> {
     let pid = unsafe { libc::getpid() } as u64;
     for _ in 0..16 {
         let salt = host::now_ns() ^ u64::from(ATTEMPT.fetch_add(1, Relaxed)) << 56;
-        let len = make_path(&mut path, folder, pid, salt).ok_or(Failure("path", libc::ENAMETOOLONG))?;
+        let len =
+            make_path(&mut path, folder, pid, salt).ok_or(Failure("path", libc::ENAMETOOLONG))?;
         let flags =
             libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_RDWR;
         match open(&path[..len], flags) {
@@ -237,7 +238,8 @@ fn make_path(out: &mut [u8], folder: &str, pid: u64, salt: u64) -> Option<usize>
 fn open(path: &[u8], flags: c_int) -> Result<c_int, c_int> {
     let path = CStr::from_bytes_until_nul(path).map_err(|_| libc::ENAMETOOLONG)?;
     // SAFETY: a C string.
-    let fd = unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags, 0o600) };
+    let fd =
+        unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags, 0o600) };
     if fd < 0 { Err(errno()) } else { Ok(fd as c_int) }
 }
 

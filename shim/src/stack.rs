@@ -12,9 +12,12 @@ pub fn capture(out: &mut [usize]) -> usize {
     // SAFETY: the unsynchronized form shares no state when it only walks.
     unsafe {
         backtrace::trace_unsynchronized(|frame| {
-            let addr = (frame.ip() as usize).wrapping_sub(1);
-            if addr != 0 && !modules::is_own(addr) && depth < out.len() {
-                out[depth] = addr;
+            let return_addr = frame.ip() as usize;
+            if return_addr == 0 {
+                return false; // the thread's bottom
+            }
+            if !modules::is_own(return_addr - 1) && depth < out.len() {
+                out[depth] = return_addr - 1;
                 depth += 1;
             }
             depth < out.len()

@@ -38,11 +38,7 @@ unsafe impl Send for Settings {}
 
 static SETTINGS: OnceLock<Settings> = OnceLock::new();
 
-extern "C" fn constructor(
-    _argc: c_int,
-    argv: *const *const c_char,
-    _envp: *const *const c_char,
-) {
+extern "C" fn constructor(_argc: c_int, argv: *const *const c_char, _envp: *const *const c_char) {
     // SAFETY: errno is thread-local and always valid.
     let errno = unsafe { *libc::__errno_location() };
     say::remember_stderr();
@@ -72,7 +68,9 @@ fn start(argv: *const *const c_char) {
         },
         exe: read_exe(),
         // SAFETY: the array that the loader gives to constructors.
-        argv: unsafe { record_file::Args::new(if options.argv { argv } else { core::ptr::null() }) },
+        argv: unsafe {
+            record_file::Args::new(if options.argv { argv } else { core::ptr::null() })
+        },
     };
     if SETTINGS.set(settings).is_err() {
         return;
@@ -222,5 +220,13 @@ impl HeapObserver for Observer {
 
     fn foreign_free(&self, addr: usize, _site: usize) -> bool {
         foreign::free(addr)
+    }
+
+    fn foreign_realloc(&self, addr: usize, size: usize, _site: usize) -> Option<*mut u8> {
+        foreign::realloc(addr, size)
+    }
+
+    fn foreign_usable_size(&self, addr: usize) -> usize {
+        foreign::usable_size(addr)
     }
 }

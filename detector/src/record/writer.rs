@@ -118,6 +118,7 @@ impl Recorder {
         }
         let body = platform.body().unwrap_or(&mapped::PRIVATE_BODY);
         self.body.set(Some(body));
+        self.head().has_body.store(1, Release);
         body
     }
 
