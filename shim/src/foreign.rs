@@ -76,8 +76,9 @@ fn is_foreign(addr: usize) -> bool {
 }
 
 /// Does the word in front of the block look like the size of a libc chunk in
-/// this mapping? Flags are in the lower three bits.
-fn is_chunk(addr: usize, start: usize, end: usize) -> bool {
+/// this mapping? Flags are in the lower three bits; outside the break they must
+/// say that the chunk is mapped by itself or of an arena.
+fn is_chunk(addr: usize, start: usize, end: usize, in_break: bool) -> bool {
     if addr < start + 16 {
         return false;
     }
