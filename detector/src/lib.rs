@@ -52,6 +52,7 @@ mod runs;
 pub mod state;
 #[cfg(not(loom))]
 pub mod statistics;
+#[cfg(not(loom))]
 mod suspects;
 mod sync;
 #[cfg(test)]
