@@ -186,6 +186,11 @@ impl Timer {
 
     /// As `Detector::enter` and `leave`.
     fn handler(&self, run: usize) -> Entered {
+        let after_del = self.enter(run);
+        self.leave(run, after_del)
+    }
+
+    fn enter(&self, run: usize) -> bool {
         let slot = &self.runs[run];
         slot.begin(1);
         let (before, outcome) = self.apply(Verb::Enter { due: true });
@@ -195,13 +200,17 @@ impl Timer {
         {
             self.uncount();
         }
-        let landed_on = slot.leave(1).is_some();
+        outcome.after_del
+    }
+
+    fn leave(&self, run: usize, after_del: bool) -> Entered {
+        let landed_on = self.runs[run].leave(1).is_some();
         if landed_on {
             self.open.fetch_sub(1, Relaxed);
             self.verdicts.fetch_add(1, Relaxed);
         }
         self.apply(Verb::Leave);
-        Entered { after_del: outcome.after_del, landed_on }
+        Entered { after_del, landed_on }
     }
 
     fn count(&self) {
@@ -283,6 +292,25 @@ fn loom_overlapping_handlers_and_a_delete() {
         let (running, published) = timer.delete();
         let entered = handlers.map(|h| h.join().unwrap());
         timer.check(&entered, running, published);
+    });
+}
+
+/// One handler runs all the time, so that the delete looks for runs, while
+/// another one enters, late or not, and leaves.
+#[test]
+fn loom_a_late_handler_is_never_landed_on() {
+    loom::model(|| {
+        let timer = Timer::new(2);
+        assert!(!timer.enter(0));
+        let other = {
+            let timer = timer.clone();
+            thread::spawn(move || timer.handler(1))
+        };
+        let (running, published) = timer.delete();
+        let other = other.join().unwrap();
+        let first = timer.leave(0, false);
+        assert!(first.landed_on);
+        timer.check(&[first, other], running, published);
     });
 }
 
