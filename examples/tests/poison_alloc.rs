@@ -1,7 +1,8 @@
 //! A Rust test binary that finds misuse of its own heap.
 //!
-//! Three lines switch deadwalk on: the allocator, the call that plugs the
-//! detector into it, and a subscription to what is found.
+//! Four lines switch deadwalk on: the allocator, the call that plugs the
+//! detector into it, the place where the heap counts, and a subscription to what
+//! is found.
 
 use deadwalk_detector::{Finding, Severity};
 use std::alloc::{Layout, alloc, dealloc};
@@ -19,9 +20,15 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 fn finding_of(misuse: impl FnOnce()) -> Finding {
     let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     deadwalk_alloc::observe_with!(deadwalk_detector::heap_misuse);
+    deadwalk_alloc::set_counters(deadwalk_detector::in_process::heap_counters());
     let found = deadwalk_detector::subscribe();
     misuse();
     found.recv_timeout(Duration::from_secs(10)).expect("a finding")
+}
+
+/// Slots taken out of use because something damaged them.
+fn retired_slots() -> u64 {
+    deadwalk_detector::counter("heap.retired_slots").expect("a counter of the report")
 }
 
 /// Allocations enough to bring every freed block of that layout round again.
@@ -35,7 +42,7 @@ fn churn(layout: Layout) {
 #[test]
 fn write_after_free_is_found_at_reuse() {
     let layout = Layout::from_size_align(48, 8).expect("a layout");
-    let retired_before = deadwalk_detector::counter("heap.retired_slots");
+    let retired_before = retired_slots();
     let finding = finding_of(|| {
         // SAFETY: the layout has a size.
         let block = black_box(unsafe { alloc(layout) });
@@ -48,7 +55,7 @@ fn write_after_free_is_found_at_reuse() {
     });
     assert_eq!(finding.kind.name(), "use-after-free-write");
     assert_eq!(finding.severity, Severity::Error);
-    let retired = deadwalk_detector::counter("heap.retired_slots") - retired_before;
+    let retired = retired_slots() - retired_before;
     assert_eq!(retired, 1, "a damaged slot is never used again");
 }
 

@@ -1,6 +1,7 @@
 /*
  * P7: double owner: teardown deletes and frees each node, the handler frees its
- * node too. BAD 1: teardown frees first. BAD 2: the handler frees first.
+ * node too. BAD 1: teardown frees first. BAD 2: the handler frees first. BAD 3:
+ * its thread has ended as well when teardown frees.
  * FIXED: whoever takes the node frees it. LOOKALIKE: two threads disarm, one frees.
  */
 #include "gates.h"
@@ -80,6 +81,9 @@ int main(void)
 #elif defined BAD
 	gate_open(&go);
 	gate_pass(&done);
+#if BAD == 3
+	settle();
+#endif
 	free(node);
 #else
 	if (!atomic_exchange(&node->taken, 1))

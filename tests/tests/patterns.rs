@@ -121,7 +121,7 @@ fn p6_handler_frees_its_own() {
 
 #[test]
 fn p7_both_owners_free() {
-    for variant in ["BAD=1", "BAD=2"] {
+    for variant in ["BAD=1", "BAD=2", "BAD=3"] {
         each_run("p7_double_owner", variant, |report| {
             let double = report.assert_kind("double-free", Error);
             assert_eq!(double.count(), 1);
