@@ -74,7 +74,7 @@ static void *drive(void *data)
 }
 
 /* Every handler that was started has ended; late starters included. */
-static void settle(const pid_t *before, int known)
+static void let_handlers_end(const pid_t *before, int known)
 {
 	pid_t now[ROOM];
 	long end = now_ns() + 2000 * NS_PER_MS;
@@ -108,7 +108,7 @@ int main(int argc, char **argv)
 	}
 	for (int i = 0; i < THREADS; i++)
 		pthread_join(drivers[i].thread, NULL);
-	settle(before, known);
+	let_handlers_end(before, known);
 
 	for (int i = 0; i < THREADS; i++)
 		for (int j = 0; j < timers; j++) {
