@@ -106,6 +106,11 @@ impl Detector {
         self.record.count(Counter::TimersInited, 1);
     }
 
+    /// The API call gave this handle to a timer that is not watched.
+    pub fn unwatched_timer(&self, handle: u64) {
+        self.registry.forget(handle);
+    }
+
     /// The API call failed: the timer never was.
     pub fn abandon_timer(&self, timer: TimerRef) {
         if let Some(slot) = self.registry.get(timer) {

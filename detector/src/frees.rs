@@ -2,7 +2,7 @@
 //!
 //! Contexts: inside `free`, no lock held; nothing here allocates or waits.
 
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::Ordering::{AcqRel, Relaxed};
 
 use crate::blocks::{BlockEntry, HeapBlock};
 use crate::core::Detector;
@@ -11,6 +11,7 @@ use crate::platform::Platform;
 use crate::record::layout::{FLAG_BYTES, FLAG_LATE, StackRole, Verdict};
 use crate::record::writer::FindingSpec;
 use crate::run_word::News;
+use crate::runs::{LANDINGS, RunSlot};
 use crate::state::Phase;
 use crate::timers::TimerSlot;
 use crate::{Api, Kind, Subject};
@@ -87,13 +88,59 @@ impl Detector {
                 let finding = self.record.finding(platform, &spec).unwrap_or(u32::MAX);
                 run.freed.finding.store(finding, Relaxed);
                 self.record.open(platform, finding);
+                let moved = self.worsen_landings(platform, run, generation);
                 if !run.freed.note.publish(generation) {
                     self.record.close(finding);
+                    self.undo_worsening(platform, run, moved);
                 }
             }
             self.runs.release(run_ref);
         }
         stack
+    }
+
+    /// The landings of a run whose data is being freed count under that
+    /// consequence from now on, should the process not live to the verdict.
+    /// Returns the findings they counted under before.
+    ///
+    /// Whoever exchanges `landing.finding` (we, or the handler at its leave)
+    /// answers for what is counted under it.
+    fn worsen_landings(
+        &self,
+        platform: &dyn Platform,
+        run: &RunSlot,
+        generation: u32,
+    ) -> [Option<(u32, u32)>; LANDINGS] {
+        let mut moved = [None; LANDINGS];
+        for (landing, moved) in run.landings.iter().zip(&mut moved) {
+            let harmless = landing.finding.load(Relaxed);
+            if !landing.note.is_written(generation) {
+                continue;
+            }
+            let Some(worse) = self.worsened(platform, run, landing) else { continue };
+            if landing.finding.compare_exchange(harmless, worse, AcqRel, Relaxed).is_ok() {
+                self.record.open(platform, worse);
+                self.record.close(harmless);
+                *moved = Some((harmless, worse));
+            }
+        }
+        moved
+    }
+
+    /// The handler left before the free: takes the worsening back.
+    fn undo_worsening(
+        &self,
+        platform: &dyn Platform,
+        run: &RunSlot,
+        moved: [Option<(u32, u32)>; LANDINGS],
+    ) {
+        for (landing, moved) in run.landings.iter().zip(moved) {
+            let Some((harmless, worse)) = moved else { continue };
+            if landing.finding.compare_exchange(worse, harmless, AcqRel, Relaxed).is_ok() {
+                self.record.open(platform, harmless);
+                self.record.close(worse);
+            }
+        }
     }
 
     /// Opens a finding for every armed timer that uses the block; its verdict

@@ -5,7 +5,7 @@
 //! atomic updates.
 
 use core::sync::atomic::{
-    Ordering::{Relaxed, SeqCst},
+    Ordering::{AcqRel, Relaxed, SeqCst},
     fence,
 };
 
@@ -111,6 +111,26 @@ impl Detector {
         }
     }
 
+    /// Lets handlers on which something landed end, when the process is about
+    /// to: one that is in its last instructions has done nothing wrong, and its
+    /// verdict should be given. Does not wait for a handler that sleeps, nor
+    /// longer than `bound_ns`.
+    pub fn drain(&self, bound_ns: u64) {
+        let Some(platform) = self.platform() else { return };
+        let start = platform.now_ns();
+        let me = platform.thread().tid;
+        let ends = |run: &RunSlot| {
+            run.is_noted() && run.thread().tid != me && !platform.sample(run.thread()).asleep
+        };
+        let mut attempt = 0;
+        while self.runs.each().any(|(_, run)| ends(run))
+            && platform.now_ns().saturating_sub(start) < bound_ns
+        {
+            platform.pause(attempt);
+            attempt += 1;
+        }
+    }
+
     /// The handler's thread made a call that deadwalk sees.
     pub fn handler_called(&self, run: RunRef) {
         if let Some(slot) = self.runs.get(run) {
@@ -206,7 +226,7 @@ impl Detector {
         let Some(slot) = self.runs.start_late(run, state) else { return };
         for landing in &slot.landings {
             if landing.note.take(run.generation) {
-                let finding = landing.finding.load(Relaxed);
+                let finding = landing.finding.swap(u32::MAX, AcqRel);
                 let counted = landing.counted.load(Relaxed) != 0;
                 self.uncount_landing(self.site_of(landing), Some(finding), counted);
                 landing.del_tid.store(0, Relaxed);
@@ -215,9 +235,8 @@ impl Detector {
     }
 
     /// The deleter may yet wait for what the handler has posted.
-    fn leave_to_aftermath(&self, run: &RunSlot, landing: &LandingNote) {
+    fn leave_to_aftermath(&self, run: &RunSlot, landing: &LandingNote, finding: u32) {
         let (del_ns, del_tid) = (landing.del_ns.load(Relaxed), landing.del_tid.load(Relaxed));
-        let finding = landing.finding.load(Relaxed);
         self.aftermath.add(del_tid, finding, posted(run, del_ns));
         fence(SeqCst);
         for object in posted(run, del_ns) {
@@ -249,7 +268,7 @@ impl Detector {
         }
         for landing in run.landings.iter().filter(|l| l.note.take(generation)) {
             let del_ns = landing.del_ns.load(Relaxed);
-            let finding = landing.finding.load(Relaxed);
+            let finding = landing.finding.swap(u32::MAX, AcqRel);
             self.record.close(finding);
             let data_freed = freed && run.freed.freed_ns.load(Relaxed) >= del_ns;
             let (finding, verdict) = if data_freed {
@@ -268,7 +287,7 @@ impl Detector {
                 }
                 self.give(platform, finding, verdict, went_on);
                 if wait_may_come {
-                    self.leave_to_aftermath(run, landing);
+                    self.leave_to_aftermath(run, landing, finding);
                 }
                 (finding, verdict)
             };
@@ -305,7 +324,7 @@ impl Detector {
     }
 
     /// The finding of a landing whose data was freed.
-    fn worsened(
+    pub(crate) fn worsened(
         &self,
         platform: &dyn Platform,
         run: &RunSlot,

@@ -67,7 +67,7 @@ pub use blocks::HeapBlock;
 #[cfg(not(loom))]
 pub use collect::{Finding, subscribe};
 #[cfg(not(loom))]
-pub use in_process::{counter, heap_misuse};
+pub use in_process::{counter, heap_counters, heap_misuse};
 #[cfg(not(loom))]
 pub use kind::{Api, Consequence, Kind, Op, Severity, Subject};
 #[cfg(not(loom))]

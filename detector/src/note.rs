@@ -73,6 +73,12 @@ impl Note {
             .is_ok()
     }
 
+    /// Is it published, and its run still on?
+    #[cfg(not(loom))]
+    pub fn is_written(&self, generation: u32) -> bool {
+        self.0.load(Ordering::Acquire) == word(generation, WRITTEN)
+    }
+
     /// Closes the note; `true` if it was published. The run's thread calls this
     /// once, when it leaves.
     pub fn take(&self, generation: u32) -> bool {

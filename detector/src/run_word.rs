@@ -68,6 +68,12 @@ impl RunWord {
         (word & ON != 0).then_some((word >> 32) as u32)
     }
 
+    /// Is a run on that others announced notes to?
+    #[cfg(not(loom))]
+    pub fn is_noted(&self) -> bool {
+        self.0.load(Ordering::Acquire) & (ON | NOTED) == ON | NOTED
+    }
+
     /// Announces a note to the run of `generation`, and holds the slot.
     /// `false`: it has left, or started after what the note is about.
     pub fn announce(&self, generation: u32, news: News) -> bool {

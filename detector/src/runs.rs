@@ -220,6 +220,11 @@ impl RunSlot {
         before.phase != Phase::Disarmed && self.late.load(Relaxed) == LATE | u32::from(before.arms)
     }
 
+    /// Is its run on, and did others leave notes?
+    pub fn is_noted(&self) -> bool {
+        self.word.is_noted()
+    }
+
     /// The handler's thread.
     pub fn thread(&self) -> ThreadToken {
         ThreadToken { tid: self.thread_tid.load(Relaxed), probe: self.thread_probe.load(Relaxed) }

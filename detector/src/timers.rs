@@ -182,10 +182,11 @@ impl Registry {
         release: impl FnOnce(&TimerSlot),
     ) -> Option<(TimerRef, &TimerSlot)> {
         let used = (self.used.load(Relaxed) as usize).min(self.slots.len());
+        let crowded = used > self.slots.len() / 4;
         for _ in 0..LOOK.min(used) {
             let index = self.hand.fetch_add(1, Relaxed) as usize % used;
             let slot = &self.slots[index];
-            if is_rested(slot, now_ns)
+            if (is_rested(slot, now_ns) || crowded && never_fired(slot))
                 && let Some((_, state, _)) = slot.apply(0, Verb::Init)
             {
                 self.handles.remove(slot.handle.load(Relaxed), index as u32);
@@ -206,13 +207,18 @@ impl Registry {
     /// handle is forgotten: the handle was given out again.
     pub fn bind(&self, timer: TimerRef, handle: u64) {
         let Some(slot) = self.slots.get(timer.index as usize) else { return };
+        self.forget(handle);
+        slot.handle.store(handle, Release);
+        self.handles.insert(handle, timer.index);
+    }
+
+    /// The handle was given out again: its deleted timer is no longer found by it.
+    pub fn forget(&self, handle: u64) {
         while let Some(old) = self.handles.find(handle, |i| self.has_handle(i, handle)) {
             if !self.handles.remove(handle, old) {
                 break;
             }
         }
-        slot.handle.store(handle, Release);
-        self.handles.insert(handle, timer.index);
     }
 
     /// The timer of a handle, live or deleted.
@@ -266,6 +272,16 @@ fn is_rested(slot: &TimerSlot, now_ns: u64) -> bool {
     }
 }
 
+/// Was it deleted before its only arming was due? Then no expiry is on its way,
+/// and its rest only serves those who use the handle again.
+fn never_fired(slot: &TimerSlot) -> bool {
+    let state = slot.state();
+    state.phase == Phase::Retired
+        && state.runs == 0
+        && state.arms == 1
+        && slot.retired_ns.load(Relaxed) < slot.due_ns.load(Relaxed)
+}
+
 fn clear(slot: &TimerSlot, index: usize, generation: u32) -> TimerRef {
     slot.handle.store(u64::MAX, Relaxed);
     for cell in [
@@ -305,6 +321,25 @@ mod tests {
         assert_eq!((c.index, released), (a.index, 1));
         assert_ne!(c.generation, a.generation);
         assert!(registry.get(a).is_none() && registry.find(7).is_none());
+    }
+
+    #[test]
+    fn a_crowded_registry_takes_timers_that_never_fired_at_once() {
+        let registry = Registry::small(4);
+        for (due_ns, reusable) in [(50, 0), (0, 0), (500, 1)] {
+            let (timer, slot) = registry.init(0, |_| {}).unwrap();
+            slot.apply(timer.generation, Verb::Arm { periodic: false }).unwrap();
+            slot.arm_site.store(1, Relaxed);
+            slot.due_ns.store(due_ns, Relaxed);
+            slot.apply(timer.generation, Verb::Delete).unwrap();
+            slot.retired_ns.store(100, Relaxed);
+            assert_eq!(never_fired(slot), reusable == 1);
+        }
+        let mut taken = vec![];
+        while let Some((timer, _)) = registry.init(101, |_| {}) {
+            taken.push(timer.index);
+        }
+        assert_eq!(taken, [2, 3], "the one that never fired, and the unused one");
     }
 
     #[test]

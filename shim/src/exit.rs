@@ -10,6 +10,10 @@ use deadwalk_detector::{Consequence, DETECTOR, Kind, Severity};
 use crate::say::Line;
 use crate::{collector, host, start};
 
+/// How long handlers in their last instructions may take at the end; a verdict
+/// is given within microseconds of CPU time.
+const DRAIN_NS: u64 = 10_000_000;
+
 unsafe extern "C" {
     fn on_exit(function: extern "C" fn(c_int, *mut c_void), arg: *mut c_void) -> c_int;
 }
@@ -25,6 +29,7 @@ extern "C" fn at_exit(status: c_int, _: *mut c_void) {
     if is_other_process() {
         return;
     }
+    DETECTOR.drain(DRAIN_NS);
     deadwalk_alloc::sweep();
     record_end(status);
     collector::finish();

@@ -187,6 +187,45 @@ fn each_sign_of_going_on_counts() {
 }
 
 #[test]
+fn a_process_that_ends_before_the_verdict_has_the_consequence_on_record() {
+    let s = Scene::new();
+    let (_, run) = s.landed();
+    s.free();
+    assert!(s.host.found(Kind::DelWhileRunning, Consequence::None).is_none());
+    let open = s.host.found(Kind::DelWhileRunning, Consequence::DataFreed).unwrap();
+    assert_eq!((open.unresolved, open.verdicts), (1, NOTHING));
+    s.goes_on();
+    s.leave(run);
+    let given = s.host.found(Kind::DelWhileRunning, Consequence::DataFreed).unwrap();
+    assert_eq!((given.unresolved, given.verdicts), (0, ERROR));
+}
+
+#[test]
+fn the_end_waits_for_tails_but_not_for_sleepers() {
+    let s = Scene::new();
+    let (_, run) = s.landed();
+    let pauses = std::sync::Arc::new(core::sync::atomic::AtomicU32::new(0));
+    let counted = pauses.clone();
+    s.host.on_pause(move |_| {
+        counted.fetch_add(1, SEQ);
+    });
+    s.host.set_sample(HANDLER, Sample { asleep: true, ..Sample::default() });
+    s.detector.drain(1_000);
+    assert_eq!(pauses.load(SEQ), 0);
+    s.host.set_sample(HANDLER, Sample::default());
+    let (counted, host) = (pauses.clone(), s.host);
+    s.host.on_pause(move |_| {
+        counted.fetch_add(1, SEQ);
+        host.pass(400);
+    });
+    s.detector.drain(1_000);
+    assert_eq!(pauses.load(SEQ), 3, "bounded");
+    s.leave(run);
+    s.detector.drain(1_000);
+    assert_eq!(pauses.load(SEQ), 3);
+}
+
+#[test]
 fn cpu_time_alone_leaves_the_verdict_open_until_tails_outweigh_it() {
     let s = Scene::new();
     let (_, run) = s.landed();
