@@ -219,10 +219,11 @@ fn the_end_waits_for_tails_but_not_for_sleepers() {
         host.pass(400);
     });
     s.detector.drain(1_000);
-    assert_eq!(pauses.load(SEQ), 3, "bounded");
+    let waited = pauses.load(SEQ);
+    assert!((1..=3).contains(&waited), "bounded, not {waited}");
     s.leave(run);
     s.detector.drain(1_000);
-    assert_eq!(pauses.load(SEQ), 3);
+    assert_eq!(pauses.load(SEQ), waited);
 }
 
 #[test]
