@@ -164,6 +164,7 @@ fn adopt() -> *mut Cache {
 }
 
 fn key() -> Option<libc::pthread_key_t> {
+    crate::fork::register_fork();
     let made = KEY.get_or_try_init(|| {
         let mut key = 0;
         // SAFETY: a valid place for the key and a function of the right type.

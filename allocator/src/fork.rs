@@ -38,9 +38,11 @@ pub fn fork_child() {
     unsafe { abandon_others(&mut idle) };
 }
 
-/// Has the C library call the three functions above, once. For users without a
-/// shim.
-pub(crate) fn register_once() {
+/// Has the C library call the three functions above, once.
+///
+/// Done at the first allocation, so before most constructors: handlers that were
+/// registered earlier run while all locks are held, and may not allocate then.
+pub fn register_fork() {
     static REGISTERED: AtomicBool = AtomicBool::new(false);
     extern "C" fn prepare() {
         fork_prepare();

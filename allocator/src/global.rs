@@ -39,7 +39,7 @@ fn check_layout(addr: usize, layout: Layout) {
 // nothing here unwinds.
 unsafe impl GlobalAlloc for PoisonAlloc {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        fork::register_once();
+        fork::register_fork();
         // SAFETY: no precondition of the heap's is left.
         unsafe {
             match layout.align() <= NATURAL_ALIGN {
@@ -50,7 +50,7 @@ unsafe impl GlobalAlloc for PoisonAlloc {
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        fork::register_once();
+        fork::register_fork();
         // SAFETY: as above; an aligned block has `size` bytes.
         unsafe {
             if layout.align() <= NATURAL_ALIGN {

@@ -40,7 +40,7 @@ pub use config::{Config, configure};
 pub use counters::{
     Counter, HEAP_COUNTERS, flush_counters, read as read_counter, set_counters, set_counters_fresh,
 };
-pub use fork::{fork_child, fork_parent, fork_prepare};
+pub use fork::{fork_child, fork_parent, fork_prepare, register_fork};
 pub use global::PoisonAlloc;
 pub use lookup::{ActivityProbe, freed_intact, lookup, thread_activity, watch};
 pub use observer::{
