@@ -3,6 +3,10 @@
 //! Started at the first verdict, not before: a program without findings gets no
 //! thread. All signals are blocked in it, it opens no descriptor (the host's
 //! numbers are not its own), and it does not exist in a fork child.
+//!
+//! Not started from inside an allocation that libc or the loader makes: they may
+//! hold a lock that `pthread_create` takes. The wish is kept until a call of the
+//! program's own comes by.
 
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::*};
@@ -13,7 +17,7 @@ use deadwalk_detector::collect::{self, Collector, Finding};
 use deadwalk_detector::options::LogLevel;
 use deadwalk_detector::{Kind, Severity};
 
-use crate::{host, say, start};
+use crate::{host, say, start, tls};
 
 const NONE: u32 = 0;
 const STARTED: u32 = 1;
@@ -23,6 +27,14 @@ const ENDED: u32 = 4;
 
 static STATE: AtomicU32 = AtomicU32::new(NONE);
 static WANTED: AtomicBool = AtomicBool::new(false);
+/// A verdict waits for a thread to log it.
+static WISHED: AtomicBool = AtomicBool::new(false);
+/// 1 if there is something new; the thread sleeps on it.
+static BELL: AtomicU32 = AtomicU32::new(0);
+/// The thread's kernel id, 0 as long as there is none.
+static TID: AtomicU32 = AtomicU32::new(0);
+/// How long the thread sleeps at most: a warning is logged after a rest.
+const IDLE_NS: i64 = 500_000_000;
 /// Longest wait for the last lines at the process's end.
 const FINISH_NS: u64 = 100_000_000;
 const STACK_BYTES: usize = 256 << 10;
@@ -37,13 +49,54 @@ pub fn wake() {
     if !WANTED.load(Acquire) {
         return;
     }
-    if STATE.load(Acquire) == NONE
+    if STATE.load(Acquire) == NONE {
+        WISHED.store(true, Release);
+        start_if_wished();
+    }
+    ring();
+}
+
+/// Starts the thread if a verdict waits for it. To be called where the program
+/// itself called: not below libc.
+pub fn start_if_wished() {
+    if WISHED.load(Relaxed)
+        && tls::hooks() & tls::IN_LIBC == 0
+        && WISHED.swap(false, AcqRel)
         && STATE.compare_exchange(NONE, STARTED, AcqRel, Relaxed).is_ok()
         && !spawn()
     {
         STATE.store(ENDED, Release);
     }
-    collect::wake();
+}
+
+fn ring() {
+    if BELL.swap(1, AcqRel) == 0 {
+        let op = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
+        // SAFETY: only the address is used.
+        unsafe { libc::syscall(libc::SYS_futex, BELL.as_ptr(), op, 1) };
+    }
+}
+
+fn wait_for_bell() {
+    if BELL.swap(0, AcqRel) == 0 {
+        let op = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
+        let idle = libc::timespec { tv_sec: 0, tv_nsec: IDLE_NS };
+        // SAFETY: the word and the time outlive the call.
+        unsafe { libc::syscall(libc::SYS_futex, BELL.as_ptr(), op, 0, &raw const idle) };
+        BELL.store(0, Release);
+    }
+}
+
+/// Never returns if the calling thread is the collector: it has no memory.
+pub fn stop_if_collector() {
+    let tid = TID.load(Relaxed);
+    if tid != 0 && tid == tls::tid() {
+        STATE.store(ENDED, Release);
+        loop {
+            // SAFETY: takes no arguments; all signals are blocked here.
+            unsafe { libc::syscall(libc::SYS_pause) };
+        }
+    }
 }
 
 fn spawn() -> bool {
@@ -72,7 +125,9 @@ fn spawn() -> bool {
 }
 
 extern "C" fn main(_: *mut c_void) -> *mut c_void {
+    TID.store(tls::tid(), Relaxed);
     // A panic here must not take the host down; the record has everything.
+    panic::set_hook(Box::new(|_| ()));
     if panic::catch_unwind(run).is_err() {
         say::Line::new().text("the live log stopped; the record goes on").say();
     }
@@ -105,7 +160,7 @@ fn run() {
         if finishing {
             return;
         }
-        collector.wait();
+        wait_for_bell();
     }
 }
 
@@ -148,7 +203,9 @@ impl Write for Stderr {
 
 /// Lets the thread log what is left, at the process's end; waits a little.
 pub fn finish() {
-    WANTED.store(false, Release);
+    if WANTED.swap(false, AcqRel) {
+        start_if_wished();
+    }
     if STATE.load(Acquire) == NONE {
         return;
     }
@@ -158,7 +215,7 @@ pub fn finish() {
         nap();
     }
     if STATE.compare_exchange(RUNNING, FINISHING, AcqRel, Relaxed).is_ok() {
-        collect::wake();
+        ring();
         while STATE.load(Acquire) == FINISHING && !expired() {
             nap();
         }
@@ -171,7 +228,10 @@ fn nap() {
     unsafe { libc::syscall(libc::SYS_nanosleep, &raw const nap, 0) };
 }
 
-/// A fork child has no collector; it may start one.
+/// A fork child has no collector and nothing to log; it may start one.
 pub fn reset_after_fork() {
     STATE.store(NONE, Release);
+    WISHED.store(false, Release);
+    BELL.store(0, Release);
+    TID.store(0, Relaxed);
 }

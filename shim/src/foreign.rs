@@ -11,8 +11,6 @@ use core::ffi::c_void;
 
 use crate::real::Real;
 
-static FREE: Real = Real::new(c"__libc_free");
-
 /// What kind of memory an address lies in.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Memory {
@@ -21,8 +19,16 @@ enum Memory {
     Other,
 }
 
+static FREE: Real = Real::new(c"__libc_free");
 static REALLOC: Real = Real::new(c"__libc_realloc");
 static USABLE_SIZE: Real = Real::new(c"malloc_usable_size");
+
+/// Looks libc's functions up, in the constructor: later that would be in `free`.
+pub fn prepare() {
+    for real in [&FREE, &REALLOC, &USABLE_SIZE] {
+        real.addr();
+    }
+}
 
 /// Frees a block of libc's heap; `false` if it is none.
 pub fn free(addr: usize) -> bool {

@@ -1,5 +1,4 @@
-//! Fork: the heap's locks are held over it, and the child starts anew, with a
-//! record of its own. vfork runs none of this: such a child shares everything
+//! Fork: the child starts anew, with a record of its own. vfork runs none of this: such a child shares everything
 //! and changes nothing (`exit` tells it by its process id).
 
 use core::sync::atomic::Ordering::Relaxed;
@@ -9,23 +8,15 @@ use deadwalk_detector::counters::Counter;
 
 use crate::{collector, record_file, start, tls};
 
-/// Registers the handlers. Ours come first of all, so the heap's locks are
-/// taken last and given back first: other handlers may allocate.
+/// Registers the handler, after the heap's own: in the child it is open before
+/// this one runs.
 pub fn register() {
-    // SAFETY: the functions live as long as the process.
-    unsafe { libc::pthread_atfork(Some(prepare), Some(parent), Some(child)) };
-}
-
-unsafe extern "C" fn prepare() {
-    deadwalk_alloc::fork_prepare();
-}
-
-unsafe extern "C" fn parent() {
-    deadwalk_alloc::fork_parent();
+    deadwalk_alloc::register_fork();
+    // SAFETY: the function lives as long as the process.
+    unsafe { libc::pthread_atfork(None, None, Some(child)) };
 }
 
 unsafe extern "C" fn child() {
-    deadwalk_alloc::fork_child();
     tls::set_tid_word(0);
     if DETECTOR.platform().is_none() {
         return;

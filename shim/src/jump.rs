@@ -11,9 +11,10 @@
 //! | Post, Signal, Unlock | a handler hands over to who waits for this object |
 //! | Wait, Lock | a deleter waits for what a handler hands over |
 //! | Privilege | after this the record may not be extendable any more: extend it now |
+//! | Load | dlopen, without RTLD_DEEPBIND |
 //!
 //! Contexts: as libc's functions; the slow path uses atomics only, but for
-//! Privilege.
+//! Privilege, and for the first look-up of a call made before our constructor.
 
 use core::arch::naked_asm;
 use core::ffi::CStr;
@@ -34,6 +35,7 @@ enum Role {
     Signal,
     Unlock,
     Privilege,
+    Load,
 }
 
 /// The calling thread made a call that deadwalk sees.
@@ -50,7 +52,9 @@ fn note(object: usize, role: Role) {
         && let Some(run) = tls::run()
     {
         match role {
-            Role::Call | Role::Wait | Role::Lock => DETECTOR.handler_called(run),
+            Role::Call | Role::Wait | Role::Lock | Role::Load => {
+                DETECTOR.handler_called(run);
+            }
             Role::Post => DETECTOR.handler_posted(run, object),
             Role::Signal => DETECTOR.handler_signalled(run, object),
             Role::Unlock => DETECTOR.handler_posted(run, object | MUTEX),
@@ -70,18 +74,42 @@ fn note(object: usize, role: Role) {
     }
 }
 
+/// libc's function behind one of our exports.
+struct Target {
+    name: &'static CStr,
+    /// 0 as long as nobody looked it up.
+    addr: AtomicUsize,
+}
+
+impl Target {
+    /// The function called `name`, which ends with NUL.
+    const fn new(name: &'static str) -> Target {
+        match CStr::from_bytes_with_nul(name.as_bytes()) {
+            Ok(name) => Target { name, addr: AtomicUsize::new(0) },
+            Err(_) => panic!("a name ends with its only NUL"),
+        }
+    }
+
+    fn find(&self) -> usize {
+        match self.addr.load(Relaxed) {
+            0 => {
+                let addr = match real::next(self.name) {
+                    0 => missing as *const () as usize,
+                    addr => addr,
+                };
+                self.addr.store(addr, Relaxed);
+                addr
+            }
+            addr => addr,
+        }
+    }
+}
+
 /// The slow path: notes the call and returns where to jump.
-fn enter(object: usize, role: Role, name: &CStr, real: &AtomicUsize) -> usize {
+fn enter(object: usize, role: Role, target: &Target) -> usize {
     // SAFETY: errno is thread-local and always valid.
     let errno = unsafe { *libc::__errno_location() };
-    let mut addr = real.load(Relaxed);
-    if addr == 0 {
-        addr = real::next(name);
-        if addr == 0 {
-            addr = missing as *const () as usize;
-        }
-        real.store(addr, Relaxed);
-    }
+    let addr = target.find();
     if tls::hooks() != 0 || role == Role::Privilege {
         note(object, role);
     }
@@ -97,152 +125,90 @@ extern "C" fn missing() -> isize {
     -1
 }
 
-macro_rules! jumps {
-    ($($role:ident: $($name:ident $c_name:literal),+;)+) => { $($(
-        #[doc = concat!("`", stringify!($name), "` of libc, noted.")]
-        ///
-        /// # Safety
-        ///
-        /// As libc's function of this name.
-        #[unsafe(naked)]
-        #[unsafe(no_mangle)]
-        pub unsafe extern "C" fn $name() {
-            static REAL: AtomicUsize = AtomicUsize::new(0);
-            extern "C" fn slow(object: usize) -> usize {
-                enter(object, Role::$role, $c_name, &REAL)
-            }
-            naked_asm!(
-                "mov rax, qword ptr [rip + deadwalk_shim_hooks@GOTTPOFF]",
-                "cmp qword ptr fs:[rax], 0",
-                "jne 2f",
-                "mov rax, qword ptr [rip + {real}]",
-                "test rax, rax",
-                "je 2f",
-                "jmp rax",
-                "2:",
-                "push rdi",
-                "push rsi",
-                "push rdx",
-                "push rcx",
-                "push r8",
-                "call {slow}",
-                "pop r8",
-                "pop rcx",
-                "pop rdx",
-                "pop rsi",
-                "pop rdi",
-                "jmp rax",
-                real = sym REAL,
-                slow = sym slow,
-            )
-        }
-    )+)+ };
-}
-
-jumps! {
-    Call:
-        read c"read", write c"write", close c"close", poll c"poll",
-        nanosleep c"nanosleep", clock_nanosleep c"clock_nanosleep", usleep c"usleep",
-        sleep c"sleep";
-    Wait:
-        sem_wait c"sem_wait", sem_trywait c"sem_trywait", sem_timedwait c"sem_timedwait",
-        sem_clockwait c"sem_clockwait", pthread_cond_wait c"pthread_cond_wait",
-        pthread_cond_timedwait c"pthread_cond_timedwait",
-        pthread_cond_clockwait c"pthread_cond_clockwait";
-    Lock:
-        pthread_mutex_lock c"pthread_mutex_lock",
-        pthread_mutex_trylock c"pthread_mutex_trylock",
-        pthread_mutex_timedlock c"pthread_mutex_timedlock",
-        pthread_mutex_clocklock c"pthread_mutex_clocklock";
-    Post: sem_post c"sem_post";
-    Signal:
-        pthread_cond_signal c"pthread_cond_signal",
-        pthread_cond_broadcast c"pthread_cond_broadcast";
-    Unlock: pthread_mutex_unlock c"pthread_mutex_unlock";
-}
-
-macro_rules! privileges {
-    ($($name:ident $c_name:literal),+) => { $(
-        #[doc = concat!("`", stringify!($name), "` of libc; the record is extended first.")]
-        ///
-        /// # Safety
-        ///
-        /// As libc's function of this name.
-        #[unsafe(naked)]
-        #[unsafe(no_mangle)]
-        pub unsafe extern "C" fn $name() {
-            static REAL: AtomicUsize = AtomicUsize::new(0);
-            extern "C" fn slow(object: usize) -> usize {
-                enter(object, Role::Privilege, $c_name, &REAL)
-            }
-            naked_asm!(
-                "push rdi",
-                "push rsi",
-                "push rdx",
-                "push rcx",
-                "push r8",
-                "call {slow}",
-                "pop r8",
-                "pop rcx",
-                "pop rdx",
-                "pop rsi",
-                "pop rdi",
-                "jmp rax",
-                slow = sym slow,
-            )
-        }
-    )+ };
-}
-
-privileges! {
-    setuid c"setuid", seteuid c"seteuid", setreuid c"setreuid", setresuid c"setresuid",
-    chroot c"chroot"
-}
-
-/// Without this flag an object binds to its own malloc first, and blocks cross
-/// between heaps.
-const RTLD_DEEPBIND: i32 = 8;
-
-macro_rules! without_deepbind {
-    ($name:ident $c_name:literal $flags:literal) => {
-        #[doc = concat!("`", stringify!($name), "` of libc without RTLD_DEEPBIND.")]
-        ///
-        /// # Safety
-        ///
-        /// As libc's function of this name.
-        #[unsafe(naked)]
-        #[unsafe(no_mangle)]
-        pub unsafe extern "C" fn $name() {
-            static REAL: AtomicUsize = AtomicUsize::new(0);
-            extern "C" fn slow(object: usize) -> usize {
-                enter(object, Role::Call, $c_name, &REAL)
-            }
-            naked_asm!(
-                concat!("and ", $flags, ", {keep}"),
-                "mov rax, qword ptr [rip + {real}]",
-                "test rax, rax",
-                "je 2f",
-                "jmp rax",
-                "2:",
-                "push rdi",
-                "push rsi",
-                "push rdx",
-                "push rcx",
-                "push r8",
-                "call {slow}",
-                "pop r8",
-                "pop rcx",
-                "pop rdx",
-                "pop rsi",
-                "pop rdi",
-                "jmp rax",
-                keep = const !RTLD_DEEPBIND,
-                real = sym REAL,
-                slow = sym slow,
-            )
-        }
+/// What a thunk does first; `2f` is its slow path.
+macro_rules! first {
+    (watched) => {
+        "mov rax, qword ptr [rip + deadwalk_shim_hooks@GOTTPOFF]
+         cmp qword ptr fs:[rax], 0
+         jne 2f"
+    };
+    (always) => {
+        "jmp 2f"
+    };
+    // Without RTLD_DEEPBIND (8) in the flags: an object loaded with it binds to
+    // its own malloc first, and blocks cross between heaps.
+    (second_argument) => {
+        "and esi, -9"
+    };
+    (third_argument) => {
+        "and edx, -9"
     };
 }
 
-without_deepbind!(dlopen c"dlopen" "esi");
-without_deepbind!(dlmopen c"dlmopen" "edx");
+macro_rules! jumps {
+    ($($role:ident $first:ident: $($name:ident),+;)+) => {
+        /// Looks all of libc's functions up, in the constructor: later that
+        /// might be in a signal handler, where `dlsym` must not be called.
+        pub fn prepare() {
+            $($( $name::TARGET.find(); )+)+
+        }
+        $($(
+            mod $name {
+                pub(super) static TARGET: super::Target =
+                    super::Target::new(concat!(stringify!($name), "\0"));
+            }
+
+            #[doc = concat!("`", stringify!($name), "` of libc, noted.")]
+            ///
+            /// # Safety
+            ///
+            /// As libc's function of this name.
+            #[unsafe(naked)]
+            #[unsafe(no_mangle)]
+            pub unsafe extern "C" fn $name() {
+                extern "C" fn slow(object: usize) -> usize {
+                    enter(object, Role::$role, &$name::TARGET)
+                }
+                naked_asm!(
+                    first!($first),
+                    "mov rax, qword ptr [rip + {target} + {addr}]",
+                    "test rax, rax",
+                    "je 2f",
+                    "jmp rax",
+                    "2:",
+                    "push rdi",
+                    "push rsi",
+                    "push rdx",
+                    "push rcx",
+                    "push r8",
+                    "call {slow}",
+                    "pop r8",
+                    "pop rcx",
+                    "pop rdx",
+                    "pop rsi",
+                    "pop rdi",
+                    "jmp rax",
+                    target = sym $name::TARGET,
+                    addr = const core::mem::offset_of!(Target, addr),
+                    slow = sym slow,
+                )
+            }
+        )+)+
+    };
+}
+
+jumps! {
+    Call watched: read, write, close, poll, nanosleep, clock_nanosleep, usleep, sleep;
+    Wait watched:
+        sem_wait, sem_trywait, sem_timedwait, sem_clockwait, pthread_cond_wait,
+        pthread_cond_timedwait, pthread_cond_clockwait;
+    Lock watched:
+        pthread_mutex_lock, pthread_mutex_trylock, pthread_mutex_timedlock,
+        pthread_mutex_clocklock;
+    Post watched: sem_post;
+    Signal watched: pthread_cond_signal, pthread_cond_broadcast;
+    Unlock watched: pthread_mutex_unlock;
+    Privilege always: setuid, seteuid, setreuid, setresuid, chroot;
+    Load second_argument: dlopen;
+    Load third_argument: dlmopen;
+}

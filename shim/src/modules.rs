@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use deadwalk_detector::platform::Module;
 
-use crate::real::Real;
+use crate::real::{self, Real};
 use crate::start;
 
 /// `struct dl_find_object` of <dlfcn.h>, x86-64.
@@ -32,19 +32,47 @@ static FIND: Real = Real::new(c"_dl_find_object");
 
 /// Looks libc's function up, so that later calls are safe in any context.
 pub fn prepare() {
-    FIND.addr();
-    let own = prepare as fn() as usize;
-    if let Some(found) = find(own) {
-        OWN[0].store(found.map_start as usize, Relaxed);
-        OWN[1].store(found.map_end as usize, Relaxed);
+    OWN.hold(prepare as fn() as usize);
+    LOADER.hold(FIND.addr());
+    LIBC.hold(real::next(c"__libc_malloc"));
+}
+
+static OWN: Range = Range::new();
+static LIBC: Range = Range::new();
+static LOADER: Range = Range::new();
+
+/// Where an object is mapped; empty before [`prepare`].
+struct Range {
+    start: AtomicUsize,
+    end: AtomicUsize,
+}
+
+impl Range {
+    const fn new() -> Range {
+        Range { start: AtomicUsize::new(0), end: AtomicUsize::new(0) }
+    }
+
+    /// Becomes the range of the object that holds `addr`.
+    fn hold(&self, addr: usize) {
+        if let Some(found) = find(addr) {
+            self.start.store(found.map_start as usize, Relaxed);
+            self.end.store(found.map_end as usize, Relaxed);
+        }
+    }
+
+    fn contains(&self, addr: usize) -> bool {
+        (self.start.load(Relaxed)..self.end.load(Relaxed)).contains(&addr)
     }
 }
 
-static OWN: [AtomicUsize; 2] = [AtomicUsize::new(0), AtomicUsize::new(0)];
-
 /// Is this address in our own text?
 pub fn is_own(addr: usize) -> bool {
-    (OWN[0].load(Relaxed)..OWN[1].load(Relaxed)).contains(&addr)
+    OWN.contains(addr)
+}
+
+/// Is this address in the C library or the loader?
+pub fn is_libc(addr: usize) -> bool {
+    LIBC.contains(addr) || LOADER.contains(addr)
 }
 
 fn find(addr: usize) -> Option<DlFindObject> {
@@ -154,7 +182,7 @@ pub fn resolve_site(low: u32) -> usize {
     // SAFETY: reads a number from the auxiliary vector.
     let program = unsafe { libc::getauxval(libc::AT_PHDR) } as usize;
     near(program)
-        .chain(near(OWN[0].load(Relaxed)))
+        .chain(near(OWN.start.load(Relaxed)))
         .find(|&addr| find(addr).is_some())
         .unwrap_or(low as usize)
 }

@@ -15,7 +15,7 @@ use deadwalk_detector::counters::Counter;
 use deadwalk_detector::deletes::{Deleted, Handle, NewTimer};
 use deadwalk_detector::{DETECTOR, HeapBlock, Op, TimerRef};
 
-use crate::{host, jump, real, thunk, tls};
+use crate::{collector, host, jump, real, thunk, tls};
 
 /// `struct sigevent` as glibc lays it out.
 #[repr(C)]
@@ -73,6 +73,7 @@ unsafe extern "C" fn create(
     timer: *mut usize,
     _site: usize,
 ) -> i32 {
+    keeping_errno(collector::start_if_wished);
     // SAFETY: `event` is null or a sigevent, by the caller's promise.
     let wanted = unsafe { event.as_ref() }.filter(|e| e.notify == libc::SIGEV_THREAD);
     if DETECTOR.platform().is_none() {
@@ -97,19 +98,19 @@ unsafe extern "C" fn create(
     let passed = ours.as_ref().map_or(event, |e| &raw const *e);
     // SAFETY: the caller's promise; our copy differs in handler and value only.
     let result = unsafe { real::timer_create(clock, passed.cast_mut().cast::<c_void>(), timer) };
-    if let Some(known) = known {
-        keeping_errno(|| {
-            if result == 0 {
-                // SAFETY: libc has just written the handle there.
-                DETECTOR.bind_timer(known, unsafe { *timer } as u64);
-                if wanted.is_none() {
-                    DETECTOR.record.count(Counter::TimersPassedThrough, 1);
-                }
-            } else {
-                DETECTOR.abandon_timer(known);
+    // SAFETY: after a success libc has written the handle there.
+    let handle = (result == 0).then(|| unsafe { *timer } as u64);
+    keeping_errno(|| match (known, handle) {
+        (Some(known), Some(handle)) => {
+            DETECTOR.bind_timer(known, handle);
+            if wanted.is_none() {
+                DETECTOR.record.count(Counter::TimersPassedThrough, 1);
             }
-        });
-    }
+        }
+        (Some(known), None) => DETECTOR.abandon_timer(known),
+        (None, Some(handle)) => DETECTOR.unwatched_timer(handle),
+        (None, None) => {}
+    });
     result
 }
 
@@ -161,8 +162,8 @@ unsafe extern "C" fn settime(
 ) -> i32 {
     jump::called();
     let timer = keeping_errno(|| known(handle));
-    // SAFETY: `new` is null or an itimerspec, by the caller's promise.
-    let (Some(timer), Some(wanted)) = (timer, unsafe { new.as_ref() }) else {
+    // SAFETY: null or an itimerspec, by the caller's promise.
+    let (Some(timer), Some(wanted)) = (timer, unsafe { sane(new).as_ref() }) else {
         // SAFETY: the caller's promise.
         return unsafe { real::timer_settime(handle, flags, new, old) };
     };
@@ -184,6 +185,12 @@ unsafe extern "C" fn settime(
         keeping_errno(|| DETECTOR.arm_refused(arming));
     }
     result
+}
+
+/// Null for a pointer that the kernel refuses (EFAULT) in a program that tries
+/// just that: the first page, the kernel's half.
+fn sane(new: *const libc::itimerspec) -> *const libc::itimerspec {
+    if (4096..1 << 47).contains(&(new as usize)) { new } else { core::ptr::null() }
 }
 
 /// When a relative arming fires; 0 if that cannot be told (an absolute time is

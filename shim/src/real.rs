@@ -41,14 +41,17 @@ impl Real {
 /// Declares a module function that calls libc's.
 macro_rules! real_fn {
     ($(#[$meta:meta])* $name:ident, $symbol:literal, ($($arg:ident: $ty:ty),*) -> $ret:ty) => {
+        mod $name {
+            pub(super) static REAL: super::Real = super::Real::new($symbol);
+        }
+
         $(#[$meta])*
         ///
         /// # Safety
         ///
         /// * The arguments are as libc's function of this name wants them.
         pub unsafe fn $name($($arg: $ty),*) -> $ret {
-            static REAL: Real = Real::new($symbol);
-            let addr = REAL.addr();
+            let addr = $name::REAL.addr();
             if addr == 0 {
                 // SAFETY: errno is thread-local and always valid.
                 unsafe { *libc::__errno_location() = libc::ENOSYS };
@@ -84,3 +87,17 @@ real_fn!(
     /// libc's `timer_getoverrun`.
     timer_getoverrun, c"timer_getoverrun", (timer: usize) -> i32
 );
+
+/// Looks the timer functions up, in the constructor: `timer_settime` may be
+/// called first in a signal handler, where `dlsym` must not be called.
+pub fn prepare() {
+    for real in [
+        &timer_create::REAL,
+        &timer_delete::REAL,
+        &timer_settime::REAL,
+        &timer_gettime::REAL,
+        &timer_getoverrun::REAL,
+    ] {
+        real.addr();
+    }
+}

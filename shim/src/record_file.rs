@@ -14,7 +14,7 @@ use deadwalk_detector::record::mapped;
 use deadwalk_detector::record::writer::store_bytes;
 
 use crate::host;
-use crate::say::Line;
+use crate::say::{Line, digits, mask};
 
 const PATH_BYTES: usize = 4096;
 
@@ -145,7 +145,12 @@ pub fn extend() -> Option<&'static BodySegment> {
     }
     // SAFETY: errno is thread-local and always valid.
     let saved = unsafe { *libc::__errno_location() };
+    // A handler that arms a timer may want the same in the middle of this, and
+    // a periodic signal would break `fallocate` off again and again.
+    let mut old = 0;
+    mask(libc::SIG_SETMASK, !0, &mut old);
     let result = try_extend(&path);
+    mask(libc::SIG_SETMASK, old, &mut 0);
     if let Err(failure) = &result {
         complain("the record cannot be extended", failure);
         PATH.len.store(0, Release);
@@ -216,15 +221,7 @@ fn make_path(out: &mut [u8], folder: &str, pid: u64, salt: u64) -> Option<usize>
     };
     push(folder.as_bytes())?;
     push(b"/")?;
-    let mut digits = [0u8; 20];
-    let mut at = digits.len();
-    let mut rest = pid;
-    while rest > 0 {
-        at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-    }
-    push(&digits[at..])?;
+    push(digits(pid, &mut [0; 20]))?;
     push(b"-")?;
     for nibble in (0..16).rev() {
         push(&[b"0123456789abcdef"[(salt >> (nibble * 4)) as usize & 15]])?;
@@ -263,16 +260,46 @@ fn stat_of(fd: c_int) -> Option<libc::stat> {
     }
 }
 
+/// Puts blocks behind a range of the file. Not by `posix_fallocate`, which is a
+/// cancellation point.
+fn reserve(fd: c_int, offset: usize, bytes: usize) -> Result<(), c_int> {
+    loop {
+        // SAFETY: the descriptor is ours.
+        let result = unsafe { libc::syscall(libc::SYS_fallocate, fd, 0, offset, bytes) };
+        match errno() {
+            _ if result == 0 => return Ok(()),
+            libc::EINTR => {}
+            libc::EOPNOTSUPP => return write_zeros(fd, offset, bytes),
+            code => return Err(code),
+        }
+    }
+}
+
+/// For file systems without fallocate.
+fn write_zeros(fd: c_int, offset: usize, bytes: usize) -> Result<(), c_int> {
+    const ZEROS: [u8; 4096] = [0; 4096];
+    let mut done = 0;
+    while done < bytes {
+        let len = ZEROS.len().min(bytes - done);
+        // SAFETY: the descriptor is ours, the buffer has that many bytes.
+        let put =
+            unsafe { libc::syscall(libc::SYS_pwrite64, fd, ZEROS.as_ptr(), len, offset + done) };
+        match errno() {
+            _ if put > 0 => done += put as usize,
+            libc::EINTR => {}
+            code => return Err(code),
+        }
+    }
+    Ok(())
+}
+
 /// Gives the file `bytes` more from `offset` on, with blocks behind them, and
 /// maps them shared.
 fn grow_and_map(fd: c_int, offset: usize, bytes: usize) -> Result<*mut u8, Failure> {
     // SAFETY: the descriptor is ours; a new mapping at an address of the
     // kernel's choice touches nothing that exists.
     unsafe {
-        let code = libc::posix_fallocate(fd, offset as i64, bytes as i64);
-        if code != 0 {
-            return Err(Failure("fallocate", code));
-        }
+        reserve(fd, offset, bytes).map_err(|code| Failure("fallocate", code))?;
         let memory = libc::mmap(
             core::ptr::null_mut(),
             bytes,
@@ -289,13 +316,8 @@ fn grow_and_map(fd: c_int, offset: usize, bytes: usize) -> Result<*mut u8, Failu
 pub fn fill(head: &HeadSegment, facts: &Facts<'_>) {
     store_bytes(&head.exe, facts.exe);
     store_bytes(&head.options, facts.options);
-    let mut used = 0;
-    for arg in facts.argv.clone() {
-        let room = &head.argv[used.min(head.argv.len())..];
-        store_bytes(room, arg);
-        used += arg.len() + 1;
-    }
-    head.argv_used.store(used.min(head.argv.len()) as u32, Relaxed);
+    store_bytes(&head.argv, facts.argv);
+    head.argv_used.store(facts.argv.len().min(head.argv.len()) as u32, Relaxed);
     // SAFETY: take no arguments and cannot fail.
     let (pid, parent) = unsafe { (libc::getpid(), libc::getppid()) };
     head.pid.store(pid as u32, Relaxed);
@@ -316,45 +338,10 @@ pub struct Facts<'a> {
     pub exe: &'a [u8],
     /// Option string in force.
     pub options: &'a [u8],
-    /// Command line, without NULs.
-    pub argv: Args,
+    /// Command line, a NUL behind each argument.
+    pub argv: &'a [u8],
     /// A fork made this process.
     pub forked: bool,
-}
-
-/// The command line of the process.
-#[derive(Clone)]
-pub struct Args {
-    next: *const *const core::ffi::c_char,
-}
-
-impl Args {
-    /// # Safety
-    ///
-    /// * `argv` is null or a NULL-terminated array of C strings that lives as
-    ///   long as the iterator.
-    pub unsafe fn new(argv: *const *const core::ffi::c_char) -> Args {
-        Args { next: argv }
-    }
-}
-
-impl Iterator for Args {
-    type Item = &'static [u8];
-
-    fn next(&mut self) -> Option<&'static [u8]> {
-        if self.next.is_null() {
-            return None;
-        }
-        // SAFETY: not past the array's end, by the contract of `new`.
-        unsafe {
-            let arg = *self.next;
-            if arg.is_null() {
-                return None;
-            }
-            self.next = self.next.add(1);
-            Some(CStr::from_ptr(arg).to_bytes())
-        }
-    }
 }
 
 /// Field 22 of /proc/self/stat; 0 if it cannot be read.

@@ -7,6 +7,8 @@ use deadwalk_alloc::ActivityProbe;
 use deadwalk_detector::ladder::Sample;
 use deadwalk_detector::platform::ThreadToken;
 
+use crate::say::digits;
+
 /// Samples another thread of this process; what cannot be seen is `u64::MAX`.
 pub fn other(thread: ThreadToken) -> Sample {
     let cpu_ns = cpu_ns(thread_clock(thread.tid)).unwrap_or(u64::MAX);
@@ -58,15 +60,7 @@ fn status(tid: u32) -> Option<(bool, u64)> {
         len += bytes.len();
     };
     push(b"/proc/self/task/");
-    let mut digits = [0u8; 10];
-    let mut at = digits.len();
-    let mut rest = tid;
-    while rest > 0 {
-        at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-    }
-    push(&digits[at..]);
+    push(digits(u64::from(tid), &mut [0; 20]));
     push(b"/status\0");
     let mut text = [0u8; 4096];
     let got = read_file(&path, &mut text)?;

@@ -9,11 +9,12 @@ use std::sync::OnceLock;
 use deadwalk_alloc::{Block, Config, HeapObserver, Misuse};
 use deadwalk_detector::frees::HeapMisuse;
 use deadwalk_detector::options::{LogLevel, Options, Problem};
+use deadwalk_detector::record::layout::ARGV_BYTES;
 use deadwalk_detector::{DETECTOR, HeapBlock, Kind};
 
 use crate::host::Host;
 use crate::say::{self, Line};
-use crate::{arena, collector, exit, foreign, fork, modules, record_file};
+use crate::{arena, collector, exit, foreign, fork, jump, modules, real, record_file, stack, tls};
 
 #[used]
 #[unsafe(link_section = ".init_array")]
@@ -26,15 +27,9 @@ struct Settings {
     output: Option<&'static str>,
     log_filter: &'static str,
     exe: Vec<u8>,
-    argv: record_file::Args,
+    /// The command line: a copy, since programs write over theirs.
+    argv: Vec<u8>,
 }
-
-// SAFETY: the only non-Sync part is the pointer to the program's argv, which
-// lives as long as the process and is read only in the constructor and in fork
-// children.
-unsafe impl Sync for Settings {}
-// SAFETY: as above.
-unsafe impl Send for Settings {}
 
 static SETTINGS: OnceLock<Settings> = OnceLock::new();
 
@@ -43,11 +38,15 @@ extern "C" fn constructor(_argc: c_int, argv: *const *const c_char, _envp: *cons
     let errno = unsafe { *libc::__errno_location() };
     say::remember_stderr();
     modules::prepare();
+    real::prepare();
+    jump::prepare();
+    foreign::prepare();
     arena::survive_fork();
     fork::register();
     // A set-id program trusts no variable of its caller: we stay passive.
     // SAFETY: reads a number from the auxiliary vector.
-    if unsafe { libc::getauxval(libc::AT_SECURE) } == 0 {
+    let secure = unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
+    if !secure && arena::has_room() {
         start(argv);
     }
     // SAFETY: as above.
@@ -67,10 +66,7 @@ fn start(argv: *const *const c_char) {
             filter => filter,
         },
         exe: read_exe(),
-        // SAFETY: the array that the loader gives to constructors.
-        argv: unsafe {
-            record_file::Args::new(if options.argv { argv } else { core::ptr::null() })
-        },
+        argv: if options.argv { copy_args(argv) } else { Vec::new() },
     };
     if SETTINGS.set(settings).is_err() {
         return;
@@ -99,7 +95,7 @@ pub fn new_record(forked: bool) -> bool {
         &record_file::Facts {
             exe: &settings.exe,
             options: settings.options_text.as_bytes(),
-            argv: settings.argv.clone(),
+            argv: &settings.argv,
             forked,
         },
     );
@@ -112,6 +108,21 @@ pub fn new_record(forked: bool) -> bool {
         }
     }
     file.is_some()
+}
+
+/// The arguments as the loader gives them to constructors, a NUL behind each;
+/// no more than a record holds.
+fn copy_args(argv: *const *const c_char) -> Vec<u8> {
+    let mut copy = Vec::new();
+    let mut next = argv;
+    // SAFETY: null, or a NULL-terminated array of C strings.
+    unsafe {
+        while !next.is_null() && !(*next).is_null() && copy.len() < ARGV_BYTES {
+            copy.extend_from_slice(CStr::from_ptr(*next).to_bytes_with_nul());
+            next = next.add(1);
+        }
+    }
+    copy
 }
 
 fn environment(name: &CStr) -> &'static str {
@@ -191,6 +202,12 @@ fn keeps_bytes() -> bool {
     SETTINGS.get().is_some_and(|s| s.options.bytes)
 }
 
+/// Does libc itself, or the loader, make the allocation call that we are in?
+fn is_libc_calling() -> bool {
+    let mut caller = [0];
+    stack::capture(&mut caller) == 0 || modules::is_libc(caller[0])
+}
+
 /// What the heap tells the detector.
 struct Observer;
 
@@ -202,6 +219,10 @@ impl HeapObserver for Observer {
 
     fn misuse(&self, misuse: &Misuse) {
         let Some(kind) = Kind::from_name(misuse.kind.name()) else { return };
+        let hooks = tls::hooks();
+        if is_libc_calling() {
+            tls::set_hooks(hooks | tls::IN_LIBC);
+        }
         DETECTOR.heap_misuse(&HeapMisuse {
             kind,
             addr: misuse.addr,
@@ -216,6 +237,7 @@ impl HeapObserver for Observer {
             caller: misuse.caller,
             bytes: (keeps_bytes() && misuse.len > 0).then_some((&misuse.expected, &misuse.found)),
         });
+        tls::set_hooks(hooks);
     }
 
     fn foreign_free(&self, addr: usize, _site: usize) -> bool {

@@ -5,9 +5,18 @@
 //! guard's drop counts all three as `leave`, which needs unwinding through this
 //! frame ("C-unwind", and never `panic = "abort"`).
 
+use core::ffi::c_int;
+
 use deadwalk_detector::{DETECTOR, RunRef, TimerRef};
 
 use crate::tls;
+
+unsafe extern "C" {
+    fn pthread_setcancelstate(state: c_int, old: *mut c_int) -> c_int;
+}
+
+const CANCEL_ENABLE: c_int = 0;
+const CANCEL_DISABLE: c_int = 1;
 
 type Handler = unsafe extern "C-unwind" fn(usize);
 
@@ -18,11 +27,16 @@ struct LeaveGuard {
 
 impl Drop for LeaveGuard {
     fn drop(&mut self) {
-        tls::set_run(self.outer);
-        // SAFETY: errno is thread-local and always valid.
+        // SAFETY: errno is thread-local and always valid; the state of
+        // cancellation goes back to what it was. A handler may have made its
+        // thread cancellable at any instruction: not in here.
         unsafe {
             let errno = *libc::__errno_location();
+            let mut state = CANCEL_ENABLE;
+            pthread_setcancelstate(CANCEL_DISABLE, &raw mut state);
+            tls::set_run(self.outer);
             DETECTOR.leave(self.run);
+            pthread_setcancelstate(state, core::ptr::null_mut());
             *libc::__errno_location() = errno;
         }
     }
@@ -39,8 +53,11 @@ pub unsafe extern "C-unwind" fn timer_thunk(value: usize) {
     let entry = DETECTOR.enter(TimerRef::unpack(value as u64));
     // SAFETY: as above.
     unsafe { *libc::__errno_location() = errno };
-    let Some(entry) = entry.filter(|e| e.call && e.handler != 0) else { return };
+    let Some(entry) = entry.filter(|e| e.call) else { return };
     let _guard = entry.run.map(|run| LeaveGuard { run, outer: tls::set_run(Some(run)) });
+    if entry.handler == 0 {
+        return;
+    }
     // SAFETY: the program gave this function to timer_create as its handler.
     let handler: Handler = unsafe { core::mem::transmute(entry.handler) };
     // SAFETY: with the value that it gave.

@@ -3,7 +3,7 @@
 //!
 //! | cell | holds |
 //! |---|---|
-//! | hooks | why this thread's waits and posts matter now: [`IN_HANDLER`], [`LANDED`] |
+//! | hooks | what matters in this thread now: [`IN_HANDLER`], [`LANDED`], [`IN_LIBC`] |
 //! | run | the handler run of this thread, 0 if none |
 //! | tid | its kernel thread id, 0 before the first question |
 
@@ -36,6 +36,8 @@ global_asm!(
 pub const IN_HANDLER: u64 = 1;
 /// Hook: a delete by this thread landed on a handler.
 pub const LANDED: u64 = 2;
+/// Hook: the thread is in an allocation that libc itself or the loader makes.
+pub const IN_LIBC: u64 = 4;
 
 macro_rules! cell {
     ($get:ident, $set:ident, $symbol:literal) => {
