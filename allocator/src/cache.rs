@@ -105,6 +105,8 @@ pub struct Cache {
     next_free: *mut Cache,
     quarantine_bytes: usize,
     in_use: AtomicBool,
+    /// Idle with its quarantine and magazines; the registry lock's.
+    is_full: bool,
     publish: Lock<()>,
     steps: u32,
     /// Large blocks allocated and freed by this thread.
@@ -114,9 +116,13 @@ pub struct Cache {
 }
 
 /// Caches without a thread; the registry lock.
-pub static IDLE: Lock<Idle> = Lock::new(Idle(null_mut()));
-/// Head of the list of idle caches.
-pub struct Idle(*mut Cache);
+pub static IDLE: Lock<Idle> = Lock::new(Idle(null_mut(), 0));
+/// Head of the list of idle caches, and how many of them were kept full.
+pub struct Idle(*mut Cache, usize);
+/// Idle caches that keep their quarantine. A handler's thread lives for one
+/// free; drained with it, the block would be reused at once, and a second free
+/// of it would hit somebody else's. Beyond these, ending threads give all back.
+const KEPT_FULL: usize = 16;
 // SAFETY: the caches on the list belong to whoever holds the lock.
 unsafe impl Send for Idle {}
 
@@ -184,7 +190,15 @@ unsafe extern "C" fn thread_ends(cache: *mut libc::c_void) {
     tls::set_ending();
     tls::set_cache(null_mut());
     // SAFETY: the cache was this thread's, and no longer is reachable as such.
-    unsafe { retire(cache) };
+    unsafe {
+        let full = {
+            let mut idle = IDLE.lock();
+            let full = idle.1 < KEPT_FULL;
+            idle.1 += full as usize;
+            full
+        };
+        if full { park(cache, true) } else { retire(cache) }
+    };
 }
 
 /// Drains the calling thread's cache and forgets it; the next allocation makes
@@ -210,8 +224,21 @@ unsafe fn retire(cache: *mut Cache) {
             (*cache).drain(class);
             crate::report::tell_pending(cache);
         }
+        park(cache, false);
+    }
+}
+
+/// Puts a cache on the idle list; `full`: with what it holds.
+///
+/// # Safety
+///
+/// * The caller owns the cache and does not use it afterwards.
+unsafe fn park(cache: *mut Cache, full: bool) {
+    // SAFETY: the caller owns it, until the list's lock is released.
+    unsafe {
         counters::publish(&*cache);
-        (*cache).in_use.store(false, Relaxed);
+        (*cache).is_full = full;
+        (*cache).in_use.store(false, Release);
         let mut idle = IDLE.lock();
         (*cache).next_free = idle.0;
         idle.0 = cache;
@@ -226,7 +253,11 @@ fn idle_or_new() -> *mut Cache {
         // SAFETY: caches on the list are the lock holder's.
         if !cache.is_null() && unsafe { (*cache).quarantine_bytes == wanted } {
             // SAFETY: as above.
-            idle.0 = unsafe { (*cache).next_free };
+            unsafe {
+                idle.0 = (*cache).next_free;
+                idle.1 -= (*cache).is_full as usize;
+                (*cache).is_full = false;
+            }
             return cache;
         }
     }
@@ -257,7 +288,8 @@ fn shape(class: usize, quarantine_bytes: usize) -> (usize, usize, usize) {
     (batch, limit, limit.next_power_of_two())
 }
 
-/// Maps a cache with its rings and magazines behind it.
+/// Maps a cache with its magazines and rings behind it; magazines together,
+/// since all of a class's first use touches of one is its start.
 fn build(quarantine_bytes: usize) -> *mut Cache {
     let ring_bytes = |class| (shape(class, quarantine_bytes).2 * 8).next_multiple_of(64);
     let magazine_bytes =
@@ -267,13 +299,15 @@ fn build(quarantine_bytes: usize) -> *mut Cache {
         (0..SMALL_CLASSES).fold(head, |sum, class| sum + ring_bytes(class) + magazine_bytes(class));
     let Some(at) = os::map_anywhere(total) else { return null_mut() };
     let cache = at as *mut Cache;
-    let mut next = at + head;
+    let mut next_magazine = at + head;
+    let mut next_ring =
+        (0..SMALL_CLASSES).fold(next_magazine, |at, class| at + magazine_bytes(class));
     for class in 0..SMALL_CLASSES {
         let (batch, limit, length) = shape(class, quarantine_bytes);
-        let ring = next as *const AtomicU64;
-        next += ring_bytes(class);
-        let magazine = next as *mut u32;
-        next += magazine_bytes(class);
+        let ring = next_ring as *const AtomicU64;
+        next_ring += ring_bytes(class);
+        let magazine = next_magazine as *mut u32;
+        next_magazine += magazine_bytes(class);
         let bin = Bin {
             n: AtomicU32::new(0),
             slot: SLOT_SIZE[class] as u32,
@@ -576,6 +610,12 @@ impl Cache {
             }
             self.leave(class, queued.min(self.cold[class].batch));
         }
+    }
+
+    /// Whether no thread has the cache. If so after `tail` was read, all entries
+    /// before it are filled.
+    pub fn is_idle(&self) -> bool {
+        !self.in_use.load(Acquire)
     }
 
     /// Differences since the last call; see `counters.rs` for the rules.

@@ -58,7 +58,7 @@ fn sweep_ring(cache: &Cache, class: usize, budget: &mut usize) -> usize {
     let is_mine = core::ptr::eq(tls::cache(), cache);
     let head = cold.head.load(Acquire);
     let mut tail = bin.tail.load(Acquire);
-    if !is_mine && tail != head {
+    if !is_mine && !cache.is_idle() && tail != head {
         tail = tail.wrapping_sub(1);
     }
     let queued = tail.wrapping_sub(head);
