@@ -29,14 +29,23 @@ impl Bitmap {
         Bitmap { bits: none, summary: none, words: 0, cursor: 0, count: 0 }
     }
 
-    /// Gives the set memory for the indexes below `slots`.
+    /// Gives the set memory for the indexes below `slots`. Memory at another
+    /// address than before takes the members over.
     ///
     /// # Safety
     ///
     /// * `bits` has one writable bit per slot (in whole words), `summary` one
-    ///   per word; both zeroed beyond what earlier calls covered, both at the
-    ///   same address in every call.
+    ///   per word; both zeroed beyond what earlier calls with the same address
+    ///   covered. Both are at a new address or both are not.
     pub unsafe fn extend(&mut self, bits: *mut u64, summary: *mut u64, slots: u32) {
+        debug_assert_eq!(bits == self.bits, summary == self.summary);
+        if bits != self.bits && self.words > 0 {
+            // SAFETY: the old memory has `words` words, and the new one has more.
+            unsafe {
+                bits.copy_from_nonoverlapping(self.bits, self.words);
+                summary.copy_from_nonoverlapping(self.summary, self.words.div_ceil(64));
+            }
+        }
         self.bits = bits;
         self.summary = summary;
         self.words = self.words.max((slots as usize).div_ceil(64));
@@ -163,13 +172,18 @@ mod tests {
     proptest! {
         #[test]
         fn matches_an_ordered_set(steps in prop::collection::vec(step(), 1..600)) {
+            let (mut first, mut first_summary) = ([0_u64; 150], [0_u64; 3]);
             let mut bits = vec![0_u64; 150];
             let mut summary = vec![0_u64; 3];
             let mut map = Bitmap::new();
             // SAFETY: 150 * 64 >= 9000 bits, 3 * 64 >= 150.
-            unsafe { map.extend(bits.as_mut_ptr(), summary.as_mut_ptr(), 9000) };
+            unsafe { map.extend(first.as_mut_ptr(), first_summary.as_mut_ptr(), 9000) };
             let mut model = BTreeSet::new();
-            for step in steps {
+            for (number, step) in steps.into_iter().enumerate() {
+                if number == 200 {
+                    // SAFETY: as above, and all zero.
+                    unsafe { map.extend(bits.as_mut_ptr(), summary.as_mut_ptr(), 9000) };
+                }
                 match step {
                     Step::Insert(slot) => prop_assert_eq!(map.insert(slot), model.insert(slot)),
                     Step::Remove(slot) => prop_assert_eq!(map.remove(slot), model.remove(&slot)),

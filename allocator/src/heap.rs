@@ -218,10 +218,19 @@ pub unsafe extern "C" fn realloc(block: *mut u8, size: usize, site: usize) -> *m
     }
 }
 
+/// A block for one that grew to `size` bytes. What grows goes on growing, so a
+/// large one gets a slot of twice its size: more addresses but no more memory,
+/// and the next steps happen in place.
+fn grown(size: usize, site: usize) -> Option<*mut u8> {
+    let class = of_aligned(size.checked_mul(2)?, 16)?;
+    large::allocate(class, size, site, false)
+}
+
 unsafe fn copy(block: *mut u8, old: usize, size: usize, site: usize) -> *mut u8 {
     // SAFETY: the caller's block has `old` bytes and is given up.
     unsafe {
-        let new = malloc(size, site);
+        let roomy = if size > old && size >= SMALL_LIMIT { grown(size, site) } else { None };
+        let new = roomy.unwrap_or_else(|| malloc(size, site));
         if !new.is_null() {
             new.copy_from_nonoverlapping(block, old.min(size));
             free(block, site);

@@ -19,7 +19,7 @@
 //! What is retained grows with what is live, or programs of large blocks would
 //! spend their time on page faults, and others on memory.
 
-use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::*, fence};
 
 use crate::class::{CLASSES, SMALL_CLASSES};
 use crate::counters::{self, Counter};
@@ -36,6 +36,11 @@ use crate::{config, os, poison, tls};
 const CANARY: usize = 16;
 /// What may always be retained ...
 const RETAIN_LEAST: usize = 2 << 20;
+/// ... or, if the program has freed larger blocks, so many of the largest (who
+/// builds and frees such a block does so again) ...
+const RETAIN_BLOCKS: usize = 2;
+/// ... up to this ...
+const RETAIN_MOST: usize = 16 << 20;
 /// ... and this part of the live large bytes.
 const RETAIN_SHARE: usize = 2;
 /// A free slot without memory behind it.
@@ -45,6 +50,20 @@ const SHRINK: usize = 64 << 10;
 
 static LIVE_BYTES: AtomicUsize = AtomicUsize::new(0);
 static RETAINED: AtomicUsize = AtomicUsize::new(0);
+/// The largest `dirty` of a block freed so far, up to what matters.
+static LARGEST: AtomicUsize = AtomicUsize::new(0);
+
+/// Bytes that may be retained while `live` bytes are live and a block of `dirty`
+/// bytes is freed.
+fn retain_budget(live: usize, dirty: usize) -> usize {
+    let mut largest = LARGEST.load(Relaxed);
+    if dirty > largest {
+        largest = dirty.min(RETAIN_MOST);
+        // A lost update costs a few page faults.
+        LARGEST.store(largest, Relaxed);
+    }
+    (RETAIN_BLOCKS * largest).clamp(RETAIN_LEAST, RETAIN_MOST) + live / RETAIN_SHARE
+}
 
 /// Metadata of a large slot.
 #[repr(C)]
@@ -91,6 +110,12 @@ impl Meta {
 
     fn dirty(&self) -> usize {
         self.dirty.load(Relaxed) as usize
+    }
+
+    /// Raises `dirty` for its owner, before the bytes are written.
+    fn raise_dirty(&self, bytes: usize) {
+        self.dirty.store(self.dirty().max(bytes) as u64, Relaxed);
+        fence(Release);
     }
 
     /// What is known of the block at `base`, if there ever was one.
@@ -150,6 +175,7 @@ pub fn allocate(class: usize, size: usize, site: usize, zero: bool) -> Option<*m
             counters::add(Counter::VerifiedBytes, dirty as u64);
         }
         let canary = canary_len(size, slot);
+        meta.raise_dirty(size + canary);
         // SAFETY: the slot is this thread's and larger than `size`.
         unsafe {
             if zero {
@@ -157,7 +183,6 @@ pub fn allocate(class: usize, size: usize, site: usize, zero: bool) -> Option<*m
             }
             base.add(size).write_bytes(poison::POISON_FREE, canary);
         }
-        meta.dirty.store(dirty.max(size + canary) as u64, Relaxed);
         meta.size.store(size as u64, Relaxed);
         meta.alloc_site.store(site as u32, Relaxed);
         meta.free_site.store(0, Relaxed);
@@ -247,9 +272,73 @@ fn canary_damage(slot: Slot, size: usize) -> Option<Damage> {
     found.map(|(first, last)| Damage { first, last })
 }
 
+/// What was written to the end of the slot in front, where its own block never
+/// reached: from this block, since who overflows does so at his own end.
+///
+/// Ground rules: the depot's lock keeps the slot in front mapped. `dirty` is
+/// raised before anybody writes below it, and looked at again after the bytes.
+fn front_damage(slot: Slot) -> Option<Damage> {
+    let front = Slot { index: slot.index.checked_sub(1)?, ..slot };
+    let start = front.bytes() - CANARY;
+    let _mapped = DEPOTS[slot.class].lock();
+    if !matches!(meta(front).state(), LIVE | QUARANTINED | FREE | RETIRED) {
+        return None;
+    }
+    let mut found = None;
+    // Twice: the owner in front may lower `dirty` just after he dropped what we
+    // saw (there it reads zero from then on).
+    for _ in 0..2 {
+        if meta(front).dirty() > start {
+            return None;
+        }
+        fence(Acquire);
+        // SAFETY: the end of a mapped slot.
+        let bytes = unsafe { ((front.base() + start) as *const [u8; CANARY]).read_volatile() };
+        fence(Acquire);
+        let first = bytes.iter().position(|&byte| byte != 0)?;
+        let last = bytes.iter().rposition(|&byte| byte != 0)?;
+        found = Some(Damage { first, last });
+    }
+    found.filter(|_| meta(front).dirty() <= start)
+}
+
+/// Tells of bytes written in front of a block.
+fn tell_underflow(block: &Block, damage: Damage, site: usize) {
+    let addr = block.base - CANARY + damage.first;
+    let mut misuse = Misuse::of(MisuseKind::HeapBufferUnderflow, addr, Some(*block), site);
+    misuse.len = damage.last - damage.first + 1;
+    // SAFETY: told from the block's own free, which found these bytes mapped.
+    misuse.found = unsafe { ((block.base - CANARY) as *const [u8; CANARY]).read_volatile() };
+    deliver(&misuse);
+}
+
 fn tell_overflow(block: &Block, damage: Damage, site: usize) {
     let kind = MisuseKind::HeapBufferOverflow;
     deliver(&report::damaged(kind, block, damage, block.size, usize::MAX, site));
+}
+
+/// Checks what surrounds a block that is being freed; tells of damage, unless a
+/// misuse of the block was told already, and retires the slot.
+fn is_damaged(slot: Slot, size: usize, site: usize) -> bool {
+    let meta = meta(slot);
+    let behind = canary_damage(slot, size);
+    let in_front = if behind.is_none() { front_damage(slot) } else { None };
+    if behind.or(in_front).is_none() {
+        return false;
+    }
+    let was_told = meta.flags() & REPORTED != 0;
+    meta.set(RETIRED);
+    counters::add(Counter::RetiredSlots, 1);
+    if let Some(block) = meta.block(slot.base()).filter(|_| !was_told) {
+        let block = Block { state: BlockState::Live, free_site: 0, ..block };
+        match (behind, in_front) {
+            (Some(damage), _) => tell_overflow(&block, damage, site),
+            (None, Some(damage)) => tell_underflow(&block, damage, site),
+            (None, None) => {}
+        }
+    }
+    discard(slot, meta.dirty());
+    true
 }
 
 /// Frees a large block.
@@ -278,22 +367,13 @@ pub fn free(slot: Slot, is_start: bool, addr: usize, site: usize) {
     counters::add(Counter::Frees, 1);
     counters::add_live((size as u64).wrapping_neg());
     note_step();
-    if let Some(damage) = canary_damage(slot, size).filter(|_| config::poisons()) {
-        let was_told = meta.flags() & REPORTED != 0;
-        meta.set(RETIRED);
-        counters::add(Counter::RetiredSlots, 1);
-        if let Some(block) = meta.block(slot.base()).filter(|_| !was_told) {
-            let block = Block { state: BlockState::Live, free_site: 0, ..block };
-            tell_overflow(&block, damage, site);
-        }
-        discard(slot, meta.dirty());
+    if config::poisons() && is_damaged(slot, size, site) {
         return;
     }
     let reported = meta.flags() & REPORTED;
     let dirty = meta.dirty();
     let retained = RETAINED.fetch_add(dirty, Relaxed) + dirty;
-    let budget = RETAIN_LEAST + live / RETAIN_SHARE;
-    let retain = retained <= budget || !discard(slot, dirty);
+    let retain = retained <= retain_budget(live, dirty) || !discard(slot, dirty);
     if retain {
         if config::poisons() {
             // SAFETY: the slot is this thread's since the state changed.
@@ -339,8 +419,8 @@ pub fn resize(slot: Slot, size: usize, site: usize) -> bool {
             poison::fill_plain(base.add(size), keep.min(slot.bytes()) - size);
         } else {
             let end = (size + canary).max(if size < old { old } else { 0 });
+            meta.raise_dirty(size + canary);
             poison::fill_plain(base.add(size), end - size);
-            meta.dirty.store(dirty.max(size + canary) as u64, Relaxed);
         }
     }
     meta.size.store(size as u64, Relaxed);

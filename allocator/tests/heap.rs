@@ -384,3 +384,25 @@ fn counters_and_probe_follow_what_happens() {
     assert_eq!(read(Counter::Frees) - frees, 1000);
     assert_eq!(read(Counter::LiveBytes), live);
 }
+
+#[test]
+fn a_large_block_that_grows_keeps_its_content_and_seldom_moves() {
+    let _serial = begin();
+    // SAFETY: the family's own contract; bytes below `size` are the block's.
+    unsafe {
+        let mut block = heap::malloc(40_000, 0);
+        block.write_bytes(0x5a, 40_000);
+        let (mut size, mut moves) = (40_000, 0);
+        while size < 4 << 20 {
+            let larger = size + size / 8;
+            let grown = heap::realloc(block, larger, 0);
+            moves += (grown != block) as u32;
+            assert_eq!((*grown, *grown.add(size - 1)), (0x5a, 0x5a));
+            grown.add(size).write_bytes(0x5a, larger - size);
+            (block, size) = (grown, larger);
+        }
+        assert!(moves <= 8, "{moves} moves");
+        heap::free(block, 0);
+    }
+    assert_eq!(told(), []);
+}

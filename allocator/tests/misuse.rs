@@ -269,6 +269,35 @@ fn underflow_is_found_at_free() {
 }
 
 #[test]
+fn underflow_of_a_large_block_is_found_at_free() {
+    let _serial = begin();
+    for (size, offset) in [(40_000, 1), (60_000, 3), (200_000, 16)] {
+        // SAFETY: the write in front is the misuse under test; the slots in
+        // front are mapped, since a block of theirs is live.
+        unsafe {
+            let blocks: [*mut u8; 4] = std::array::from_fn(|_| heap::malloc(size, ALLOC));
+            let mut sorted = blocks;
+            sorted.sort();
+            let block = sorted[2];
+            block.sub(offset).write(7);
+            heap::free(block, FREE);
+            let misuse = one(MisuseKind::HeapBufferUnderflow);
+            assert_eq!((misuse.base, misuse.size, misuse.len), (block as usize, size, 1));
+            assert_eq!(misuse.offset, -(offset as isize));
+            assert_eq!((misuse.alloc_site, misuse.caller), (ALLOC, FREE));
+            // The slot is out of use: nothing is told again.
+            for _ in 0..20 {
+                let again = heap::malloc(size, 0);
+                assert_ne!(again, block);
+                heap::free(again, 0);
+            }
+            blocks.into_iter().filter(|&it| it != block).for_each(|it| heap::free(it, 0));
+            assert_eq!(told(), []);
+        }
+    }
+}
+
+#[test]
 fn a_watched_blocks_end_is_told_while_it_is_live() {
     let _serial = begin();
     for size in SIZES.into_iter().chain([100 << 20]) {
