@@ -116,7 +116,7 @@ pub struct Cache {
 }
 
 /// Caches without a thread; the registry lock.
-pub static IDLE: Lock<Idle> = Lock::new(Idle(null_mut(), 0));
+pub static IDLE: Lock<Idle> = Lock::held_over_fork(Idle(null_mut(), 0));
 /// Head of the list of idle caches, and how many of them were kept full.
 pub struct Idle(*mut Cache, usize);
 /// Idle caches that keep their quarantine. A handler's thread lives for one

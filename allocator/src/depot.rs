@@ -54,7 +54,7 @@ pub struct Inner {
 /// The depots, by class.
 pub static DEPOTS: [Depot; MAX_CLASSES] = [const {
     Depot {
-        inner: Lock::new(Inner {
+        inner: Lock::held_over_fork(Inner {
             free: Bitmap::new(),
             purged: Bitmap::new(),
             slots: Extent::new(),

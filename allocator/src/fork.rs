@@ -10,6 +10,7 @@ use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use crate::cache::{IDLE, abandon_others};
 use crate::depot::DEPOTS;
 use crate::huge::TABLE;
+use crate::lock;
 
 /// Before fork: takes all locks.
 pub fn fork_prepare() {
@@ -18,10 +19,12 @@ pub fn fork_prepare() {
         depot.acquire();
     }
     TABLE.acquire();
+    lock::set_forking(true);
 }
 
 /// After fork, in the parent: opens all locks.
 pub fn fork_parent() {
+    lock::set_forking(false);
     TABLE.release();
     for depot in DEPOTS.iter().rev() {
         depot.release();
@@ -40,8 +43,9 @@ pub fn fork_child() {
 
 /// Has the C library call the three functions above, once.
 ///
-/// Done at the first allocation, so before most constructors: handlers that were
-/// registered earlier run while all locks are held, and may not allocate then.
+/// Done at the first allocation, so before most constructors. Handlers that were
+/// registered earlier run while all locks are held; they may allocate all the
+/// same (see `lock.rs`).
 pub fn register_fork() {
     static REGISTERED: AtomicBool = AtomicBool::new(false);
     extern "C" fn prepare() {

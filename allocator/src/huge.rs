@@ -55,7 +55,7 @@ pub struct Table {
 unsafe impl Send for Table {}
 
 /// The table of huge blocks.
-pub static TABLE: Lock<Table> = Lock::new(Table {
+pub static TABLE: Lock<Table> = Lock::held_over_fork(Table {
     entries: core::ptr::null_mut(),
     len: 0,
     capacity: 0,

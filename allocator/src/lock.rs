@@ -2,16 +2,18 @@
 //!
 //! Ground rules: nothing is reported and no observer called while one is held;
 //! a thread holds at most one of them, except `fork_prepare`, which takes all
-//! in a fixed order (registry, depots by class, huge table). They are not
+//! in a fixed order (registry, depots by class, huge table). While it has them,
+//! the forking thread passes through them freely: fork handlers of the program
+//! may run on either side of ours, and allocate. Otherwise locks are not
 //! re-entrant: a signal handler that allocates while its thread is inside the
 //! heap's slow path would wait for itself (serving such handlers from a
 //! reserve is future work; see `small.rs`).
 
 use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::{AtomicU32, Ordering::*};
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::*};
 
-use crate::os;
+use crate::{os, tls};
 
 const FREE: u32 = 0;
 const HELD: u32 = 1;
@@ -19,9 +21,20 @@ const CONTENDED: u32 = 2;
 /// Tries before sleeping; sections are a few hundred instructions long.
 const SPINS: u32 = 100;
 
+/// The thread that holds all locks that are held over a fork, 0 if none. Another
+/// thread never reads its own identity here, so relaxed accesses do.
+static FORKER: AtomicUsize = AtomicUsize::new(0);
+
+/// Says that the calling thread has, or is about to give back, all locks made
+/// by [`Lock::held_over_fork`].
+pub fn set_forking(forking: bool) {
+    FORKER.store(if forking { tls::thread() } else { 0 }, Relaxed);
+}
+
 /// A value behind a lock.
 pub struct Lock<T> {
     word: AtomicU32,
+    over_fork: bool,
     value: UnsafeCell<T>,
 }
 
@@ -31,7 +44,18 @@ unsafe impl<T: Send> Sync for Lock<T> {}
 impl<T> Lock<T> {
     /// An open lock.
     pub const fn new(value: T) -> Self {
-        Lock { word: AtomicU32::new(FREE), value: UnsafeCell::new(value) }
+        Lock { word: AtomicU32::new(FREE), over_fork: false, value: UnsafeCell::new(value) }
+    }
+
+    /// An open lock, one of those `fork_prepare` takes.
+    pub const fn held_over_fork(value: T) -> Self {
+        Lock { word: AtomicU32::new(FREE), over_fork: true, value: UnsafeCell::new(value) }
+    }
+
+    /// Whether the calling thread holds the lock because it forks.
+    #[inline]
+    fn is_held_for_fork(&self) -> bool {
+        self.over_fork && FORKER.load(Relaxed) == tls::thread()
     }
 
     /// Waits for the lock.
@@ -51,6 +75,9 @@ impl<T> Lock<T> {
 
     #[cold]
     fn acquire_slow(&self) {
+        if self.is_held_for_fork() {
+            return;
+        }
         for _ in 0..SPINS {
             if self.word.load(Relaxed) == FREE
                 && self.word.compare_exchange(FREE, HELD, Acquire, Relaxed).is_ok()
@@ -68,6 +95,9 @@ impl<T> Lock<T> {
     /// the only thread of a fork child, whose parent thread held it.
     #[inline]
     pub fn release(&self) {
+        if self.is_held_for_fork() {
+            return;
+        }
         if self.word.swap(FREE, Release) == CONTENDED {
             os::futex_wake(&self.word);
         }

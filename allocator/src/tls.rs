@@ -33,6 +33,18 @@ pub fn cache() -> *mut Cache {
     cache
 }
 
+/// The calling thread's identity: the address of its control block, not zero.
+#[inline(always)]
+pub fn thread() -> usize {
+    let thread: usize;
+    // SAFETY: the x86-64 ABI keeps the block's own address in its first word.
+    unsafe {
+        asm!("mov {o}, qword ptr fs:[0]", o = out(reg) thread,
+            options(nostack, readonly, preserves_flags));
+    }
+    thread
+}
+
 /// Sets the calling thread's cache.
 pub fn set_cache(cache: *mut Cache) {
     // SAFETY: writes the calling thread's own word.

@@ -65,6 +65,47 @@ fn a_child_of_a_process_with_busy_threads_allocates() {
 }
 
 #[test]
+fn fork_handlers_of_the_program_may_allocate_while_all_locks_are_held() {
+    let _serial = common::begin();
+    let use_heap = || {
+        for size in (0..200_000).step_by(331).chain([80 << 20]) {
+            // SAFETY: the family's own contract.
+            unsafe { heap::free(heap::realloc(heap::malloc(size, 0), size + 50, 0), 0) };
+        }
+    };
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !stop.load(Relaxed) {
+                    use_heap();
+                }
+            });
+        }
+        for _ in 0..5 {
+            // SAFETY: the child uses this heap and leaves.
+            unsafe {
+                fork_prepare();
+                use_heap();
+                let child = libc::fork();
+                if child == 0 {
+                    use_heap();
+                    fork_child();
+                    use_heap();
+                    libc::_exit(common::told().len() as i32);
+                }
+                use_heap();
+                fork_parent();
+                let mut status = 0;
+                assert_eq!((libc::waitpid(child, &mut status, 0), status), (child, 0));
+            }
+        }
+        stop.store(true, Relaxed);
+    });
+    assert_eq!(common::told(), []);
+}
+
+#[test]
 fn at_the_limit_of_address_space_malloc_fails_and_goes_on_after_a_free() {
     let _serial = common::begin();
     for size in [500, 8_000, 100_000, 3 << 20, 80 << 20] {
