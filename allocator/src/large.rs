@@ -341,6 +341,60 @@ fn is_damaged(slot: Slot, size: usize, site: usize) -> bool {
     true
 }
 
+/// Whether retained slots of other classes made room in the budget for a block
+/// of a class that retains none: else sizes that are out of use would keep
+/// those in use from it for good.
+fn make_room(class: usize, dirty: usize, budget: usize) -> bool {
+    if dirty > budget || DEPOTS[class].count_hint() > 0 {
+        return false;
+    }
+    let others = (SMALL_CLASSES..CLASSES).rev().filter(|&other| other != class);
+    for other in others {
+        while DEPOTS[other].count_hint() > 0 && evict(other) {
+            if RETAINED.load(Relaxed) <= budget {
+                return true;
+            }
+        }
+    }
+    false
+}
+
+/// Gives the pages of one retained slot back, after verifying it.
+fn evict(class: usize) -> bool {
+    let depot = &DEPOTS[class];
+    let mut one = [0];
+    {
+        let mut inner = depot.lock();
+        if inner.free.take(&mut one) == 0 {
+            return false;
+        }
+        depot.publish_count(&inner);
+    }
+    let slot = Slot { class, index: one[0] as usize };
+    let (meta, dirty) = (meta(slot), meta(slot).dirty());
+    // SAFETY: the slot is this thread's; `dirty` bytes are mapped.
+    if config::poisons() && !unsafe { poison::plain_holds(slot.base() as *const u8, dirty) } {
+        RETAINED.fetch_sub(dirty, Relaxed);
+        retire_stale(slot, dirty);
+        return true;
+    }
+    // Before its poison goes: who looks meanwhile shall not take it for damage.
+    let flags = meta.flags();
+    meta.set(QUARANTINED | flags & REPORTED);
+    let is_given_back = discard(slot, dirty);
+    if is_given_back {
+        RETAINED.fetch_sub(dirty, Relaxed);
+        meta.dirty.store(0, Relaxed);
+    } else {
+        meta.set(flags);
+    }
+    let mut inner = depot.lock();
+    let set = if is_given_back { &mut inner.purged } else { &mut inner.free };
+    set.insert(one[0]);
+    depot.publish_count(&inner);
+    is_given_back
+}
+
 /// Frees a large block.
 #[cold]
 pub fn free(slot: Slot, is_start: bool, addr: usize, site: usize) {
@@ -373,7 +427,9 @@ pub fn free(slot: Slot, is_start: bool, addr: usize, site: usize) {
     let reported = meta.flags() & REPORTED;
     let dirty = meta.dirty();
     let retained = RETAINED.fetch_add(dirty, Relaxed) + dirty;
-    let retain = retained <= retain_budget(live, dirty) || !discard(slot, dirty);
+    let budget = retain_budget(live, dirty);
+    let retain =
+        retained <= budget || make_room(slot.class, dirty, budget) || !discard(slot, dirty);
     if retain {
         if config::poisons() {
             // SAFETY: the slot is this thread's since the state changed.
@@ -470,12 +526,18 @@ pub fn give_back() -> bool {
 
 fn unmap(slot: Slot) -> bool {
     let meta = meta(slot);
+    let flags = meta.flags();
+    if flags & STATE == UNMAPPED {
+        return false;
+    }
+    // First the state: who looks meanwhile shall not read what is gone.
+    meta.set(UNMAPPED);
     // SAFETY: a free slot in a set whose lock is held.
-    if meta.state() == UNMAPPED || !unsafe { os::unmap(slot.base(), slot.bytes()) } {
+    if !unsafe { os::unmap(slot.base(), slot.bytes()) } {
+        meta.set(flags);
         return false;
     }
     meta.dirty.store(0, Relaxed);
-    meta.set(UNMAPPED);
     true
 }
 
