@@ -10,13 +10,22 @@
 use core::ffi::c_void;
 
 use crate::real::Real;
+use crate::sample;
 
 /// What kind of memory an address lies in.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Memory {
-    Heap { start: usize, end: usize },
-    Anonymous { start: usize, end: usize },
+    Heap {
+        start: usize,
+        end: usize,
+    },
+    Anonymous {
+        start: usize,
+        end: usize,
+    },
     Other,
+    /// The kernel's list cannot be read (no descriptor left, a sandbox).
+    Unknown,
 }
 
 static FREE: Real = Real::new(c"__libc_free");
@@ -30,11 +39,17 @@ pub fn prepare() {
     }
 }
 
-/// Frees a block of libc's heap; `false` if it is none.
+/// Frees a block of libc's heap; `false` if it is none. One of which that cannot
+/// be told is kept: neither a crash nor a false finding.
 pub fn free(addr: usize) -> bool {
     let function = FREE.addr();
-    if function == 0 || !is_foreign(addr) {
+    if function == 0 {
         return false;
+    }
+    match is_foreign(addr) {
+        None => return true,
+        Some(false) => return false,
+        Some(true) => {}
     }
     // SAFETY: libc's free has this type; the pointer looks like a block of its.
     unsafe {
@@ -47,7 +62,7 @@ pub fn free(addr: usize) -> bool {
 /// Reallocates a block of libc's heap there; `None` if it is none.
 pub fn realloc(addr: usize, size: usize) -> Option<*mut u8> {
     let function = REALLOC.addr();
-    if function == 0 || !is_foreign(addr) {
+    if function == 0 || is_foreign(addr) != Some(true) {
         return None;
     }
     // SAFETY: libc's realloc has this type; the pointer looks like a block of its.
@@ -61,7 +76,7 @@ pub fn realloc(addr: usize, size: usize) -> Option<*mut u8> {
 /// The usable size of a block of libc's heap; 0 if it is none.
 pub fn usable_size(addr: usize) -> usize {
     let function = USABLE_SIZE.addr();
-    if function == 0 || !is_foreign(addr) {
+    if function == 0 || is_foreign(addr) != Some(true) {
         return 0;
     }
     // SAFETY: libc's function has this type; the pointer looks like a block of its.
@@ -72,13 +87,17 @@ pub fn usable_size(addr: usize) -> usize {
     }
 }
 
-fn is_foreign(addr: usize) -> bool {
-    addr.is_multiple_of(16)
-        && match memory_of(addr) {
-            Memory::Heap { start, end } => is_chunk(addr, start, end, true),
-            Memory::Anonymous { start, end } => is_chunk(addr, start, end, false),
-            Memory::Other => false,
-        }
+/// Is this a block of libc's heap? `None` if that cannot be told.
+fn is_foreign(addr: usize) -> Option<bool> {
+    if !addr.is_multiple_of(16) {
+        return Some(false);
+    }
+    match memory_of(addr) {
+        Memory::Heap { start, end } => Some(is_chunk(addr, start, end, true)),
+        Memory::Anonymous { start, end } => Some(is_chunk(addr, start, end, false)),
+        Memory::Other => Some(false),
+        Memory::Unknown => None,
+    }
 }
 
 /// Does the word in front of the block look like the size of a libc chunk in
@@ -100,6 +119,9 @@ fn is_chunk(addr: usize, start: usize, end: usize, in_break: bool) -> bool {
 }
 
 fn memory_of(addr: usize) -> Memory {
+    if sample::is_sandboxed() {
+        return Memory::Unknown;
+    }
     let mut text = [0u8; 4096];
     let mut kept = 0;
     // SAFETY: a C string and a buffer of this stack; the descriptor is ours and
@@ -109,7 +131,7 @@ fn memory_of(addr: usize) -> Memory {
         let flags = libc::O_RDONLY | libc::O_CLOEXEC;
         let fd = libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path, flags, 0);
         if fd < 0 {
-            return Memory::Other;
+            return Memory::Unknown;
         }
         let mut found = Memory::Other;
         'file: loop {

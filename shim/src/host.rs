@@ -1,9 +1,14 @@
 //! The detector's platform over system calls.
 
+use core::sync::atomic::Ordering::{Relaxed, Release};
+
+use deadwalk_detector::DETECTOR;
+use deadwalk_detector::counters::Counter;
 use deadwalk_detector::ladder::Sample;
 use deadwalk_detector::platform::{Module, Platform, ThreadToken};
 use deadwalk_detector::record::layout::BodySegment;
 
+use crate::record_file::Extended;
 use crate::{collector, modules, real, record_file, sample, stack, tls};
 
 /// The platform.
@@ -48,7 +53,19 @@ impl Platform for Host {
     }
 
     fn body(&self) -> Option<&'static BodySegment> {
-        record_file::extend().or_else(record_file::private_body)
+        let head = DETECTOR.record.head();
+        match record_file::extend() {
+            Extended::Yes(body) => {
+                head.has_body.store(1, Release);
+                return Some(body);
+            }
+            // What is found from now on is not in the file.
+            Extended::Failed => {
+                head.counters[Counter::DroppedEvents as usize].fetch_add(1, Relaxed);
+            }
+            Extended::NoFile => {}
+        }
+        record_file::private_body()
     }
 
     fn is_pending(&self, handle: u64) -> bool {

@@ -11,6 +11,7 @@
 //! | Post, Signal, Unlock | a handler hands over to who waits for this object |
 //! | Wait, Lock | a deleter waits for what a handler hands over |
 //! | Privilege | after this the record may not be extendable any more: extend it now |
+//! | Sandbox | the same, and no system call is safe any more that could be missed |
 //! | Load | dlopen, without RTLD_DEEPBIND |
 //!
 //! Contexts: as libc's functions; the slow path uses atomics only, but for
@@ -23,7 +24,7 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use deadwalk_detector::DETECTOR;
 use deadwalk_detector::handlers::MUTEX;
 
-use crate::{real, tls};
+use crate::{real, sample, tls};
 
 /// What a call means; see the module's head.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -35,6 +36,7 @@ enum Role {
     Signal,
     Unlock,
     Privilege,
+    Sandbox,
     Load,
 }
 
@@ -58,7 +60,7 @@ fn note(object: usize, role: Role) {
             Role::Post => DETECTOR.handler_posted(run, object),
             Role::Signal => DETECTOR.handler_signalled(run, object),
             Role::Unlock => DETECTOR.handler_posted(run, object | MUTEX),
-            Role::Privilege => {}
+            Role::Privilege | Role::Sandbox => {}
         }
     }
     if tls::hooks() & tls::LANDED != 0 && matches!(role, Role::Wait | Role::Lock) {
@@ -67,12 +69,20 @@ fn note(object: usize, role: Role) {
             tls::set_hooks(tls::hooks() & !tls::LANDED);
         }
     }
-    if role == Role::Privilege
+    if role == Role::Sandbox {
+        if object != PR_SET_SECCOMP && object != libc::SYS_seccomp as usize {
+            return;
+        }
+        sample::enter_sandbox();
+    }
+    if matches!(role, Role::Privilege | Role::Sandbox)
         && let Some(platform) = DETECTOR.platform()
     {
         DETECTOR.record.body(platform);
     }
 }
+
+const PR_SET_SECCOMP: usize = libc::PR_SET_SECCOMP as usize;
 
 /// libc's function behind one of our exports.
 struct Target {
@@ -110,7 +120,7 @@ fn enter(object: usize, role: Role, target: &Target) -> usize {
     // SAFETY: errno is thread-local and always valid.
     let errno = unsafe { *libc::__errno_location() };
     let addr = target.find();
-    if tls::hooks() != 0 || role == Role::Privilege {
+    if tls::hooks() != 0 || matches!(role, Role::Privilege | Role::Sandbox) {
         note(object, role);
     }
     // SAFETY: as above.
@@ -128,12 +138,20 @@ extern "C" fn missing() -> isize {
 /// What a thunk does first; `2f` is its slow path.
 macro_rules! first {
     (watched) => {
-        "mov rax, qword ptr [rip + deadwalk_shim_hooks@GOTTPOFF]
-         cmp qword ptr fs:[rax], 0
+        "mov r11, qword ptr [rip + deadwalk_shim_hooks@GOTTPOFF]
+         cmp qword ptr fs:[r11], 0
          jne 2f"
     };
     (always) => {
         "jmp 2f"
+    };
+    (prctl_seccomp) => {
+        "cmp edi, 22
+         je 2f"
+    };
+    (syscall_seccomp) => {
+        "cmp rdi, 317
+         je 2f"
     };
     // Without RTLD_DEEPBIND (8) in the flags: an object loaded with it binds to
     // its own malloc first, and blocks cross between heaps.
@@ -171,23 +189,28 @@ macro_rules! jumps {
                 }
                 naked_asm!(
                     first!($first),
-                    "mov rax, qword ptr [rip + {target} + {addr}]",
-                    "test rax, rax",
+                    "mov r11, qword ptr [rip + {target} + {addr}]",
+                    "test r11, r11",
                     "je 2f",
-                    "jmp rax",
+                    "jmp r11",
                     "2:",
                     "push rdi",
                     "push rsi",
                     "push rdx",
                     "push rcx",
                     "push r8",
+                    "push r9",
+                    "push rax",
                     "call {slow}",
+                    "mov r11, rax",
+                    "pop rax",
+                    "pop r9",
                     "pop r8",
                     "pop rcx",
                     "pop rdx",
                     "pop rsi",
                     "pop rdi",
-                    "jmp rax",
+                    "jmp r11",
                     target = sym $name::TARGET,
                     addr = const core::mem::offset_of!(Target, addr),
                     slow = sym slow,
@@ -209,6 +232,8 @@ jumps! {
     Signal watched: pthread_cond_signal, pthread_cond_broadcast;
     Unlock watched: pthread_mutex_unlock;
     Privilege always: setuid, seteuid, setreuid, setresuid, chroot;
+    Sandbox prctl_seccomp: prctl;
+    Sandbox syscall_seccomp: syscall;
     Load second_argument: dlopen;
     Load third_argument: dlmopen;
 }

@@ -136,12 +136,21 @@ fn try_create(folder: &str) -> Result<&'static HeadSegment, Failure> {
     Err(Failure("open", libc::EEXIST))
 }
 
-/// Extends the record by its body. `None` if that fails, with a line on stderr
-/// (once), or if this process has no record.
-pub fn extend() -> Option<&'static BodySegment> {
+/// What became of an extension.
+pub enum Extended {
+    /// The record has a body.
+    Yes(&'static BodySegment),
+    /// It could not be had; a line on stderr said so.
+    Failed,
+    /// This process has no record file.
+    NoFile,
+}
+
+/// Extends the record by its body.
+pub fn extend() -> Extended {
     let mut path = [0u8; PATH_BYTES];
     if !PATH.get(&mut path) {
-        return None;
+        return Extended::NoFile;
     }
     // SAFETY: errno is thread-local and always valid.
     let saved = unsafe { *libc::__errno_location() };
@@ -157,7 +166,7 @@ pub fn extend() -> Option<&'static BodySegment> {
     }
     // SAFETY: as above.
     unsafe { *libc::__errno_location() = saved };
-    result.ok()
+    result.map_or(Extended::Failed, Extended::Yes)
 }
 
 fn try_extend(path: &[u8; PATH_BYTES]) -> Result<&'static BodySegment, Failure> {

@@ -59,6 +59,17 @@ impl<T: Sync> SegmentCell<T> {
         self.0.store(pointer.cast_mut(), Ordering::Release);
     }
 
+    /// Puts a segment there unless there is one; what is there then.
+    pub(super) fn set_first(&self, segment: &'static T) -> &'static T {
+        let new = (&raw const *segment).cast_mut();
+        let null = core::ptr::null_mut();
+        match self.0.compare_exchange(null, new, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => segment,
+            // SAFETY: not null, so made from a `&'static T` by `set`.
+            Err(first) => unsafe { &*first },
+        }
+    }
+
     /// What is there.
     pub(super) fn get(&self) -> Option<&'static T> {
         // SAFETY: `set` stores only null and pointers made from `&'static T`.

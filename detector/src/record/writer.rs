@@ -116,10 +116,8 @@ impl Recorder {
         if let Some(body) = self.body_if_any() {
             return body;
         }
-        let body = platform.body().unwrap_or(&mapped::PRIVATE_BODY);
-        self.body.set(Some(body));
-        self.head().has_body.store(1, Release);
-        body
+        // Two threads may come here at once: the first one's body is everybody's.
+        self.body.set_first(platform.body().unwrap_or(&mapped::PRIVATE_BODY))
     }
 
     /// Adds to a counter.
