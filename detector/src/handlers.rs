@@ -14,9 +14,10 @@ use crate::counters::Counter;
 use crate::ladder::{Sample, WentOn, freed_while_running, landed_harmlessly, went_on};
 use crate::options::DelPolicy;
 use crate::platform::Platform;
-use crate::record::layout::{SiteEntry, StackRole, Verdict};
+use crate::record::layout::{FindingEntry, SiteEntry, StackRole, Verdict};
 use crate::runs::{LandingNote, RunRef, RunSlot};
 use crate::state::{State, Verb};
+use crate::suspects::FEWEST;
 use crate::timers::{TimerRef, TimerSlot};
 use crate::{Consequence, Kind};
 
@@ -129,6 +130,7 @@ impl Detector {
             platform.pause(attempt);
             attempt += 1;
         }
+        self.clear_noise(platform, FEWEST);
     }
 
     /// The handler's thread made a call that deadwalk sees.
@@ -261,21 +263,19 @@ impl Detector {
             let finding = run.freed.finding.load(Relaxed);
             let verdict = freed_while_running(freed_went_on);
             self.record.close(finding);
-            self.give(platform, finding, verdict, freed_went_on);
-            if verdict == Verdict::Tail {
-                self.clear_suspects(platform, finding, self.record.tails(finding));
-            }
+            self.give(platform, (finding, u32::MAX), verdict, freed_went_on);
         }
         for landing in run.landings.iter().filter(|l| l.note.take(generation)) {
             let del_ns = landing.del_ns.load(Relaxed);
             let finding = landing.finding.swap(u32::MAX, AcqRel);
             self.record.close(finding);
             let data_freed = freed && run.freed.freed_ns.load(Relaxed) >= del_ns;
-            let (finding, verdict) = if data_freed {
+            let site = landing.site.load(Relaxed);
+            let verdict = if data_freed {
                 let worse = self.worsened(platform, run, landing).unwrap_or(u32::MAX);
                 let verdict = freed_while_running(freed_went_on);
-                self.give(platform, worse, verdict, freed_went_on);
-                (worse, verdict)
+                self.give(platform, (worse, site), verdict, freed_went_on);
+                verdict
             } else {
                 let handled = run.handled.load(Relaxed) != 0 || waited_for(run, landing);
                 let mut went_on = went_on(&landing.sample.get(), &sample, tail_ns);
@@ -285,42 +285,77 @@ impl Detector {
                 if wait_may_come {
                     went_on = WentOn::Yes; // not open: the deleter's wait decides
                 }
-                self.give(platform, finding, verdict, went_on);
+                self.give(platform, (finding, site), verdict, went_on);
                 if wait_may_come {
                     self.leave_to_aftermath(run, landing, finding);
                 }
-                (finding, verdict)
+                verdict
             };
             landing.del_tid.store(0, Relaxed);
-            let Some(site) = self.site_of(landing) else { continue };
-            let harm = data_freed && verdict == Verdict::Error;
-            count_window(site, now.saturating_sub(del_ns), verdict, harm);
-            if verdict == Verdict::Tail {
-                let noise = self.clear_suspects(platform, finding, site.in_tail.load(Relaxed));
-                count_noise(site, noise, data_freed);
+            if let Some(site) = self.site_of(landing) {
+                let harm = data_freed && verdict == Verdict::Error;
+                count_window(site, now.saturating_sub(del_ns), verdict, harm);
             }
         }
+        self.clear_noise(platform, 0);
     }
 
-    /// Counts a verdict, or leaves it open if CPU time alone speaks for it.
-    fn give(&self, platform: &dyn Platform, finding: u32, verdict: Verdict, went_on: WentOn) {
+    /// Counts a verdict on (finding, delete site), or leaves it open if a little
+    /// CPU time alone speaks for it.
+    fn give(
+        &self,
+        platform: &dyn Platform,
+        (finding, site): (u32, u32),
+        verdict: Verdict,
+        went_on: WentOn,
+    ) {
         if went_on == WentOn::CpuOnly && matches!(verdict, Verdict::Warning | Verdict::Error) {
             self.record.open(platform, finding);
-            self.suspects.add(finding);
+            self.suspects.add(finding, site);
         } else {
             self.record.occurred(platform, finding, verdict);
         }
     }
 
-    /// Turns open verdicts of a finding into tails if `tails` outweigh them;
-    /// returns how many.
-    pub(crate) fn clear_suspects(&self, platform: &dyn Platform, finding: u32, tails: u64) -> u32 {
-        let noise = self.suspects.take_if_noise(finding, tails);
-        for _ in 0..noise {
-            self.record.close(finding);
-            self.record.occurred(platform, finding, Verdict::Tail);
+    /// Turns open verdicts into tails where as many landings on the same handler
+    /// were tails, or where there are fewer than `fewest`.
+    pub(crate) fn clear_noise(&self, platform: &dyn Platform, fewest: u32) {
+        if !self.suspects.any() {
+            return;
         }
-        noise
+        let Some(body) = self.record.body_if_any() else { return };
+        let handler_of = |f: &FindingEntry| f.stacks[StackRole::Handler as usize].load(Relaxed);
+        for (index, finding) in body.findings.iter().enumerate() {
+            if self.suspects.count(index) == 0 {
+                continue;
+            }
+            let same = || {
+                let all = body.findings.iter().enumerate();
+                all.filter(|(_, f)| handler_of(f) == handler_of(finding))
+            };
+            let tail = |f: &FindingEntry| f.verdicts[Verdict::Tail as usize].load(Relaxed);
+            let tails = same().map(|(_, f)| tail(f)).max().unwrap_or(0);
+            let suspects = same().map(|(i, _)| self.suspects.count(i)).max().unwrap_or(0);
+            if tails >= suspects || suspects < fewest {
+                self.acquit(platform, index, finding);
+            }
+        }
+    }
+
+    /// The open verdicts of a finding were the noise of scheduling.
+    fn acquit(&self, platform: &dyn Platform, index: usize, finding: &FindingEntry) {
+        let (count, site) = self.suspects.take(index);
+        for _ in 0..count {
+            self.record.close(index as u32);
+            self.record.occurred(platform, index as u32, Verdict::Tail);
+        }
+        let sites = self.record.body_if_any().map(|body| &body.sites);
+        let Some(site) = sites.and_then(|sites| sites.get(site as usize)) else { return };
+        site.in_tail.fetch_add(u64::from(count), Relaxed);
+        if finding.consequence.load(Relaxed) == Consequence::DataFreed as u8 {
+            site.consequences[Consequence::DataFreed as usize].fetch_sub(count, Relaxed);
+            site.consequences[Consequence::None as usize].fetch_add(count, Relaxed);
+        }
     }
 
     /// The finding of a landing whose data was freed.
@@ -375,13 +410,4 @@ fn count_window(site: &SiteEntry, window_ns: u64, verdict: Verdict, data_freed: 
     }
     let consequence = if data_freed { Consequence::DataFreed } else { Consequence::None };
     site.consequences[consequence as usize].fetch_add(1, Relaxed);
-}
-
-/// What was counted as harm was the noise of scheduling.
-fn count_noise(site: &SiteEntry, noise: u32, data_freed: bool) {
-    site.in_tail.fetch_add(u64::from(noise), Relaxed);
-    if data_freed {
-        site.consequences[Consequence::DataFreed as usize].fetch_sub(noise, Relaxed);
-        site.consequences[Consequence::None as usize].fetch_add(noise, Relaxed);
-    }
 }

@@ -24,11 +24,15 @@ pub struct Sample {
 pub enum WentOn {
     /// It was in its tail.
     No,
-    /// It used more CPU than a tail does, and nothing else tells.
+    /// It used more CPU than a tail does, but less than [`CERTAIN`] times that,
+    /// and nothing else tells: see `suspects.rs`.
     CpuOnly,
     /// It was asleep, slept, or made a call.
     Yes,
 }
+
+/// How many times `tail_us` no noise of scheduling is taken for.
+pub const CERTAIN: u64 = 10;
 
 /// Whether the handler, sampled at the moment of an event and again when it
 /// left, went on in between or was in its tail.
@@ -37,11 +41,12 @@ pub fn went_on(event: &Sample, leave: &Sample, tail_ns: u64) -> WentOn {
         || leave.voluntary_switches > event.voluntary_switches
         || leave.activity != event.activity
     {
-        WentOn::Yes
-    } else if leave.cpu_ns.saturating_sub(event.cpu_ns) > tail_ns {
-        WentOn::CpuOnly
-    } else {
-        WentOn::No
+        return WentOn::Yes;
+    }
+    match leave.cpu_ns.saturating_sub(event.cpu_ns) {
+        cpu_ns if cpu_ns > tail_ns.saturating_mul(CERTAIN) => WentOn::Yes,
+        cpu_ns if cpu_ns > tail_ns => WentOn::CpuOnly,
+        _ => WentOn::No,
     }
 }
 
@@ -74,6 +79,8 @@ mod tests {
             went_on(&AT, &Sample { cpu_ns: leave.cpu_ns + 1, ..leave }, 50_000),
             WentOn::CpuOnly
         );
+        let long = Sample { cpu_ns: AT.cpu_ns + 500_001, ..AT };
+        assert_eq!(went_on(&AT, &long, 50_000), WentOn::Yes);
         assert_eq!(went_on(&AT, &Sample { activity: 10, ..leave }, 50_000), WentOn::Yes);
         assert_eq!(went_on(&AT, &Sample { voluntary_switches: 5, ..leave }, 50_000), WentOn::Yes);
         assert_eq!(went_on(&Sample { asleep: true, ..AT }, &leave, 50_000), WentOn::Yes);

@@ -280,12 +280,6 @@ impl Recorder {
         }
     }
 
-    /// How many occurrences of a finding were in a tail.
-    pub fn tails(&self, finding: u32) -> u64 {
-        self.entry(finding)
-            .map_or(0, |f| u64::from(f.verdicts[Verdict::Tail as usize].load(Relaxed)))
-    }
-
     /// Changes one occurrence's verdict.
     pub fn reclassify(&self, finding: u32, from: Verdict, to: Verdict) {
         if let Some(f) = self.entry(finding) {

@@ -226,25 +226,56 @@ fn the_end_waits_for_tails_but_not_for_sleepers() {
     assert_eq!(pauses.load(SEQ), waited);
 }
 
-#[test]
-fn cpu_time_alone_leaves_the_verdict_open_until_tails_outweigh_it() {
-    let s = Scene::new();
+/// A landing whose data is freed, on a handler that then uses this much CPU.
+fn burn_after_a_free(s: &Scene, ns: u64) {
     let (_, run) = s.landed();
     s.free();
-    s.host.burns(HANDLER, 50_001);
+    s.host.burns(HANDLER, ns);
     s.leave(run);
-    for consequence in [Consequence::None, Consequence::DataFreed] {
-        let kind = match consequence {
-            Consequence::None => Kind::DataFreeWhileRunning,
-            _ => Kind::DelWhileRunning,
-        };
+}
+
+#[test]
+fn a_little_cpu_time_alone_leaves_the_verdict_open_until_tails_outweigh_it() {
+    let s = Scene::new();
+    burn_after_a_free(&s, 50_001);
+    let both = [
+        (Kind::DataFreeWhileRunning, Consequence::None),
+        (Kind::DelWhileRunning, Consequence::DataFreed),
+    ];
+    for (kind, consequence) in both {
         let open = s.host.found(kind, consequence).unwrap();
         assert_eq!((open.unresolved, open.verdicts), (1, NOTHING), "{kind:?}");
-        assert_eq!(s.detector.clear_suspects(s.host, open.index, 49), 0);
-        assert_eq!(s.detector.clear_suspects(s.host, open.index, 50), 1);
-        let cleared = s.host.found(kind, consequence).unwrap();
-        assert_eq!((cleared.unresolved, cleared.verdicts), (0, TAIL), "{kind:?}");
     }
+    let harm =
+        |s: &Scene| s.host.body().sites.iter().map(|s| s.consequences[1].load(SEQ)).sum::<u32>();
+    assert_eq!(harm(&s), 1);
+    burn_after_a_free(&s, 10);
+    for (kind, consequence) in both {
+        let cleared = s.host.found(kind, consequence).unwrap();
+        assert_eq!((cleared.unresolved, cleared.verdicts), (0, [2, 0, 0, 0]), "{kind:?}");
+    }
+    assert_eq!(harm(&s), 0);
+    assert_eq!(s.host.body().sites.iter().map(|s| s.in_tail.load(SEQ)).sum::<u64>(), 2);
+}
+
+#[test]
+fn a_few_open_verdicts_prove_nothing_at_the_end_and_more_stand() {
+    for (rounds, stand) in [(2, 0), (3, 3)] {
+        let s = Scene::new();
+        for _ in 0..rounds {
+            burn_after_a_free(&s, 50_001);
+        }
+        s.detector.drain(0);
+        let found = s.host.found(Kind::DelWhileRunning, Consequence::DataFreed).unwrap();
+        assert_eq!((found.unresolved, found.verdicts), (stand, [rounds - stand, 0, 0, 0]));
+    }
+}
+
+#[test]
+fn much_cpu_time_is_certain() {
+    let s = Scene::new();
+    burn_after_a_free(&s, 500_001);
+    assert_eq!(s.verdicts(Kind::DataFreeWhileRunning), ERROR);
 }
 
 #[test]
