@@ -59,6 +59,8 @@ mod sync;
 mod tests;
 #[cfg(not(loom))]
 mod timers;
+#[cfg(not(loom))]
+mod verdicts;
 
 #[cfg(not(loom))]
 pub use self::core::{DETECTOR, Detector};

@@ -3,6 +3,7 @@
 //! | file | is |
 //! |---|---|
 //! | `start`, `exit`, `fork` | the process's life: constructor, end, children |
+//! | `export` | the thunk of an export that wants to know its caller |
 //! | `malloc` | the exported malloc family over the poisoning allocator |
 //! | `posix_timer`, `thunk` | the `timer_*` family and the handlers of SIGEV_THREAD |
 //! | `jump` | exports that note a call and jump on to libc: waits, posts, dlopen |
@@ -18,6 +19,9 @@
 //! written to stdout. Every export says in which contexts it may run; inside
 //! malloc there is no std lock, no TLS with a destructor, no allocation from
 //! the watched heap.
+
+#[macro_use]
+mod export;
 
 mod arena;
 mod collector;

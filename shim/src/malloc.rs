@@ -4,43 +4,20 @@
 //! the last argument, which costs one load. Contexts: everywhere that libc's
 //! function may run, and before any constructor.
 
-use core::arch::naked_asm;
-
 use deadwalk_alloc::heap;
 
-macro_rules! export {
-    ($register:literal, $target:path, $($name:ident),+) => {
-        $(
-            #[doc = concat!("`", stringify!($name), "` of libc.")]
-            ///
-            /// # Safety
-            ///
-            /// As libc's function of this name.
-            #[unsafe(naked)]
-            #[unsafe(no_mangle)]
-            pub unsafe extern "C" fn $name() {
-                naked_asm!(
-                    concat!("mov ", $register, ", qword ptr [rsp]"),
-                    "jmp {target}",
-                    target = sym $target,
-                )
-            }
-        )+
-    };
-}
-
-export!("rsi", heap::malloc, malloc, __libc_malloc);
-export!("rsi", heap::free, free, cfree, __libc_free);
-export!("rdx", heap::calloc, calloc, __libc_calloc);
-export!("rdx", heap::realloc, realloc, __libc_realloc);
-export!("rdx", aligned, memalign, aligned_alloc, __libc_memalign);
-export!("rcx", reallocarray_at, reallocarray, __libc_reallocarray);
-export!("rcx", posix_memalign_at, posix_memalign, __posix_memalign);
-export!("rsi", valloc_at, valloc, __libc_valloc);
-export!("rsi", pvalloc_at, pvalloc, __libc_pvalloc);
-export!("rdx", free_sized_at, free_sized);
-export!("rcx", free_aligned_sized_at, free_aligned_sized);
-export!("rsi", heap::usable_size, malloc_usable_size);
+export_with_site!("rsi", heap::malloc, malloc, __libc_malloc);
+export_with_site!("rsi", heap::free, free, cfree, __libc_free);
+export_with_site!("rdx", heap::calloc, calloc, __libc_calloc);
+export_with_site!("rdx", heap::realloc, realloc, __libc_realloc);
+export_with_site!("rdx", aligned, memalign, aligned_alloc, __libc_memalign);
+export_with_site!("rcx", reallocarray_at, reallocarray, __libc_reallocarray);
+export_with_site!("rcx", posix_memalign_at, posix_memalign, __posix_memalign);
+export_with_site!("rsi", valloc_at, valloc, __libc_valloc);
+export_with_site!("rsi", pvalloc_at, pvalloc, __libc_pvalloc);
+export_with_site!("rdx", free_sized_at, free_sized);
+export_with_site!("rcx", free_aligned_sized_at, free_aligned_sized);
+export_with_site!("rsi", heap::usable_size, malloc_usable_size);
 
 fn page() -> usize {
     // SAFETY: reads a number from the auxiliary vector.

@@ -7,7 +7,6 @@
 //! Contexts: as libc's functions; `timer_settime`, `timer_gettime` and
 //! `timer_getoverrun` may be called in a signal handler.
 
-use core::arch::naked_asm;
 use core::ffi::c_void;
 
 use deadwalk_alloc::BlockState;
@@ -31,30 +30,11 @@ struct SigEvent {
 
 const _: () = assert!(size_of::<SigEvent>() == size_of::<libc::sigevent>());
 
-macro_rules! export {
-    ($name:ident, $register:literal, $target:path) => {
-        #[doc = concat!("`", stringify!($name), "` of libc.")]
-        ///
-        /// # Safety
-        ///
-        /// As libc's function of this name.
-        #[unsafe(naked)]
-        #[unsafe(no_mangle)]
-        pub unsafe extern "C" fn $name() {
-            naked_asm!(
-                concat!("mov ", $register, ", qword ptr [rsp]"),
-                "jmp {target}",
-                target = sym $target,
-            )
-        }
-    };
-}
-
-export!(timer_create, "rcx", create);
-export!(timer_delete, "rsi", delete);
-export!(timer_settime, "r8", settime);
-export!(timer_gettime, "rdx", gettime);
-export!(timer_getoverrun, "rsi", getoverrun);
+export_with_site!("rcx", create, timer_create);
+export_with_site!("rsi", delete, timer_delete);
+export_with_site!("r8", settime, timer_settime);
+export_with_site!("rdx", gettime, timer_gettime);
+export_with_site!("rsi", getoverrun, timer_getoverrun);
 
 /// Runs `f` and leaves errno as it was.
 fn keeping_errno<T>(f: impl FnOnce() -> T) -> T {
