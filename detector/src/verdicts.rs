@@ -99,7 +99,7 @@ impl Detector {
     }
 
     /// Turns open verdicts into tails where as many landings on the same handler
-    /// were tails, or where there are fewer than `fewest`.
+    /// were tails as were not, or where fewer than `fewest` were not.
     pub(crate) fn clear_noise(&self, platform: &dyn Platform, fewest: u32) {
         if !self.suspects.any() {
             return;
@@ -114,10 +114,14 @@ impl Detector {
                 let all = body.findings.iter().enumerate();
                 all.filter(|(_, f)| handler_of(f) == handler_of(finding))
             };
-            let tail = |f: &FindingEntry| f.verdicts[Verdict::Tail as usize].load(Relaxed);
-            let tails = same().map(|(_, f)| tail(f)).max().unwrap_or(0);
-            let suspects = same().map(|(i, _)| self.suspects.count(i)).max().unwrap_or(0);
-            if tails >= suspects || suspects < fewest {
+            let given = |f: &FindingEntry, v: Verdict| f.verdicts[v as usize].load(Relaxed);
+            // Certain verdicts on the handler speak against it as well.
+            let blame = |(i, f): (usize, &FindingEntry)| {
+                self.suspects.count(i) + given(f, Verdict::Warning) + given(f, Verdict::Error)
+            };
+            let tails = same().map(|(_, f)| given(f, Verdict::Tail)).max().unwrap_or(0);
+            let blamed = same().map(blame).max().unwrap_or(0);
+            if tails >= blamed || blamed < fewest {
                 self.acquit(platform, index, finding);
             }
         }

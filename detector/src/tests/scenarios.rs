@@ -272,6 +272,17 @@ fn a_few_open_verdicts_prove_nothing_at_the_end_and_more_stand() {
 }
 
 #[test]
+fn one_open_verdict_stands_beside_certain_ones() {
+    let s = Scene::new();
+    for ns in [500_001, 500_001, 50_001] {
+        burn_after_a_free(&s, ns);
+    }
+    s.detector.drain(0);
+    let found = s.host.found(Kind::DelWhileRunning, Consequence::DataFreed).unwrap();
+    assert_eq!((found.unresolved, found.verdicts), (1, [0, 0, 0, 2]));
+}
+
+#[test]
 fn much_cpu_time_is_certain() {
     let s = Scene::new();
     burn_after_a_free(&s, 500_001);
