@@ -87,7 +87,7 @@ pub fn subscribe() -> Receiver<Finding> {
             }
         });
         if spawned.is_err() {
-            log_line("deadwalk: no collector thread: subscribers get nothing");
+            eprintln!("deadwalk: no collector thread: subscribers get nothing");
         }
     });
     wake();
@@ -99,10 +99,6 @@ pub fn add_subscriber() -> Receiver<Finding> {
     let (sender, receiver) = unbounded();
     SUBSCRIBERS.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
     receiver
-}
-
-fn log_line(line: &str) {
-    eprintln!("{line}");
 }
 
 /// What has been sent of one finding.

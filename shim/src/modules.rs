@@ -1,6 +1,6 @@
 //! Which loaded object holds an address: `_dl_find_object` where libc has it
-//! (lock-free, safe inside malloc and in signal handlers), else nothing inside
-//! malloc and `dl_iterate_phdr` elsewhere.
+//! (glibc 2.35; lock-free, safe inside malloc and in signal handlers). Where it
+//! has not, no module is known and the record holds plain addresses.
 
 use core::ffi::{CStr, c_char, c_void};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
