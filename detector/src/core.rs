@@ -92,11 +92,18 @@ impl Detector {
 
     /// What deletes do.
     pub fn policy(&self) -> DelPolicy {
-        if self.policy.load(Acquire) == DelPolicy::Sync as u32 {
-            DelPolicy::Sync
-        } else {
-            DelPolicy::Async
-        }
+        DelPolicy::from_u32(self.policy.load(Acquire)).unwrap_or(DelPolicy::Async)
+    }
+
+    /// Changes what deletes do; the record says so.
+    pub fn set_policy(&self, policy: DelPolicy) {
+        self.policy.store(policy as u32, Release);
+        self.record.head().policy.store(policy as u32 + 1, Relaxed);
+    }
+
+    /// How long a waiting delete waits, ns.
+    pub fn deadlock_ns(&self) -> u64 {
+        self.deadlock_ns.load(Relaxed)
     }
 
     /// A fork child has none of its parent's timers, handlers or findings. To

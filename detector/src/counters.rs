@@ -76,6 +76,29 @@ counters! {
     DroppedTimers => "dropped.timers";
     /// Children that could not write a record of their own.
     DroppedChildren => "dropped.children";
+    /// Armed timers that were detached because they were initialised again,
+    /// freed, or their code was unloaded.
+    TimersAutoDetached => "timers.auto_detached";
+    /// Expiries whose timer's fields had been changed while it was armed.
+    TimersFieldsChanged => "timers.fields_changed";
+    /// Trashed timer_lists: in freed memory.
+    TrashedFreed => "timers.trashed.freed";
+    /// ... never initialised.
+    TrashedUninit => "timers.trashed.uninit";
+    /// ... copied from elsewhere while armed.
+    TrashedCopied => "timers.trashed.copied";
+    /// ... zeroed while armed.
+    TrashedWiped => "timers.trashed.wiped";
+    /// ... otherwise overwritten while armed.
+    TrashedClobbered => "timers.trashed.clobbered";
+    /// Detaches that a waiting delete made after it had begun to wait.
+    DelReDeletes => "del.re_deletes";
+    /// Deletes that found their timer armed again by its running handler.
+    DelReaddsByHandler => "del.readds_by_handler";
+    /// Deletes that found it armed again by somebody else while the handler ran.
+    DelReaddsByOther => "del.readds_by_other";
+    /// 1 if a timer_list's books did not balance at the end.
+    TimersInvariantBroken => "timers.invariant_broken";
 }
 
 /// How many counters a record holds.

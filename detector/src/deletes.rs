@@ -10,7 +10,6 @@ use core::sync::atomic::Ordering::Relaxed;
 use crate::blocks::HeapBlock;
 use crate::core::Detector;
 use crate::counters::Counter;
-use crate::options::DelPolicy;
 use crate::platform::Platform;
 use crate::record::layout::{SiteEntry, StackRole, Verdict};
 use crate::record::writer::FindingSpec;
@@ -169,7 +168,7 @@ impl Detector {
         }
         let verb = match op {
             Op::TimerDelete => Verb::Delete,
-            Op::TimerSettime => Verb::Disarm { seen_arms },
+            _ => Verb::Disarm { seen_arms },
         };
         let Some((before, after, outcome)) = slot.apply(timer.generation, verb) else {
             return Deleted::default();
@@ -195,7 +194,7 @@ impl Detector {
         let mut deleted = Deleted { was_pending: outcome.was_pending, ..Deleted::default() };
         if outcome.runs_before > 0 {
             let own = self.note_self_delete(timer, site.map(|s| s.1), me);
-            if own == 0 && self.policy() == DelPolicy::Sync {
+            if own == 0 && self.policy().waits() {
                 deleted.waited = self.wait_for_handlers(platform, timer, slot, site.map(|s| s.1));
             }
             deleted.landed = self.land(platform, timer, slot, site, before, me);

@@ -13,7 +13,6 @@ use core::sync::atomic::{
 use crate::Kind;
 use crate::core::Detector;
 use crate::counters::Counter;
-use crate::options::DelPolicy;
 use crate::platform::Platform;
 use crate::record::layout::{StackRole, Verdict};
 use crate::runs::{RunRef, RunSlot};
@@ -67,7 +66,7 @@ impl Detector {
             return None;
         };
         self.phase_changed(slot, before, after);
-        entry.call = !(outcome.after_del && self.policy() == DelPolicy::Sync);
+        entry.call = !(outcome.after_del && self.policy().waits());
         match run {
             Some(run) if outcome.after_del => self.cancel_landings(run, before),
             Some(_) => {}

@@ -72,16 +72,34 @@ named_enum! {
         Heap = 0, "heap";
         /// `timer_create` and its family.
         Posix = 1, "posix";
+        /// The kernel's `timer_list`.
+        TimerList = 2, "timer_list";
     }
 }
 
 named_enum! {
-    /// The call that a delete site makes.
+    /// The call that a delete site makes. At most 16: sites are keyed by four bits.
     pub enum Op {
-        /// `timer_delete`.
+        /// `timer_delete`: of POSIX, or the new name of `del_timer`.
         TimerDelete = 0, "timer_delete";
         /// `timer_settime` with a zero `it_value`, which disarms.
         TimerSettime = 1, "timer_settime";
+        /// `del_timer`.
+        DelTimer = 2, "del_timer";
+        /// `del_timer_sync`.
+        DelTimerSync = 3, "del_timer_sync";
+        /// `del_timer_async`, which never waits.
+        DelTimerAsync = 4, "del_timer_async";
+        /// `timer_delete_sync`.
+        TimerDeleteSync = 5, "timer_delete_sync";
+        /// `try_to_del_timer_sync`.
+        TryToDelTimerSync = 6, "try_to_del_timer_sync";
+        /// `timer_delete_sync_try`.
+        TimerDeleteSyncTry = 7, "timer_delete_sync_try";
+        /// `timer_shutdown`.
+        TimerShutdown = 8, "timer_shutdown";
+        /// `timer_shutdown_sync`.
+        TimerShutdownSync = 9, "timer_shutdown_sync";
     }
 }
 
@@ -128,6 +146,56 @@ named_enum! {
         HeapBufferUnderflow = 12, "heap-buffer-underflow";
         /// A Rust `dealloc` or `realloc` with another layout than the allocation's.
         LayoutMismatch = 13, "layout-mismatch";
+        /// A heap block was freed while a timer inside it was armed.
+        FreeWhilePending = 14, "free-while-pending";
+        /// A heap block was freed while the handler of a timer inside it ran on another thread.
+        FreeWhileRunning = 15, "free-while-running";
+        /// A handler freed the storage of its own timer.
+        FreeOwnHandler = 16, "free-own-handler";
+        /// A timer expired in storage that had been freed; its handler was not called.
+        ExpireAfterFree = 17, "expire-after-free";
+        /// A timer call on freed storage.
+        ApiUseAfterFree = 18, "api-use-after-free";
+        /// A timer was armed again by the very handler that a delete landed on.
+        RearmAfterDel = 19, "rearm-after-del";
+        /// A timer that was armed elsewhere was copied (memcpy, realloc) to this address.
+        TimerCopied = 20, "timer-copied";
+        /// An armed timer was overwritten with zeroes (memset).
+        TimerWiped = 21, "timer-wiped";
+        /// An armed timer was overwritten.
+        TimerClobbered = 22, "timer-clobbered";
+        /// A timer call on memory that is no initialised timer.
+        UninitUse = 23, "uninit-use";
+        /// A zeroed static timer was used without an initialiser.
+        StaticUninit = 24, "static-uninit";
+        /// A timer without a handler was armed.
+        NullHandler = 25, "null-handler";
+        /// add_timer on a timer that was armed already; ignored.
+        DoubleAdd = 26, "double-add";
+        /// An armed timer was initialised again; it was detached.
+        ReinitPending = 27, "reinit-pending";
+        /// A handler ended without timer_exit, and a 2.3 del_timer_sync would have waited for ever.
+        MissingTimerExit = 28, "missing-timer-exit";
+        /// A delete waited on `timer->running` in storage that the handler freed.
+        RunningFlagAfterFree = 29, "running-flag-after-free";
+        /// A timer was initialised again while its handler ran on another thread.
+        ReinitRunning = 30, "reinit-running";
+        /// A new timer was made in storage whose old timer's handler still ran.
+        StorageReused = 31, "storage-reused";
+        /// A timer that was shut down was armed; dropped, which is what shutdown is for.
+        ArmAfterShutdown = 32, "arm-after-shutdown";
+        /// Two threads armed the same inactive timer at once.
+        ConcurrentArm = 33, "concurrent-arm";
+        /// A handler armed its own timer for now or earlier; it ran at the next tick.
+        RearmPast = 34, "rearm-past";
+        /// A handler armed, deleted and freed its timer while a delete waited.
+        ConfusedReaddDelFree = 35, "confused-readd-del-free";
+        /// A waiting delete was called from the timer's own handler.
+        SyncDelFromHandler = 36, "sync-del-from-handler";
+        /// The code of an armed timer's handler was unloaded; the timer was detached.
+        UnloadWhilePending = 37, "unload-while-pending";
+        /// The code of a running handler was unloaded.
+        UnloadWhileRunning = 38, "unload-while-running";
     }
 }
 
@@ -136,11 +204,18 @@ impl Kind {
     /// ladder (`ladder.rs`) may lower it, never raise it beyond `Error`.
     pub const fn default_severity(self) -> Severity {
         match self {
-            Kind::OverlappingHandler => Severity::Info,
+            Kind::OverlappingHandler
+            | Kind::FreeOwnHandler
+            | Kind::StaticUninit
+            | Kind::ArmAfterShutdown
+            | Kind::RearmPast
+            | Kind::ConfusedReaddDelFree => Severity::Info,
             Kind::DelWhileRunning
             | Kind::DataFreeWhilePending
             | Kind::EnterWithFreedData
-            | Kind::ExpiryAfterDel => Severity::Warning,
+            | Kind::ExpiryAfterDel
+            | Kind::RearmAfterDel
+            | Kind::ConcurrentArm => Severity::Warning,
             _ => Severity::Error,
         }
     }
@@ -161,7 +236,7 @@ impl Kind {
     pub const fn advice(self) -> &'static str {
         match self {
             Kind::DelWhileRunning => {
-                "timer_delete does not wait for a handler that has started: let the handler say that it is done and wait for that before its resources go, or try `--del sync`"
+                "the delete does not wait for a handler that has started: let the handler say that it is done and wait for that before its resources go (a timer_list has del_timer_sync), or try `--del sync`"
             }
             Kind::DataFreeWhileRunning => {
                 "free the data in the handler's completion, or wait for the handler to end before freeing it"
@@ -192,6 +267,65 @@ impl Kind {
             }
             Kind::HeapBufferUnderflow => "the write went in front of the block: check its index",
             Kind::LayoutMismatch => "pass dealloc and realloc the layout of the allocation",
+            Kind::FreeWhilePending => "delete the timer before its memory is freed, on every path",
+            Kind::FreeWhileRunning => {
+                "wait for the handler (del_timer_sync, timer_delete_sync) before the memory that holds its timer is freed"
+            }
+            Kind::FreeOwnHandler => {
+                "legal, but nobody may look at this timer_list after its handler has started: no waiting delete, no flag in the storage"
+            }
+            Kind::ExpireAfterFree => "delete the timer before its memory is freed",
+            Kind::ApiUseAfterFree => {
+                "the timer_list lies in freed memory: keep the object until nobody can call on its timer any more"
+            }
+            Kind::RearmAfterDel => {
+                "the delete did not stop this self re-arming timer: use a waiting delete (del_timer_sync) or shut the timer down"
+            }
+            Kind::TimerCopied => {
+                "a timer_list must not be moved while it is armed: delete it, copy, and arm the copy"
+            }
+            Kind::TimerWiped => "delete the timer before its object is cleared",
+            Kind::TimerClobbered => {
+                "something wrote over the list links of an armed timer: a stack frame that is gone, an overflow of a neighbour, a reused object"
+            }
+            Kind::UninitUse => {
+                "initialise the timer (init_timer, timer_setup) before any other call on it"
+            }
+            Kind::StaticUninit => {
+                "works, since all-zero counts as initialised, but initialise it: INIT_TIMER_FN, DEFINE_TIMER"
+            }
+            Kind::NullHandler => "set the timer's function before it is armed",
+            Kind::DoubleAdd => "use mod_timer, which may be called on an armed timer",
+            Kind::ReinitPending => "delete the timer before it is initialised again",
+            Kind::MissingTimerExit => "call timer_exit at the end of the handler",
+            Kind::RunningFlagAfterFree => {
+                "under this design the handler must not free its timer_list: free it after the delete has returned"
+            }
+            Kind::ReinitRunning => {
+                "wait for the handler (del_timer_sync) before the timer is initialised again"
+            }
+            Kind::StorageReused => {
+                "wait for the handler before the object is freed and its memory used again"
+            }
+            Kind::ArmAfterShutdown => "nothing to do; initialise the timer to use it again",
+            Kind::ConcurrentArm => {
+                "serialise the callers, or use mod_timer, which they may call together"
+            }
+            Kind::RearmPast => {
+                "2.2 and 2.4 kernels would have looped here for ever: arm at jiffies + 1 or later"
+            }
+            Kind::ConfusedReaddDelFree => {
+                "the mail's patch got confused by this; nothing touched the storage here"
+            }
+            Kind::SyncDelFromHandler => {
+                "use del_timer in the handler: waiting for oneself never ends"
+            }
+            Kind::UnloadWhilePending => {
+                "delete the timer in the module's exit before its code goes"
+            }
+            Kind::UnloadWhileRunning => {
+                "wait for the handler (del_timer_sync) before the module is unloaded"
+            }
         }
     }
 }

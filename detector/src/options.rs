@@ -13,6 +13,9 @@ pub enum DelPolicy {
     Async = 0,
     /// Waits for the handler, and suppresses expiries that start later.
     Sync = 1,
+    /// Waits as well; for a `timer_list` on `timer->running` in its storage,
+    /// which therefore the handler may not free.
+    Running = 2,
 }
 
 impl DelPolicy {
@@ -21,7 +24,30 @@ impl DelPolicy {
         match self {
             DelPolicy::Async => "async",
             DelPolicy::Sync => "sync",
+            DelPolicy::Running => "running",
         }
+    }
+
+    /// The policy of this name, if there is one.
+    pub fn from_name(name: &str) -> Option<DelPolicy> {
+        [DelPolicy::Async, DelPolicy::Sync, DelPolicy::Running]
+            .into_iter()
+            .find(|p| p.name() == name)
+    }
+
+    /// The policy of this number, if there is one.
+    pub const fn from_u32(number: u32) -> Option<DelPolicy> {
+        match number {
+            0 => Some(DelPolicy::Async),
+            1 => Some(DelPolicy::Sync),
+            2 => Some(DelPolicy::Running),
+            _ => None,
+        }
+    }
+
+    /// Do deletes wait for a running handler?
+    pub const fn waits(self) -> bool {
+        !matches!(self, DelPolicy::Async)
     }
 }
 
@@ -36,8 +62,18 @@ pub struct Options<'a> {
     pub quarantine_bytes: usize,
     /// `deadlock_ms`
     pub deadlock_ms: u32,
+    /// `deadlock_loops`
+    pub deadlock_loops: u64,
     /// `tail_us`
     pub tail_us: u32,
+    /// `hz`, ticks a second of the timer_list engine.
+    pub hz: u32,
+    /// `cpus`, its timer threads.
+    pub cpus: u32,
+    /// `hook_free`
+    pub hook_free: bool,
+    /// `legacy_timer_exit`
+    pub legacy_timer_exit: bool,
     /// `argv`
     pub argv: bool,
     /// `bytes`
@@ -89,15 +125,11 @@ pub struct OptionRow {
 pub const TABLE: &[OptionRow] = &[
     OptionRow {
         key: "del",
-        values: "async|sync",
+        values: "async|sync|running",
         default: "async",
-        help: "what timer_delete and a disarm do while the handler runs: return at once, or wait for it and suppress later expiries",
+        help: "what a delete does while the handler runs: return at once, wait for it and suppress later expiries, or (timer_list) wait on timer->running",
         set: |o, v| {
-            o.del = match v {
-                "async" => DelPolicy::Async,
-                "sync" => DelPolicy::Sync,
-                _ => return None,
-            };
+            o.del = DelPolicy::from_name(v)?;
             Some(())
         },
     },
@@ -128,6 +160,56 @@ pub const TABLE: &[OptionRow] = &[
         help: "how long a waiting delete waits for a handler before it reports del-deadlock and goes on",
         set: |o, v| {
             o.deadlock_ms = v.parse().ok()?;
+            Some(())
+        },
+    },
+    OptionRow {
+        key: "deadlock_loops",
+        values: "N",
+        default: "500000000",
+        help: "how often a waiting delete of a timer_list looks again before it gives up, if that comes before deadlock_ms",
+        set: |o, v| {
+            o.deadlock_loops = v.parse().ok()?;
+            Some(())
+        },
+    },
+    OptionRow {
+        key: "hz",
+        values: "1..10000",
+        default: "100",
+        help: "ticks a second of timer_list timers (HZ in the program must agree)",
+        set: |o, v| {
+            o.hz = v.parse().ok().filter(|hz| (1..=10_000).contains(hz))?;
+            Some(())
+        },
+    },
+    OptionRow {
+        key: "cpus",
+        values: "1..64",
+        default: "1",
+        help: "timer threads of timer_list timers, each with a wheel of its own",
+        set: |o, v| {
+            o.cpus = v.parse().ok().filter(|cpus| (1..=64).contains(cpus))?;
+            Some(())
+        },
+    },
+    OptionRow {
+        key: "hook_free",
+        values: "on|off",
+        default: "on",
+        help: "look for armed and running timer_lists in every block that is freed",
+        set: |o, v| {
+            o.hook_free = parse_switch(v)?;
+            Some(())
+        },
+    },
+    OptionRow {
+        key: "legacy_timer_exit",
+        values: "on|off",
+        default: "off",
+        help: "only timer_exit ends a timer_list handler for a waiting delete, as in 2.3 kernels",
+        set: |o, v| {
+            o.legacy_timer_exit = parse_switch(v)?;
             Some(())
         },
     },
@@ -186,7 +268,12 @@ impl Default for Options<'_> {
             output: None,
             quarantine_bytes: 256 * 1024,
             deadlock_ms: 2000,
+            deadlock_loops: 500_000_000,
             tail_us: 50,
+            hz: 100,
+            cpus: 1,
+            hook_free: true,
+            legacy_timer_exit: false,
             argv: true,
             bytes: true,
             log: LogLevel::Warn,

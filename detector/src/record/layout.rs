@@ -1,4 +1,4 @@
-//! The record file's layout, version 1: what the writer maps and the reader
+//! The record file's layout, version 2: what the writer maps and the reader
 //! parses. Everything is little-endian and of fixed size.
 //!
 //! ```text
@@ -26,7 +26,7 @@ use crate::histogram::BUCKETS;
 /// First bytes of every record.
 pub const MAGIC: [u8; 8] = *b"DEADWALK";
 /// The version of this layout; the reader refuses others.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// File suffix of a record.
 pub const SUFFIX: &str = "dwrec";
 
@@ -127,8 +127,10 @@ pub struct HeadSegment {
     pub argv_used: AtomicU32,
     /// 1 if this process was started by a fork of a recorded one (no exec).
     pub forked: AtomicU32,
+    /// The delete policy in force, a [`crate::options::DelPolicy`] + 1; 0 unknown.
+    pub policy: AtomicU32,
     /// Reserved.
-    pub reserved: [AtomicU32; 29],
+    pub reserved: [AtomicU32; 28],
     /// Executable, NUL-terminated unless full.
     pub exe: [AtomicU8; EXE_BYTES],
     /// Option string in force, NUL-terminated unless full.
@@ -193,6 +195,12 @@ pub struct SiteEntry {
     pub sync_wait_total_ns: AtomicU64,
     /// The longest of them, ns.
     pub sync_wait_max_ns: AtomicU64,
+    /// Detaches that waiting deletes made after they had begun to wait.
+    pub re_deletes: AtomicU64,
+    /// Deletes that found the timer armed again by its running handler.
+    pub readds_by_handler: AtomicU64,
+    /// ... by somebody else.
+    pub readds_by_other: AtomicU64,
     /// Handlers of the deleted timers, as frames (function entry, not minus one).
     pub handlers: [AtomicU64; SITE_HANDLERS],
     /// Landings by worst consequence, indexed by [`crate::Consequence`].
@@ -254,6 +262,8 @@ impl StackRole {
 pub const FLAG_LATE: u32 = 1;
 /// `FindingEntry::flags`: `damage_*`, `expected` and `found` are valid.
 pub const FLAG_BYTES: u32 = 2;
+/// `FindingEntry::flags`: the delete's name says that it does not wait.
+pub const FLAG_DECLARED_ASYNC: u32 = 4;
 
 /// A finding: one kind, one consequence, one set of sites.
 #[repr(C)]
@@ -341,7 +351,7 @@ pub const FULL_BYTES: usize = HEAD_BYTES + page_up(size_of::<BodySegment>());
 const _: () = {
     assert!(size_of::<HeadSegment>() == 7368);
     assert!(size_of::<ModuleEntry>() == 72);
-    assert!(size_of::<SiteEntry>() == 1200);
+    assert!(size_of::<SiteEntry>() == 1224);
     assert!(size_of::<StackEntry>() == 208);
     assert!(size_of::<FindingEntry>() == 168);
     assert!(HEAD_BYTES <= 64 * 1024);
