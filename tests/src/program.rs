@@ -1,7 +1,7 @@
 //! C programs: found, compiled, kept.
 
 use crate::Target;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -30,13 +30,34 @@ impl Program {
     /// `programs/<name>.c` with extra flags for the compiler.
     pub fn with_flags(name: &str, flags: &[&str]) -> Program {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs");
-        compile(&folder.join(name).with_extension("c"), flags)
+        compile(&folder.join(name).with_extension("c"), flags, Linked::Alone)
     }
 
     /// `examples/c/<name>.c`.
     pub fn example(name: &str) -> Program {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/c");
-        compile(&folder.join(name).with_extension("c"), &[])
+        compile(&examples().join(name).with_extension("c"), &[], Linked::Alone)
+    }
+
+    /// `programs/<name>.c`, written in the kernel's manner: with deadwalk's C
+    /// headers, linked with the library under test.
+    pub fn kernel(name: &str) -> Program {
+        Program::kernel_with_flags(name, &[])
+    }
+
+    /// [`kernel`](Self::kernel) with extra flags for the compiler.
+    pub fn kernel_with_flags(name: &str, flags: &[&str]) -> Program {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs");
+        compile(&folder.join(name).with_extension("c"), flags, Linked::WithLibrary)
+    }
+
+    /// `examples/c/<name>.c`, compiled as [`kernel`](Self::kernel) does.
+    pub fn kernel_example(name: &str) -> Program {
+        compile(&examples().join(name).with_extension("c"), &[], Linked::WithLibrary)
+    }
+
+    /// The folder of deadwalk's C headers.
+    pub fn include_folder() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../shim/include")
     }
 
     /// The name of the executable's file.
@@ -59,9 +80,53 @@ impl Program {
     }
 }
 
+/// What a program is linked with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Linked {
+    Alone,
+    /// With deadwalk's headers and the library under test, found there at run
+    /// time too.
+    WithLibrary,
+}
+
+impl Linked {
+    fn flags(self) -> Vec<OsString> {
+        if self == Linked::Alone {
+            return vec![];
+        }
+        let library = Target::get().library();
+        let folder = library.parent().expect("the library lies in a folder").as_os_str();
+        let joined = |prefix: &str, folder: &OsStr| {
+            let mut flag = OsString::from(prefix);
+            flag.push(folder);
+            flag
+        };
+        vec![
+            joined("-I", Program::include_folder().as_os_str()),
+            joined("-L", folder),
+            joined("-Wl,-rpath,", folder),
+            "-ldeadwalk".into(),
+        ]
+    }
+
+    /// Folders of headers that the program is made from, beside its own.
+    fn headers(self) -> Vec<PathBuf> {
+        match self {
+            Linked::Alone => vec![],
+            Linked::WithLibrary => {
+                ["deadwalk", "linux"].map(|sub| Program::include_folder().join(sub)).to_vec()
+            }
+        }
+    }
+}
+
+fn examples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/c")
+}
+
 /// Compiles, unless an up-to-date result is there. Two tests may compile the
 /// same program at once: each writes a file of its own and renames it.
-fn compile(source: &Path, flags: &[&str]) -> Program {
+fn compile(source: &Path, flags: &[&str], linked: Linked) -> Program {
     static SERIAL: AtomicU32 = AtomicU32::new(0);
     let folder = Target::get().programs();
     std::fs::create_dir_all(&folder).expect("the target folder is writable");
@@ -74,7 +139,7 @@ fn compile(source: &Path, flags: &[&str]) -> Program {
     }
     let path = folder.join(&name);
     let program = Program { path: path.clone(), source: source.to_path_buf() };
-    if is_fresh(&path, source) {
+    if is_fresh(&path, source, &linked.headers()) {
         return program;
     }
     let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
@@ -85,6 +150,7 @@ fn compile(source: &Path, flags: &[&str]) -> Program {
         .arg(source)
         .arg("-o")
         .arg(&fresh)
+        .args(linked.flags())
         .output()
         .expect("a C compiler is installed");
     assert!(
@@ -101,12 +167,14 @@ fn compiler() -> String {
     std::env::var("CC").unwrap_or_else(|_| "cc".to_string())
 }
 
-/// Whether `path` is newer than its source and every header beside it.
-fn is_fresh(path: &Path, source: &Path) -> bool {
+/// Whether `path` is newer than its source, every header beside it and those in
+/// `folders`.
+fn is_fresh(path: &Path, source: &Path, folders: &[PathBuf]) -> bool {
     let Some(built) = modified(path) else { return false };
-    let folder = source.parent().expect("a source lies in a folder");
-    let headers = std::fs::read_dir(folder).expect("the folder of a source is readable");
-    headers
+    let own = source.parent().expect("a source lies in a folder").to_path_buf();
+    std::iter::once(&own)
+        .chain(folders)
+        .flat_map(|folder| std::fs::read_dir(folder).expect("a folder of sources is readable"))
         .flatten()
         .map(|entry| entry.path())
         .filter(|file| file == source || file.extension() == Some(OsStr::new("h")))
