@@ -15,7 +15,7 @@ use core::sync::atomic::{
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 
-use crate::runs::OBJECTS;
+use crate::run_notes::OBJECTS;
 
 const ENTRIES: usize = 256;
 const EMPTY: u64 = 0;

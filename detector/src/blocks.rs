@@ -146,6 +146,13 @@ impl BlockTable {
         Some(index)
     }
 
+    /// One more reference to an entry that the caller knows is referred to.
+    pub fn retain(&self, index: u32) {
+        if let Some(entry) = self.entries.get(index as usize) {
+            entry.word.fetch_add(TIMER, AcqRel);
+        }
+    }
+
     /// One timer less refers to the entry.
     pub fn release(&self, index: u32) {
         if let Some(entry) = self.entries.get(index as usize) {

@@ -10,6 +10,7 @@ use core::sync::atomic::{
 };
 use std::sync::OnceLock;
 
+use crate::Kind;
 use crate::aftermath::Aftermath;
 use crate::blocks::BlockTable;
 use crate::counters::Counter;
@@ -22,7 +23,6 @@ use crate::runs::{RunSlot, RunTable};
 use crate::state::{Phase, State};
 use crate::suspects::Suspects;
 use crate::timers::{Registry, TimerSlot};
-use crate::{Api, Kind};
 
 /// Everything deadwalk knows of this process.
 pub struct Detector {
@@ -145,7 +145,7 @@ impl Detector {
         slot: &TimerSlot,
     ) -> FindingSpec {
         let site = |addr: u64| self.record.single(platform, (addr as usize).saturating_sub(1));
-        FindingSpec::new(kind, Api::Posix)
+        FindingSpec::new(kind, slot.api())
             .with(
                 StackRole::Handler,
                 self.record.single(platform, slot.handler.load(Relaxed) as usize),

@@ -14,9 +14,10 @@ use crate::platform::Platform;
 use crate::record::layout::{SiteEntry, StackRole, Verdict};
 use crate::record::writer::FindingSpec;
 use crate::run_word::News;
+use crate::runs::{RunRef, RunSlot};
 use crate::state::{Phase, State, Verb};
 use crate::timers::{TimerRef, TimerSlot};
-use crate::{Api, Kind, Op};
+use crate::{Kind, Op};
 
 /// What is known of a timer when it is created.
 #[derive(Clone, Copy, Debug, Default)]
@@ -60,6 +61,20 @@ pub struct Deleted {
     pub landed: u32,
     /// It waited for a handler.
     pub waited: bool,
+}
+
+/// The delete call behind a landing.
+pub(crate) struct LandingCall<'a> {
+    /// Its site, with the index.
+    pub site: Option<(u32, &'a SiteEntry)>,
+    /// The deleting thread.
+    pub me: u32,
+    /// `FLAG_*` of the finding.
+    pub flags: u32,
+    /// It had waited in vain.
+    pub gave_up: bool,
+    /// The deleter's stack, once captured.
+    pub stack: Option<u32>,
 }
 
 /// What a handle is to the registry.
@@ -179,18 +194,7 @@ impl Detector {
             self.settle_freed_pending(platform, slot, me);
         }
 
-        self.record.count(Counter::DelCalls, 1);
-        let site = self.record.site(platform, Api::Posix, op, site_addr);
-        if let Some((index, site)) = site {
-            site.calls.fetch_add(1, Relaxed);
-            self.record.site_handler(platform, index, slot.handler.load(Relaxed) as usize);
-        }
-        if outcome.was_pending {
-            self.record.count(Counter::DelReturnedPending, 1);
-            if let Some((_, site)) = site {
-                site.returned_pending.fetch_add(1, Relaxed);
-            }
-        }
+        let site = self.count_delete(platform, slot, op, site_addr, outcome.was_pending);
         let mut deleted = Deleted { was_pending: outcome.was_pending, ..Deleted::default() };
         if outcome.runs_before > 0 {
             let own = self.note_self_delete(timer, site.map(|s| s.1), me);
@@ -218,9 +222,38 @@ impl Detector {
         }
     }
 
+    /// Counts a delete that took effect; its site with the index.
+    pub(crate) fn count_delete(
+        &self,
+        platform: &dyn Platform,
+        slot: &TimerSlot,
+        op: Op,
+        site_addr: usize,
+        was_pending: bool,
+    ) -> Option<(u32, &'static SiteEntry)> {
+        self.record.count(Counter::DelCalls, 1);
+        let site = self.record.site(platform, slot.api(), op, site_addr);
+        if let Some((index, site)) = site {
+            site.calls.fetch_add(1, Relaxed);
+            self.record.site_handler(platform, index, slot.handler.load(Relaxed) as usize);
+        }
+        if was_pending {
+            self.record.count(Counter::DelReturnedPending, 1);
+            if let Some((_, site)) = site {
+                site.returned_pending.fetch_add(1, Relaxed);
+            }
+        }
+        site
+    }
+
     /// Counts a delete from the timer's own handler; returns how many of the
     /// timer's runs are this thread's.
-    fn note_self_delete(&self, timer: TimerRef, site: Option<&SiteEntry>, me: u32) -> usize {
+    pub(crate) fn note_self_delete(
+        &self,
+        timer: TimerRef,
+        site: Option<&SiteEntry>,
+        me: u32,
+    ) -> usize {
         let mut own = 0;
         for (_, run) in self.runs.each() {
             if run.timer() == timer && run.thread().tid == me {
@@ -270,12 +303,7 @@ impl Detector {
             platform.pause(attempt);
             attempt += 1;
         }
-        if let Some(site) = site {
-            let waited = platform.now_ns().saturating_sub(start);
-            site.sync_waits.fetch_add(1, Relaxed);
-            site.sync_wait_total_ns.fetch_add(waited, Relaxed);
-            site.sync_wait_max_ns.fetch_max(waited, Relaxed);
-        }
+        count_wait(site, platform.now_ns().saturating_sub(start));
         true
     }
 
@@ -292,52 +320,62 @@ impl Detector {
         me: u32,
     ) -> u32 {
         let mut landed = 0;
-        let mut stack = None;
+        let mut call = LandingCall { site, me, flags: 0, gave_up: false, stack: None };
         for (run_ref, run) in self.runs.each() {
             if run.timer() != timer || run.thread().tid == me {
                 continue;
             }
             let Some(run) = self.runs.announce(run_ref, News::Delete) else { continue };
-            if run.started_after(before) {
-                self.runs.release(run_ref);
-                continue;
-            }
-            let generation = run_ref.generation;
-            let site_entry = site.map(|s| s.1);
-            let counted = landed == 0;
-            match run.landings.iter().find(|l| l.note.claim(generation)) {
-                None => {
-                    // It landed, but there is no room for its verdict.
-                    self.record.count(Counter::DroppedEvents, 1);
-                    self.count_landing(platform, site_entry, None, counted);
-                    landed += 1;
-                }
-                Some(landing) => {
-                    landing.del_ns.store(platform.now_ns(), Relaxed);
-                    landing.sample.set(&self.sample_run(platform, run));
-                    landing.waited.clear();
-                    let stack = *stack.get_or_insert_with(|| self.record.capture(platform));
-                    let spec = self
-                        .timer_finding(platform, Kind::DelWhileRunning, slot)
-                        .with(StackRole::Del, stack);
-                    let finding = self.record.finding(platform, &spec);
-                    landing.site.store(site.map_or(u32::MAX, |s| s.0), Relaxed);
-                    landing.del_tid.store(me, Relaxed);
-                    landing.del_stack.store(stack, Relaxed);
-                    landing.finding.store(finding.unwrap_or(u32::MAX), Relaxed);
-                    landing.counted.store(counted as u32, Relaxed);
-                    self.count_landing(platform, site_entry, finding, counted);
-                    if landing.note.publish(generation) {
-                        landed += 1;
-                    } else {
-                        landing.del_tid.store(0, Relaxed);
-                        self.uncount_landing(site_entry, finding, counted);
-                    }
-                }
+            if !run.started_after(before)
+                && self.land_on(platform, slot, run_ref, run, &mut call, landed == 0)
+            {
+                landed += 1;
             }
             self.runs.release(run_ref);
         }
         landed
+    }
+
+    /// Leaves a note on an announced run; whether it was still on when it got it.
+    pub(crate) fn land_on(
+        &self,
+        platform: &dyn Platform,
+        slot: &TimerSlot,
+        run_ref: RunRef,
+        run: &RunSlot,
+        call: &mut LandingCall<'_>,
+        counted: bool,
+    ) -> bool {
+        let generation = run_ref.generation;
+        let site = call.site.map(|s| s.1);
+        let Some(landing) = run.landings.iter().find(|l| l.note.claim(generation)) else {
+            // It landed, but there is no room for its verdict.
+            self.record.count(Counter::DroppedEvents, 1);
+            self.count_landing(platform, site, None, counted);
+            return true;
+        };
+        landing.del_ns.store(platform.now_ns(), Relaxed);
+        landing.sample.set(&self.sample_run(platform, run));
+        landing.waited.clear();
+        let stack = *call.stack.get_or_insert_with(|| self.record.capture(platform));
+        let mut spec =
+            self.timer_finding(platform, Kind::DelWhileRunning, slot).with(StackRole::Del, stack);
+        spec.flags = call.flags;
+        let finding = self.record.finding(platform, &spec);
+        landing.site.store(call.site.map_or(u32::MAX, |s| s.0), Relaxed);
+        landing.del_tid.store(call.me, Relaxed);
+        landing.del_stack.store(stack, Relaxed);
+        landing.finding.store(finding.unwrap_or(u32::MAX), Relaxed);
+        landing.counted.store(counted as u32, Relaxed);
+        landing.gave_up.store(call.gave_up as u32, Relaxed);
+        landing.flags.store(call.flags, Relaxed);
+        self.count_landing(platform, site, finding, counted);
+        if landing.note.publish(generation) {
+            return true;
+        }
+        landing.del_tid.store(0, Relaxed);
+        self.uncount_landing(site, finding, counted);
+        false
     }
 
     fn count_landing(
@@ -375,4 +413,12 @@ impl Detector {
             self.record.close(finding);
         }
     }
+}
+
+/// Counts a waiting delete that found the handler running.
+pub(crate) fn count_wait(site: Option<&SiteEntry>, waited_ns: u64) {
+    let Some(site) = site else { return };
+    site.sync_waits.fetch_add(1, Relaxed);
+    site.sync_wait_total_ns.fetch_add(waited_ns, Relaxed);
+    site.sync_wait_max_ns.fetch_max(waited_ns, Relaxed);
 }

@@ -2,19 +2,18 @@
 //!
 //! Contexts: inside `free`, no lock held; nothing here allocates or waits.
 
-use core::sync::atomic::Ordering::{AcqRel, Relaxed};
+use core::sync::atomic::Ordering::Relaxed;
 
 use crate::blocks::{BlockEntry, HeapBlock};
 use crate::core::Detector;
 use crate::counters::Counter;
+use crate::harms::Harm;
 use crate::platform::Platform;
 use crate::record::layout::{FLAG_BYTES, FLAG_LATE, StackRole, Verdict};
 use crate::record::writer::FindingSpec;
-use crate::run_word::News;
-use crate::runs::{LANDINGS, RunSlot};
 use crate::state::Phase;
 use crate::timers::TimerSlot;
-use crate::{Api, Kind, Subject};
+use crate::{Api, Consequence, Kind};
 
 /// A misuse of the heap as the allocator describes it.
 #[derive(Clone, Copy, Debug)]
@@ -74,73 +73,14 @@ impl Detector {
                 run.handled.store(1, Relaxed);
                 continue;
             }
-            let Some(run) = self.runs.announce(run_ref, News::Freed) else { continue };
-            let generation = run_ref.generation;
-            if let Some(slot) = self.registry.get(run.timer())
-                && run.freed.note.claim(generation)
-            {
-                run.freed.freed_ns.store(platform.now_ns(), Relaxed);
-                run.freed.sample.set(&self.sample_run(platform, run));
-                let stack = *stack.get_or_insert_with(|| self.record.capture(platform));
-                run.freed.free_stack.store(stack, Relaxed);
-                let spec =
-                    self.block_finding(platform, Kind::DataFreeWhileRunning, slot, entry, stack);
-                let finding = self.record.finding(platform, &spec).unwrap_or(u32::MAX);
-                run.freed.finding.store(finding, Relaxed);
-                self.record.open(platform, finding);
-                let moved = self.worsen_landings(platform, run, generation);
-                if !run.freed.note.publish(generation) {
-                    self.record.close(finding);
-                    self.undo_worsening(platform, run, moved);
-                }
-            }
-            self.runs.release(run_ref);
+            let harm = Harm {
+                kind: Kind::DataFreeWhileRunning,
+                consequence: Consequence::DataFreed,
+                block: entry.facts(),
+            };
+            self.harm(platform, run_ref, &harm, &mut stack);
         }
         stack
-    }
-
-    /// The landings of a run whose data is being freed count under that
-    /// consequence from now on, should the process not live to the verdict.
-    /// Returns the findings they counted under before.
-    ///
-    /// Whoever exchanges `landing.finding` (we, or the handler at its leave)
-    /// answers for what is counted under it.
-    fn worsen_landings(
-        &self,
-        platform: &dyn Platform,
-        run: &RunSlot,
-        generation: u32,
-    ) -> [Option<(u32, u32)>; LANDINGS] {
-        let mut moved = [None; LANDINGS];
-        for (landing, moved) in run.landings.iter().zip(&mut moved) {
-            let harmless = landing.finding.load(Relaxed);
-            if !landing.note.is_written(generation) {
-                continue;
-            }
-            let Some(worse) = self.worsened(platform, run, landing) else { continue };
-            if landing.finding.compare_exchange(harmless, worse, AcqRel, Relaxed).is_ok() {
-                self.record.open(platform, worse);
-                self.record.close(harmless);
-                *moved = Some((harmless, worse));
-            }
-        }
-        moved
-    }
-
-    /// The handler left before the free: takes the worsening back.
-    fn undo_worsening(
-        &self,
-        platform: &dyn Platform,
-        run: &RunSlot,
-        moved: [Option<(u32, u32)>; LANDINGS],
-    ) {
-        for (landing, moved) in run.landings.iter().zip(moved) {
-            let Some((harmless, worse)) = moved else { continue };
-            if landing.finding.compare_exchange(worse, harmless, AcqRel, Relaxed).is_ok() {
-                self.record.open(platform, harmless);
-                self.record.close(worse);
-            }
-        }
     }
 
     /// Opens a finding for every armed timer that uses the block; its verdict
@@ -155,7 +95,8 @@ impl Detector {
                 continue;
             }
             let stack = *stack.get_or_insert_with(|| self.record.capture(platform));
-            let spec = self.block_finding(platform, Kind::DataFreeWhilePending, slot, entry, stack);
+            let kind = Kind::DataFreeWhilePending;
+            let spec = self.block_finding(platform, kind, slot, &entry.facts(), stack);
             if let Some(finding) = self.record.finding(platform, &spec) {
                 self.record.open(platform, finding);
                 let open = (u64::from(finding) + 1) << 32 | u64::from(me);
@@ -181,25 +122,6 @@ impl Detector {
         let verdict = if stopper == open as u32 { Verdict::Info } else { Verdict::Warning };
         self.record.close(finding);
         self.record.occurred(platform, finding, verdict);
-    }
-
-    fn block_finding(
-        &self,
-        platform: &dyn Platform,
-        kind: Kind,
-        slot: &TimerSlot,
-        entry: &BlockEntry,
-        free_stack: u32,
-    ) -> FindingSpec {
-        let facts = entry.facts();
-        let alloc = self.record.single(platform, facts.alloc_site.saturating_sub(1));
-        let mut spec = self
-            .timer_finding(platform, kind, slot)
-            .with(StackRole::Alloc, alloc)
-            .with(StackRole::Free, free_stack);
-        (spec.base, spec.size, spec.addr) = (facts.base, facts.size, facts.base);
-        spec.subject = Subject::TimerData;
-        spec
     }
 
     /// Records what the allocator found.

@@ -65,6 +65,12 @@ impl Detector {
             }
             return None;
         };
+        if let (Some(run), Some(block)) = (run, slot.block.load(Relaxed).checked_sub(1)) {
+            // The timer may be given other data while this handler runs.
+            if self.runs.get(run).is_some_and(|r| r.block.load(Relaxed) == block + 1) {
+                self.blocks.retain(block);
+            }
+        }
         self.phase_changed(slot, before, after);
         entry.call = !(outcome.after_del && self.policy().waits());
         match run {
@@ -99,6 +105,9 @@ impl Detector {
         };
         if noted {
             self.settle(platform, slot, run.generation);
+        }
+        if let Some(block) = slot.block.swap(0, Relaxed).checked_sub(1) {
+            self.blocks.release(block);
         }
         let timer = slot.timer();
         if let Some(timer_slot) = self.registry.get(timer) {

@@ -31,11 +31,12 @@ pub mod frees;
 #[cfg(not(loom))]
 pub mod handlers;
 #[cfg(not(loom))]
+mod harms;
+#[cfg(not(loom))]
 pub mod histogram;
 #[cfg(not(loom))]
 pub mod in_process;
 mod index_map;
-#[cfg(not(loom))]
 pub mod kind;
 #[cfg(not(loom))]
 pub mod ladder;
@@ -46,6 +47,8 @@ pub mod options;
 pub mod platform;
 #[cfg(not(loom))]
 pub mod record;
+#[cfg(not(loom))]
+mod run_notes;
 mod run_word;
 #[cfg(not(loom))]
 mod runs;
@@ -57,6 +60,8 @@ mod suspects;
 mod sync;
 #[cfg(test)]
 mod tests;
+#[cfg(not(loom))]
+pub mod timer_list;
 #[cfg(not(loom))]
 mod timers;
 #[cfg(not(loom))]
@@ -70,7 +75,6 @@ pub use blocks::HeapBlock;
 pub use collect::{Finding, subscribe};
 #[cfg(not(loom))]
 pub use in_process::{counter, heap_counters, heap_misuse};
-#[cfg(not(loom))]
 pub use kind::{Api, Consequence, Kind, Op, Severity, Subject};
 #[cfg(not(loom))]
 pub use runs::RunRef;

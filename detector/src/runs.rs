@@ -16,9 +16,8 @@ use core::sync::atomic::{
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 
-use crate::ladder::Sample;
-use crate::note::Note;
 use crate::platform::ThreadToken;
+use crate::run_notes::{HarmNote, LandingNote, Objects};
 use crate::run_word::{News, RunWord};
 use crate::state::{Phase, State};
 use crate::timers::TimerRef;
@@ -27,8 +26,8 @@ use crate::timers::TimerRef;
 pub const RUNS: usize = 4096;
 /// Deletes and disarms that may land on one run.
 pub const LANDINGS: usize = 4;
-/// Objects remembered that a handler posted, or a deleter waited for.
-pub const OBJECTS: usize = 4;
+/// Harms that may be done to one run.
+pub const HARMS: usize = 4;
 
 const LATE: u32 = 0x100;
 
@@ -39,113 +38,6 @@ pub struct RunRef {
     pub index: u32,
     /// Which run of that slot.
     pub generation: u32,
-}
-
-/// A sample in cells.
-pub struct SampleCell([AtomicU64; 4]);
-
-impl SampleCell {
-    const fn new() -> SampleCell {
-        SampleCell([const { AtomicU64::new(0) }; 4])
-    }
-
-    /// Stores a sample.
-    pub fn set(&self, sample: &Sample) {
-        let fields =
-            [sample.asleep as u64, sample.voluntary_switches, sample.cpu_ns, sample.activity];
-        for (cell, field) in self.0.iter().zip(fields) {
-            cell.store(field, Relaxed);
-        }
-    }
-
-    /// The stored sample.
-    pub fn get(&self) -> Sample {
-        let [asleep, voluntary_switches, cpu_ns, activity] =
-            [0, 1, 2, 3].map(|i: usize| self.0[i].load(Relaxed));
-        Sample { asleep: asleep != 0, voluntary_switches, cpu_ns, activity }
-    }
-}
-
-/// Objects by which threads hand over (semaphores, condition variables,
-/// mutexes), each with a time; the last few.
-pub struct Objects {
-    next: AtomicU32,
-    cells: [(AtomicU64, AtomicU64); OBJECTS],
-}
-
-impl Objects {
-    /// None.
-    pub const fn new() -> Objects {
-        Objects {
-            next: AtomicU32::new(0),
-            cells: [const { (AtomicU64::new(0), AtomicU64::new(0)) }; OBJECTS],
-        }
-    }
-
-    /// Forgets all.
-    pub fn clear(&self) {
-        for (object, _) in &self.cells {
-            object.store(0, Relaxed);
-        }
-    }
-
-    /// Adds one, over the oldest.
-    pub fn add(&self, object: u64, at_ns: u64) {
-        let (cell, at) = &self.cells[self.next.fetch_add(1, Relaxed) as usize % OBJECTS];
-        at.store(at_ns, Relaxed);
-        cell.store(object, Release);
-    }
-
-    /// Those added since `after_ns`.
-    pub fn since(&self, after_ns: u64) -> impl Iterator<Item = u64> + '_ {
-        self.cells
-            .iter()
-            .map(|(object, at)| (object.load(Acquire), at.load(Relaxed)))
-            .filter(move |&(object, at)| object != 0 && at >= after_ns)
-            .map(|(object, _)| object)
-    }
-}
-
-impl Default for Objects {
-    fn default() -> Self {
-        Objects::new()
-    }
-}
-
-/// "A delete landed on you."
-pub struct LandingNote {
-    /// Guards the fields.
-    pub note: Note,
-    /// Index of the delete site, `u32::MAX` for none.
-    pub site: AtomicU32,
-    /// When it took effect, ns.
-    pub del_ns: AtomicU64,
-    /// Who deleted.
-    pub del_tid: AtomicU32,
-    /// Stack of the delete, index + 1.
-    pub del_stack: AtomicU32,
-    /// The open finding, `u32::MAX` for none.
-    pub finding: AtomicU32,
-    /// 1 if this landing is the one by which its delete was counted.
-    pub counted: AtomicU32,
-    /// The handler's thread at that moment; its `asleep` is meaningless without `sampled`.
-    pub sample: SampleCell,
-    /// What the deleter waited for since.
-    pub waited: Objects,
-}
-
-/// "Your data is gone."
-pub struct FreedNote {
-    /// Guards the fields.
-    pub note: Note,
-    /// When, ns.
-    pub freed_ns: AtomicU64,
-    /// The open finding, `u32::MAX` for none.
-    pub finding: AtomicU32,
-    /// Stack of the free, index + 1.
-    pub free_stack: AtomicU32,
-    /// The handler's thread at that moment.
-    pub sample: SampleCell,
 }
 
 /// A running handler.
@@ -169,8 +61,10 @@ pub struct RunSlot {
     pub posted: Objects,
     /// Deletes that landed.
     pub landings: [LandingNote; LANDINGS],
-    /// The free of its data.
-    pub freed: FreedNote,
+    /// What was done to what it uses.
+    pub harms: [HarmNote; HARMS],
+    /// When the handler armed its own timer last, ns; 0 if it did not.
+    pub rearmed_ns: AtomicU64,
 }
 
 impl RunSlot {
@@ -186,26 +80,9 @@ impl RunSlot {
             signalled: AtomicU32::new(0),
             late: AtomicU32::new(0),
             posted: Objects::new(),
-            landings: [const {
-                LandingNote {
-                    note: Note::new(),
-                    site: AtomicU32::new(0),
-                    del_ns: AtomicU64::new(0),
-                    del_tid: AtomicU32::new(0),
-                    del_stack: AtomicU32::new(0),
-                    finding: AtomicU32::new(0),
-                    counted: AtomicU32::new(0),
-                    sample: SampleCell::new(),
-                    waited: Objects::new(),
-                }
-            }; LANDINGS],
-            freed: FreedNote {
-                note: Note::new(),
-                freed_ns: AtomicU64::new(0),
-                finding: AtomicU32::new(0),
-                free_stack: AtomicU32::new(0),
-                sample: SampleCell::new(),
-            },
+            landings: [const { LandingNote::new() }; LANDINGS],
+            harms: [const { HarmNote::new() }; HARMS],
+            rearmed_ns: AtomicU64::new(0),
         }
     }
 
@@ -269,7 +146,10 @@ impl RunTable {
         for landing in &slot.landings {
             landing.note.reset(generation);
         }
-        slot.freed.note.reset(generation);
+        for harm in &slot.harms {
+            harm.note.reset(generation);
+        }
+        slot.rearmed_ns.store(0, Relaxed);
         slot.word.begin(generation);
         Some(RunRef { index: index as u32, generation })
     }
@@ -403,16 +283,5 @@ mod tests {
         table.end(runs[40]).unwrap();
         table.release(runs[40]);
         assert_eq!(table.begin(TIMER, ThreadToken::default(), 0).unwrap().index, 40);
-    }
-
-    #[test]
-    fn objects_are_the_last_few_since_a_time() {
-        let objects = Objects::new();
-        for i in 1..=6 {
-            objects.add(i, i * 10);
-        }
-        let mut seen: Vec<_> = objects.since(45).collect();
-        seen.sort_unstable();
-        assert_eq!(seen, [5, 6]);
     }
 }

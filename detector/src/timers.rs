@@ -16,6 +16,7 @@ use core::sync::atomic::{
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 
+use crate::Api;
 use crate::index_map::IndexMap;
 use crate::state::{Outcome, Phase, State, Verb};
 
@@ -41,6 +42,11 @@ impl TimerRef {
         (self.generation as u64) << 32 | self.index as u64
     }
 
+    /// Among the objects that a deleter may wait for; no pointer has the top bit.
+    pub const fn as_object(self) -> u64 {
+        self.pack() | 1 << 63
+    }
+
     /// From one word.
     pub const fn unpack(word: u64) -> TimerRef {
         TimerRef { index: word as u32, generation: (word >> 32) as u32 }
@@ -60,6 +66,8 @@ pub struct TimerSlot {
     pub block: AtomicU32,
     /// 1 if libc runs the handler on a thread (SIGEV_THREAD).
     pub threaded: AtomicU32,
+    /// The [`Api`].
+    pub api: AtomicU32,
     /// Return address of the last arm.
     pub arm_site: AtomicU64,
     /// Return address of the delete or last disarm.
@@ -82,12 +90,18 @@ impl TimerSlot {
             value: AtomicU64::new(0),
             block: AtomicU32::new(0),
             threaded: AtomicU32::new(0),
+            api: AtomicU32::new(Api::Posix as u32),
             arm_site: AtomicU64::new(0),
             del_site: AtomicU64::new(0),
             due_ns: AtomicU64::new(0),
             retired_ns: AtomicU64::new(0),
             freed_pending: AtomicU64::new(0),
         }
+    }
+
+    /// Where it comes from.
+    pub fn api(&self) -> Api {
+        Api::from_u8(self.api.load(Relaxed) as u8).unwrap_or(Api::Posix)
     }
 
     /// Its state now.
@@ -297,6 +311,7 @@ fn clear(slot: &TimerSlot, index: usize, generation: u32) -> TimerRef {
     }
     slot.block.store(0, Relaxed);
     slot.threaded.store(0, Relaxed);
+    slot.api.store(Api::Posix as u32, Relaxed);
     TimerRef { index: index as u32, generation }
 }
 

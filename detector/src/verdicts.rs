@@ -4,6 +4,7 @@
 //! something landed, and the process's end.
 
 use core::sync::atomic::{
+    AtomicU64,
     Ordering::{AcqRel, Relaxed, SeqCst},
     fence,
 };
@@ -13,16 +14,17 @@ use crate::handlers::MUTEX;
 use crate::ladder::{Sample, WentOn, freed_while_running, landed_harmlessly, went_on};
 use crate::platform::Platform;
 use crate::record::layout::{FindingEntry, SiteEntry, StackRole, Verdict};
-use crate::runs::{LandingNote, RunSlot};
-use crate::{Consequence, Kind};
+use crate::run_notes::{HarmNote, LandingNote};
+use crate::runs::{HARMS, RunSlot};
+use crate::{Api, Consequence};
 
 impl Detector {
     /// The deleter may yet wait for what the handler has posted.
     fn leave_to_aftermath(&self, run: &RunSlot, landing: &LandingNote, finding: u32) {
         let (del_ns, del_tid) = (landing.del_ns.load(Relaxed), landing.del_tid.load(Relaxed));
-        self.aftermath.add(del_tid, finding, posted(run, del_ns));
+        self.aftermath.add(del_tid, finding, self.awaited(run, del_ns));
         fence(SeqCst);
-        for object in posted(run, del_ns) {
+        for object in self.awaited(run, del_ns) {
             if landing.waited.since(del_ns).any(|waited| waited == object) {
                 self.aftermath.waited(del_tid, object, |finding| {
                     self.record.reclassify(finding, Verdict::Warning, Verdict::Info);
@@ -38,44 +40,51 @@ impl Detector {
         let sample = Sample { activity, ..sample };
         let now = platform.now_ns();
         let tail_ns = self.tail_ns.load(Relaxed);
-        let freed = run.freed.note.take(generation);
-        let freed_went_on = went_on(&run.freed.sample.get(), &sample, tail_ns);
-        if freed {
-            let finding = run.freed.finding.load(Relaxed);
-            let verdict = freed_while_running(freed_went_on);
+        let mut harms = [None; HARMS];
+        for (harm, settled) in run.harms.iter().zip(&mut harms) {
+            if !harm.note.take(generation) {
+                continue;
+            }
+            let went_on = went_on(&harm.sample.get(), &sample, tail_ns);
+            let finding = harm.finding.load(Relaxed);
             self.record.close(finding);
-            self.give(platform, (finding, u32::MAX), verdict, freed_went_on);
+            self.give(platform, (finding, u32::MAX), freed_while_running(went_on), went_on);
+            *settled = Some((harm, went_on));
         }
         for landing in run.landings.iter().filter(|l| l.note.take(generation)) {
             let del_ns = landing.del_ns.load(Relaxed);
             let finding = landing.finding.swap(u32::MAX, AcqRel);
             self.record.close(finding);
-            let data_freed = freed && run.freed.freed_ns.load(Relaxed) >= del_ns;
             let site = landing.site.load(Relaxed);
-            let verdict = if data_freed {
-                let worse = self.worsened(platform, run, landing).unwrap_or(u32::MAX);
-                let verdict = freed_while_running(freed_went_on);
-                self.give(platform, (worse, site), verdict, freed_went_on);
-                verdict
-            } else {
-                let handled = run.handled.load(Relaxed) != 0 || waited_for(run, landing);
-                let mut went_on = went_on(&landing.sample.get(), &sample, tail_ns);
-                let verdict = landed_harmlessly(went_on, handled);
-                let wait_may_come =
-                    verdict == Verdict::Warning && posted(run, del_ns).next().is_some();
-                if wait_may_come {
-                    went_on = WentOn::Yes; // not open: the deleter's wait decides
+            let handled = run.handled.load(Relaxed) != 0 || waited_for(run, landing);
+            let (consequence, verdict) = match worst(&harms, run, del_ns, handled) {
+                Some((consequence, harm, went_on)) => {
+                    let worse = self.worsened(platform, run, landing, consequence, harm);
+                    let verdict = freed_while_running(went_on);
+                    self.give(platform, (worse.unwrap_or(u32::MAX), site), verdict, went_on);
+                    (consequence, verdict)
                 }
-                self.give(platform, (finding, site), verdict, went_on);
-                if wait_may_come {
-                    self.leave_to_aftermath(run, landing, finding);
+                None => {
+                    let mut went_on = went_on(&landing.sample.get(), &sample, tail_ns);
+                    let handled = handled || landing.gave_up.load(Relaxed) != 0;
+                    let verdict = landed_harmlessly(went_on, handled);
+                    let wait_may_come =
+                        verdict == Verdict::Warning && self.awaited(run, del_ns).next().is_some();
+                    if wait_may_come {
+                        went_on = WentOn::Yes; // not open: the deleter's wait decides
+                    }
+                    self.give(platform, (finding, site), verdict, went_on);
+                    if wait_may_come {
+                        self.leave_to_aftermath(run, landing, finding);
+                    }
+                    (Consequence::None, verdict)
                 }
-                verdict
             };
             landing.del_tid.store(0, Relaxed);
             if let Some(site) = self.site_of(landing) {
-                let harm = data_freed && verdict == Verdict::Error;
-                count_window(site, now.saturating_sub(del_ns), verdict, harm);
+                let harmless = verdict != Verdict::Error;
+                let consequence = if harmless { Consequence::None } else { consequence };
+                count_window(site, now.saturating_sub(del_ns), verdict, consequence);
             }
         }
         self.clear_noise(platform, 0);
@@ -137,33 +146,22 @@ impl Detector {
         let sites = self.record.body_if_any().map(|body| &body.sites);
         let Some(site) = sites.and_then(|sites| sites.get(site as usize)) else { return };
         site.in_tail.fetch_add(u64::from(count), Relaxed);
-        if finding.consequence.load(Relaxed) == Consequence::DataFreed as u8 {
-            site.consequences[Consequence::DataFreed as usize].fetch_sub(count, Relaxed);
+        let consequence = usize::from(finding.consequence.load(Relaxed));
+        if consequence != Consequence::None as usize
+            && let Some(counted) = site.consequences.get(consequence)
+        {
+            counted.fetch_sub(count, Relaxed);
             site.consequences[Consequence::None as usize].fetch_add(count, Relaxed);
         }
     }
 
-    /// The finding of a landing whose data was freed.
-    pub(crate) fn worsened(
-        &self,
-        platform: &dyn Platform,
-        run: &RunSlot,
-        landing: &LandingNote,
-    ) -> Option<u32> {
-        let slot = self.registry.get(run.timer())?;
-        let mut spec = self
-            .timer_finding(platform, Kind::DelWhileRunning, slot)
-            .with(StackRole::Del, landing.del_stack.load(Relaxed))
-            .with(StackRole::Free, run.freed.free_stack.load(Relaxed));
-        spec.consequence = Consequence::DataFreed;
-        if let Some(block) = run.block.load(Relaxed).checked_sub(1).and_then(|b| self.blocks.get(b))
-        {
-            let facts = block.facts();
-            let alloc = self.record.single(platform, facts.alloc_site.saturating_sub(1));
-            spec = spec.with(StackRole::Alloc, alloc);
-            (spec.base, spec.size, spec.addr) = (facts.base, facts.size, facts.base);
-        }
-        self.record.finding(platform, &spec)
+    /// What a wait or a second delete of the deleter may name: what the handler
+    /// posted, and a timer_list itself.
+    fn awaited<'a>(&self, run: &'a RunSlot, since_ns: u64) -> impl Iterator<Item = u64> + 'a {
+        let timer = run.timer();
+        let list = self.registry.get(timer).is_some_and(|slot| slot.api() == Api::TimerList);
+        let again = list.then_some(timer.as_object());
+        again.into_iter().chain(posted(run, since_ns))
     }
 
     pub(crate) fn site_of(&self, landing: &LandingNote) -> Option<&'static SiteEntry> {
@@ -171,11 +169,33 @@ impl Detector {
     }
 }
 
+/// The worst that followed a delete on a run: a harm done to it since, or its
+/// own arming of the timer, unless the program handled that.
+fn worst<'a>(
+    harms: &[Option<(&'a HarmNote, WentOn)>; HARMS],
+    run: &RunSlot,
+    del_ns: u64,
+    handled: bool,
+) -> Option<(Consequence, Option<&'a HarmNote>, WentOn)> {
+    let since = |at: &AtomicU64| at.load(Relaxed) != 0 && at.load(Relaxed) >= del_ns;
+    let harmed = harms.iter().flatten().filter(|(harm, _)| since(&harm.at_ns));
+    let harmed = harmed.map(|&(harm, went_on)| (harm.consequence(), Some(harm), went_on));
+    let rearmed =
+        (since(&run.rearmed_ns) && !handled).then_some((Consequence::Rearmed, None, WentOn::Yes));
+    harmed
+        .filter(|(consequence, ..)| *consequence != Consequence::None)
+        .chain(rearmed)
+        // Certain harm before what may have been the tail.
+        .max_by_key(|&(consequence, _, went_on)| (went_on != WentOn::No, consequence))
+}
+
 /// Did the deleter, after its delete, wait for something that the handler then
-/// posted?
+/// posted, or delete again?
 fn waited_for(run: &RunSlot, landing: &LandingNote) -> bool {
     let del_ns = landing.del_ns.load(Relaxed);
-    posted(run, del_ns).any(|posted| landing.waited.since(del_ns).any(|w| w == posted))
+    let again = run.timer().as_object();
+    let mut posted = posted(run, del_ns).chain([again]);
+    posted.any(|posted| landing.waited.since(del_ns).any(|w| w == posted))
 }
 
 /// What the handler posted since. A mutex counts only if it signalled a
@@ -185,7 +205,7 @@ fn posted(run: &RunSlot, since_ns: u64) -> impl Iterator<Item = u64> + '_ {
     run.posted.since(since_ns).filter(move |&object| signalled || object & MUTEX as u64 == 0)
 }
 
-fn count_window(site: &SiteEntry, window_ns: u64, verdict: Verdict, data_freed: bool) {
+fn count_window(site: &SiteEntry, window_ns: u64, verdict: Verdict, consequence: Consequence) {
     site.window_count.fetch_add(1, Relaxed);
     site.window_min_ns.fetch_min(window_ns, Relaxed);
     site.window_max_ns.fetch_max(window_ns, Relaxed);
@@ -193,6 +213,5 @@ fn count_window(site: &SiteEntry, window_ns: u64, verdict: Verdict, data_freed: 
     if verdict == Verdict::Tail {
         site.in_tail.fetch_add(1, Relaxed);
     }
-    let consequence = if data_freed { Consequence::DataFreed } else { Consequence::None };
     site.consequences[consequence as usize].fetch_add(1, Relaxed);
 }

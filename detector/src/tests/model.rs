@@ -10,7 +10,8 @@ use crate::deletes::NewTimer;
 use crate::handlers::MUTEX;
 use crate::options::DelPolicy;
 use crate::record::layout::Verdict;
-use crate::runs::{LANDINGS, OBJECTS};
+use crate::run_notes::OBJECTS;
+use crate::runs::LANDINGS;
 use crate::state::Phase;
 use crate::{Consequence, HeapBlock, Kind, Op, RunRef, TimerRef};
 
