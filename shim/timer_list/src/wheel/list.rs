@@ -42,12 +42,6 @@ impl Link {
     pub(super) const fn tick(&self) -> u64 {
         self.expires
     }
-
-    /// The entry behind this one, or [`NIL`].
-    #[cfg(test)]
-    pub(super) const fn next(&self) -> u32 {
-        self.next
-    }
 }
 
 impl Default for Link {
@@ -144,5 +138,21 @@ impl List {
             each(links, id, link.expires);
             id = link.next;
         }
+    }
+
+    /// The entries, oldest first; panics if the list's invariants do not hold.
+    #[cfg(test)]
+    pub(super) fn entries(&self, links: &[Link]) -> Vec<u32> {
+        let (mut entries, mut before, mut id) = (Vec::new(), NIL, self.head);
+        while id != NIL {
+            assert!(entries.len() < links.len(), "the list is a circle");
+            let link = links[id as usize];
+            assert_eq!(link.prev, before, "entry {id}");
+            assert!(link.is_queued(), "entry {id}");
+            entries.push(id);
+            (before, id) = (id, link.next);
+        }
+        assert_eq!(self.tail, before);
+        entries
     }
 }
