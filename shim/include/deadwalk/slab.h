@@ -1,0 +1,68 @@
+/*
+ * deadwalk: kmalloc and object caches, over the heap that deadwalk watches.
+ *
+ * What kmalloc and kmem_cache_alloc give is filled with 0x5a, what is freed
+ * with 0x6b: a timer that was never initialised, or is gone, is told by it.
+ */
+#ifndef DEADWALK_SLAB_H
+#define DEADWALK_SLAB_H
+
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Every allocation may sleep here, and none does; only __GFP_ZERO counts. */
+typedef unsigned int gfp_t;
+#define __GFP_ZERO 0x100u
+#define __GFP_NOWARN 0x200u
+#define GFP_ATOMIC 0x20u
+#define GFP_NOWAIT 0x40u
+#define GFP_KERNEL 0xcc0u
+#define GFP_USER 0xcc0u
+#define GFP_NOIO 0xc00u
+#define GFP_NOFS 0xc40u
+#define GFP_DMA 0x1u
+
+/* Of these only the alignment counts: a block is always poisoned and guarded. */
+#define SLAB_HWCACHE_ALIGN 0x2000u
+#define SLAB_POISON 0x800u
+#define SLAB_RED_ZONE 0x400u
+#define SLAB_STORE_USER 0x10000u
+#define SLAB_PANIC 0x40000u
+#define SLAB_RECLAIM_ACCOUNT 0x20000u
+
+#define DEADWALK_SLAB_NAMED(name) __asm__("deadwalk_" #name)
+
+/* NULL without memory, or for more than any object can have. Of 0 bytes: a
+ * block of its own. */
+extern void *kmalloc(size_t, gfp_t) DEADWALK_SLAB_NAMED(kmalloc);
+extern void *kmalloc_array(size_t, size_t, gfp_t) DEADWALK_SLAB_NAMED(kmalloc_array);
+extern void *kzalloc(size_t, gfp_t) DEADWALK_SLAB_NAMED(kzalloc);
+extern void *kcalloc(size_t, size_t, gfp_t) DEADWALK_SLAB_NAMED(kcalloc);
+extern void *krealloc(const void *, size_t, gfp_t) DEADWALK_SLAB_NAMED(krealloc);
+extern void kfree(const void *) DEADWALK_SLAB_NAMED(kfree);
+/* Zeroes it first. */
+extern void kfree_sensitive(const void *) DEADWALK_SLAB_NAMED(kfree_sensitive);
+#define kzfree(block) kfree_sensitive(block)
+#define kvmalloc(size, gfp) kmalloc(size, gfp)
+#define kvzalloc(size, gfp) kzalloc(size, gfp)
+#define kvfree(block) kfree(block)
+
+struct kmem_cache;
+typedef struct kmem_cache kmem_cache_t;
+extern struct kmem_cache *kmem_cache_create(const char *, size_t, size_t, unsigned long,
+					    void (*)(void *))
+	DEADWALK_SLAB_NAMED(kmem_cache_create);
+extern void *kmem_cache_alloc(struct kmem_cache *, gfp_t) DEADWALK_SLAB_NAMED(kmem_cache_alloc);
+extern void *kmem_cache_zalloc(struct kmem_cache *, gfp_t)
+	DEADWALK_SLAB_NAMED(kmem_cache_zalloc);
+extern void kmem_cache_free(struct kmem_cache *, void *) DEADWALK_SLAB_NAMED(kmem_cache_free);
+extern void kmem_cache_destroy(struct kmem_cache *) DEADWALK_SLAB_NAMED(kmem_cache_destroy);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,5 @@
+/* deadwalk: <linux/module.h> in user space. */
+#pragma GCC system_header
+/* The C library includes the kernel's own user header of this name. */
+#include_next <linux/module.h>
+#include <deadwalk/module.h>
