@@ -5,6 +5,7 @@ use core::mem::offset_of;
 use super::bytes::Bytes;
 use super::{END_CODE_AT, END_NS_AT, END_STATE_AT, End, Process};
 use crate::counters::COUNTER_COUNT;
+use crate::options::DelPolicy;
 use crate::record::layout::{self, HeadSegment};
 
 /// The process that wrote the file; what is missing is zero or empty.
@@ -28,6 +29,8 @@ pub(super) fn process(file: Bytes<'_>) -> Process {
         exe: file.text(offset_of!(HeadSegment, exe), layout::EXE_BYTES),
         argv: argv(file),
         options: file.text(offset_of!(HeadSegment, options), layout::OPTIONS_BYTES),
+        // Stored plus one: zero, or what a stray store left, is not known.
+        policy: u32(offset_of!(HeadSegment, policy)).checked_sub(1).and_then(DelPolicy::from_u32),
     }
 }
 

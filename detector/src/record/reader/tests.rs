@@ -2,6 +2,7 @@
 mod image;
 
 use super::*;
+use crate::options::DelPolicy;
 use crate::record::layout::{CLAIMED, FULL_BYTES, HEAD_BYTES, SiteEntry};
 use crate::{Api, Consequence, Kind, Op, histogram};
 use image::{Image, showit};
@@ -40,14 +41,47 @@ fn sites_findings_and_stacks_come_back() {
 }
 
 #[test]
+fn what_timer_list_adds_comes_back() {
+    let mut image = showit(1);
+    let site = HEAD_BYTES + offset_of!(layout::BodySegment, sites);
+    image.u64(site + offset_of!(SiteEntry, re_deletes), 3);
+    image.u64(site + offset_of!(SiteEntry, readds_by_handler), 4);
+    image.u64(site + offset_of!(SiteEntry, readds_by_other), 5);
+    let finding = HEAD_BYTES + offset_of!(layout::BodySegment, findings);
+    let flags = finding + offset_of!(layout::FindingEntry, flags);
+    assert!(!parse(&image).findings[0].declared_async);
+    image.u32(flags, layout::FLAG_DECLARED_ASYNC);
+    let record = parse(&image);
+    let site = &record.sites[0];
+    assert_eq!((site.re_deletes, site.readds_by_handler, site.readds_by_other), (3, 4, 5));
+    assert!(record.findings[0].declared_async && !record.findings[0].late);
+}
+
+#[test]
+fn a_policy_is_one_of_ours_or_not_known() {
+    let mut image = Image::new(1);
+    let stored: Vec<_> = [0, 1, 2, 3, 4, u32::MAX]
+        .into_iter()
+        .map(|value| {
+            image.u32(offset_of!(layout::HeadSegment, policy), value);
+            parse(&image).process.policy
+        })
+        .collect();
+    let [asynchronous, sync, running] = [DelPolicy::Async, DelPolicy::Sync, DelPolicy::Running];
+    assert_eq!(stored, [None, Some(asynchronous), Some(sync), Some(running), None, None]);
+}
+
+#[test]
 fn what_is_no_record_says_what_it_is() {
     assert_eq!(Record::parse(b""), Err(ReadError::Foreign));
     assert_eq!(Record::parse(b"\x7fELF\x02\x01\x01"), Err(ReadError::Foreign));
     assert_eq!(Record::parse(b"DEADW"), Err(ReadError::TooShort(5)));
     let mut image = showit(1);
-    image.u32(8, 2);
-    assert_eq!(Record::parse(&image.bytes), Err(ReadError::OtherVersion(2)));
-    assert!(ReadError::OtherVersion(2).to_string().contains("newer"));
+    let newer = layout::VERSION + 1;
+    image.u32(8, newer);
+    assert_eq!(Record::parse(&image.bytes), Err(ReadError::OtherVersion(newer)));
+    assert!(ReadError::OtherVersion(newer).to_string().contains("newer"));
+    assert_eq!(ReadError::OtherVersion(1).to_string(), "record version 1, this deadwalk reads 2");
     assert_eq!(Record::parse(&image.bytes[..11]), Err(ReadError::TooShort(11)));
 }
 

@@ -2,6 +2,7 @@
 
 #[cfg(doc)]
 use super::{Record, layout};
+use crate::options::DelPolicy;
 use crate::{Api, Consequence, Kind, Op, Subject};
 
 /// How the process ended, as far as its record says.
@@ -40,6 +41,9 @@ pub struct Process {
     pub argv: Vec<String>,
     /// Option string in force.
     pub options: String,
+    /// The delete policy in force, which the program may have set itself; `None`
+    /// if the record does not say.
+    pub policy: Option<DelPolicy>,
 }
 
 /// An executable or shared object of the process.
@@ -91,6 +95,12 @@ pub struct Site {
     pub sync_wait_total_ns: u64,
     /// The longest of it, ns.
     pub sync_wait_max_ns: u64,
+    /// Detaches that waiting deletes made after they had begun to wait.
+    pub re_deletes: u64,
+    /// Deletes that found the timer armed again by its running handler.
+    pub readds_by_handler: u64,
+    /// ... by somebody else.
+    pub readds_by_other: u64,
     /// Landings by worst consequence, indexed by [`Consequence`].
     pub consequences: [u64; Consequence::ALL.len()],
     /// The shortest window, ns; `u64::MAX` if none was measured.
@@ -114,6 +124,8 @@ pub struct Finding {
     pub subject: Subject,
     /// Found later than it happened.
     pub late: bool,
+    /// The delete's name says that it does not wait.
+    pub declared_async: bool,
     /// Occurrences without a verdict.
     pub unresolved: u64,
     /// Occurrences by [`layout::Verdict`].
