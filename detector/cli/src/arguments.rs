@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use deadwalk_detector::Severity;
 use deadwalk_detector::options::{DelPolicy, TABLE};
@@ -54,8 +55,8 @@ pub struct RunArguments {
     /// Not available yet
     #[arg(long, value_name = "FILE", hide = true, value_parser = not_yet)]
     pub sarif: Option<String>,
-    /// What deletes do while the handler runs: async (as libc) or sync (wait for it)
-    #[arg(long, value_name = "async|sync", value_parser = del_policy)]
+    /// What a delete does while the timer's handler runs on another thread
+    #[arg(long, value_name = "POLICY", value_parser = del_policy())]
     pub del: Option<DelPolicy>,
     /// Not available yet
     #[arg(long, value_name = "US[,SEED]", hide = true, value_parser = not_yet)]
@@ -123,12 +124,25 @@ fn not_yet(_: &str) -> Result<String, String> {
     Err("not available yet".into())
 }
 
-fn del_policy(text: &str) -> Result<DelPolicy, String> {
-    match text {
-        "async" => Ok(DelPolicy::Async),
-        "sync" => Ok(DelPolicy::Sync),
-        "running" => Err("not available yet".into()),
-        _ => Err("must be async or sync".into()),
+/// Takes the name of any delete policy there is.
+fn del_policy() -> impl TypedValueParser<Value = DelPolicy> {
+    let values = policies().map(|policy| PossibleValue::new(policy.name()).help(effect(policy)));
+    PossibleValuesParser::new(values).try_map(|name| {
+        DelPolicy::from_name(&name).ok_or_else(|| format!("no delete policy is called {name}"))
+    })
+}
+
+fn policies() -> impl Iterator<Item = DelPolicy> {
+    (0..).map_while(DelPolicy::from_u32)
+}
+
+const fn effect(policy: DelPolicy) -> &'static str {
+    match policy {
+        DelPolicy::Async => "It returns at once, as in libc and in 2.2 kernels",
+        DelPolicy::Sync => "It waits for the handler and suppresses what expires later",
+        DelPolicy::Running => {
+            "It waits on timer->running in a timer_list, whose handler then may not free it"
+        }
     }
 }
 
@@ -202,7 +216,8 @@ mod tests {
         assert!(failure("deadwalk run").contains("<CMD>"));
         assert!(failure("deadwalk").contains("a command is missing"));
         assert!(failure("deadwalk fly").contains("fly"));
-        assert!(failure("deadwalk run --del running x").contains("not available yet"));
+        let refused = failure("deadwalk run --del never x");
+        assert!(policies().all(|policy| refused.contains(policy.name())), "{refused}");
         assert!(failure("deadwalk run --provoke 50 x").contains("not available yet"));
         assert!(failure("deadwalk run --html f x").contains("not available yet"));
         assert!(failure("deadwalk run --error-exitcode 256 x").contains("256"));
@@ -218,6 +233,31 @@ mod tests {
         };
         assert_eq!(run.command, ["prog", "--json", "-q", "--", "x"]);
         assert!(run.quiet && run.json.is_none() && run.del == Some(DelPolicy::Sync));
+    }
+
+    #[test]
+    fn every_policy_is_taken() {
+        for policy in [DelPolicy::Async, DelPolicy::Sync, DelPolicy::Running] {
+            let line = format!("deadwalk run --del {} x", policy.name());
+            let Ok(Parsed::Command(Command::Run(run))) = parse(line.split(' ').map(OsString::from))
+            else {
+                panic!("refused: {line}");
+            };
+            assert_eq!(run.del, Some(policy));
+        }
+    }
+
+    #[test]
+    fn the_help_tells_what_every_policy_does() {
+        let Ok(Parsed::Print(text)) =
+            parse(["deadwalk", "run", "--help"].into_iter().map(OsString::from))
+        else {
+            panic!("no help");
+        };
+        for policy in policies() {
+            let row = format!("{}: ", policy.name());
+            assert!(text.contains(&row) && text.contains(effect(policy)), "{text}");
+        }
     }
 
     #[test]

@@ -52,7 +52,7 @@ fn a_script_without_an_interpreter_line_is_the_shell_s() {
 fn usage_errors_are_125() {
     assert_one_line(&run(&["run", "--bogus", "true"]), 125, "--bogus");
     assert_one_line(&run(&["run"]), 125, "CMD");
-    assert_one_line(&run(&["run", "--del", "running", "true"]), 125, "not available yet");
+    assert_one_line(&run(&["run", "--del", "never", "true"]), 125, "async, sync, running");
     assert_one_line(&run(&["run", "--provoke", "50", "true"]), 125, "not available yet");
     assert_one_line(&run(&["run", "--sarif", "f", "true"]), 125, "not available yet");
     assert_eq!(status(&run(&["--help"])), 0);
@@ -99,6 +99,17 @@ fn options_are_merged_and_the_command_line_wins() {
     assert_eq!((options.del.name(), options.tail_us), ("sync", 70));
     assert_eq!(options.output, kept.canonicalize().expect("it is there").to_str());
     assert_eq!(kept.metadata().expect("kept").permissions().mode() & 0o777, 0o700);
+}
+
+#[test]
+fn every_delete_policy_reaches_the_command() {
+    for policy in ["async", "sync", "running"] {
+        let output = run(&["run", "-q", "--del", policy, "sh", "-c", "echo $DEADWALK_OPTIONS"]);
+        let text = stdout(&output);
+        let mut options = deadwalk_detector::options::Options::default();
+        options.apply(text.trim_end(), |problem| panic!("{problem:?}"));
+        assert_eq!(options.del.name(), policy);
+    }
 }
 
 #[test]

@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 
 use deadwalk_detector::counters::COUNTER_COUNT;
-use deadwalk_detector::options::{DelPolicy, Options};
 use deadwalk_detector::record::reader::{self, Record};
 use deadwalk_detector::{Api, Op};
 
@@ -13,7 +12,6 @@ use super::process::{self, ProcessTotal};
 use super::totals::{FindingKey, FindingTotal, SiteTotal};
 
 /// All records together.
-#[derive(Default)]
 pub struct Merged {
     /// What the rest refers to.
     pub pool: Pool,
@@ -32,6 +30,21 @@ pub struct Merged {
 }
 
 type SiteKey = (Api, Op, AddressId);
+
+impl Default for Merged {
+    fn default() -> Merged {
+        Merged {
+            pool: Pool::default(),
+            processes: Vec::new(),
+            totals: [0; COUNTER_COUNT],
+            sites: Vec::new(),
+            findings: Vec::new(),
+            problems: Vec::new(),
+            site_ids: HashMap::new(),
+            finding_ids: HashMap::new(),
+        }
+    }
+}
 
 impl Merged {
     /// Adds a record.
@@ -67,15 +80,14 @@ impl Merged {
     }
 
     fn add_finding(&mut self, finding: &reader::Finding, record: &Record, places: &Places) {
-        let mut options = Options::default();
-        options.apply(&record.process.options, |_| {});
         let key = FindingKey {
             kind: finding.kind,
             consequence: finding.consequence,
             api: finding.api,
             subject: finding.subject,
             late: finding.late,
-            policy: DelPolicy::name(options.del),
+            declared_async: finding.declared_async,
+            policy: process::options(&record.process).del.name(),
             stacks: finding.stacks.map(|s| s.and_then(|s| places.stacks.get(s).copied())),
         };
         let first_unix_ns = record.process.start_unix_ns.saturating_add(finding.first_ns);

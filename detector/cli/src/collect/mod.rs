@@ -13,7 +13,7 @@ use deadwalk_detector::record::reader::Record;
 pub use files::{list_records, open_regular, read_record};
 pub use merge::Merged;
 pub use pool::{Address, AddressId, Module, Pool, StackId};
-pub use process::{Ended, ProcessTotal, start_ticks};
+pub use process::{Ended, ProcessTotal, options, start_ticks};
 pub use totals::{FindingTotal, SiteTotal};
 
 /// Reads and merges the records at `paths`, which are files or folders.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use deadwalk_detector::counters::{COUNTER_COUNT, Counter};
+use deadwalk_detector::options::Options;
 use deadwalk_detector::record::reader::{End, Process, Record};
 
 /// How a process ended, seen from now.
@@ -50,6 +51,15 @@ impl ProcessTotal {
     pub fn counter(&self, counter: Counter) -> u64 {
         self.counters[counter as usize]
     }
+}
+
+/// The options that were in force. The program may have changed its delete
+/// policy itself: then the record says so, and that goes over the option.
+pub fn options(process: &Process) -> Options<'_> {
+    let mut options = Options::default();
+    options.apply(&process.options, |_| {});
+    options.del = process.policy.unwrap_or(options.del);
+    options
 }
 
 /// Sorts the processes by their start and finds out about those whose end was

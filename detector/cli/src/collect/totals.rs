@@ -24,7 +24,9 @@ pub struct FindingKey {
     pub subject: Subject,
     /// Found later than it happened.
     pub late: bool,
-    /// `del` in force: `async` or `sync`.
+    /// The delete's name says that it does not wait.
+    pub declared_async: bool,
+    /// The delete policy in force.
     pub policy: &'static str,
     /// By [`deadwalk_detector::record::layout::StackRole`].
     pub stacks: [Option<StackId>; 6],
@@ -45,6 +47,9 @@ pub struct SiteTotal {
     pub sync_waits: u64,
     pub sync_wait_total_ns: u64,
     pub sync_wait_max_ns: u64,
+    pub re_deletes: u64,
+    pub readds_by_handler: u64,
+    pub readds_by_other: u64,
     pub consequences: [u64; Consequence::ALL.len()],
     pub window_min_ns: u64,
     pub window_max_ns: u64,
@@ -89,6 +94,9 @@ impl SiteTotal {
             sync_waits: 0,
             sync_wait_total_ns: 0,
             sync_wait_max_ns: 0,
+            re_deletes: 0,
+            readds_by_handler: 0,
+            readds_by_other: 0,
             consequences: [0; Consequence::ALL.len()],
             window_min_ns: u64::MAX,
             window_max_ns: 0,
@@ -117,6 +125,9 @@ impl SiteTotal {
             (&mut self.self_deletes, site.self_deletes),
             (&mut self.sync_waits, site.sync_waits),
             (&mut self.sync_wait_total_ns, site.sync_wait_total_ns),
+            (&mut self.re_deletes, site.re_deletes),
+            (&mut self.readds_by_handler, site.readds_by_handler),
+            (&mut self.readds_by_other, site.readds_by_other),
         ] {
             *sum = sum.saturating_add(value);
         }

@@ -1,13 +1,13 @@
 //! Builds the report from merged records.
 
 use deadwalk_detector::counters::Counter;
-use deadwalk_detector::options::Options;
+use deadwalk_detector::record::reader;
 use serde_json::{Map, Value, json};
 
 use super::frames::Frames;
 use super::model::{DelSite, Finding, Process, ProcessDel, Report, SCHEMA};
 use super::{findings, sites, totals};
-use crate::collect::{Ended, Merged, ProcessTotal};
+use crate::collect::{self, Ended, Merged, ProcessTotal};
 
 /// The report on `merged`; resolves every address that it prints.
 pub fn build(merged: &Merged) -> Report {
@@ -48,7 +48,7 @@ fn process(total: &ProcessTotal) -> Process {
         code,
         replaced_by_exec: total.ended == Ended::ReplacedByExec,
         forked: process.forked,
-        options: options(&process.options),
+        options: options(process),
         dropped: totals::dropped(&total.counters),
         del: ProcessDel {
             calls: total.counter(Counter::DelCalls),
@@ -59,18 +59,37 @@ fn process(total: &ProcessTotal) -> Process {
 }
 
 /// Every option with the value that was in force.
-fn options(text: &str) -> Map<String, Value> {
-    let mut options = Options::default();
-    options.apply(text, |_| {});
+fn options(process: &reader::Process) -> Map<String, Value> {
+    let options = collect::options(process);
     let value = json!({
         "del": options.del.name(),
         "output": options.output,
         "quarantine": options.quarantine_bytes,
         "deadlock_ms": options.deadlock_ms,
+        "deadlock_loops": options.deadlock_loops,
+        "hz": options.hz,
+        "cpus": options.cpus,
+        "hook_free": options.hook_free,
+        "legacy_timer_exit": options.legacy_timer_exit,
         "tail_us": options.tail_us,
         "argv": options.argv,
         "bytes": options.bytes,
         "log": options.log.name(),
     });
     if let Value::Object(map) = value { map } else { Map::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use deadwalk_detector::options::TABLE;
+
+    #[test]
+    fn every_option_is_told() {
+        let record = reader::Record::parse(&crate::test_image::showit(1).bytes).expect("a record");
+        let options = options(&record.process);
+        let mut missing = TABLE.iter().filter(|row| !options.contains_key(row.key));
+        assert_eq!(missing.next().map(|row| row.key), None);
+        assert_eq!(options.len(), TABLE.len());
+    }
 }

@@ -64,7 +64,7 @@ fn finding(
         count,
         unresolved,
         tail,
-        declared_async: false,
+        declared_async: key.declared_async,
         subject: if memory { key.subject.name() } else { "" },
         access: access(total, stacks, memory),
         first_ns: total.first.first_ns,

@@ -1,22 +1,27 @@
 //! One line in plain words per finding.
 
 use deadwalk_detector::record::reader;
-use deadwalk_detector::{Consequence, Kind};
+use deadwalk_detector::{Consequence, Kind, Subject};
 
 use super::model::Frame;
+use super::words;
 
 /// What happened, with the handler's name where there is a handler.
 pub fn message(finding: &reader::Finding, handler: Option<&Frame>, tail: bool) -> String {
-    let handler = match handler.and_then(|f| f.function.as_deref()) {
-        Some(name) => format!("the handler `{name}`"),
-        None => "the handler".to_owned(),
-    };
-    let size = finding.size;
-    let offset = finding.offset;
-    let text = match finding.kind {
+    let text = text(finding, &words::handler(handler));
+    if tail { text + " (in its last instructions: legal)" } else { text }
+}
+
+fn text(finding: &reader::Finding, handler: &str) -> String {
+    let (size, offset) = (finding.size, finding.offset);
+    let timer = words::timer(finding);
+    let memory = words::memory(finding);
+    match finding.kind {
         Kind::DelWhileRunning => {
+            let name =
+                if finding.declared_async { ", which by its name does not wait," } else { "" };
             let followed = followed(finding.consequence);
-            format!("the delete returned while {handler} ran on another thread{followed}")
+            format!("the delete{name} returned while {handler} ran on another thread{followed}")
         }
         Kind::DataFreeWhileRunning => {
             format!("the data of {handler} was freed by another thread while it ran")
@@ -32,7 +37,14 @@ pub fn message(finding: &reader::Finding, handler: Option<&Frame>, tail: bool) -
         }
         Kind::DelDeadlock => format!("a waiting delete gave up: {handler} did not end"),
         Kind::UseAfterFreeWrite => {
-            format!("freed memory was written to, at offset {offset} of a block of {size} bytes")
+            let held = match finding.subject {
+                Subject::Timer => " that held a timer",
+                Subject::TimerData => " that was a timer's data",
+                Subject::Heap => "",
+            };
+            format!(
+                "freed memory was written to, at offset {offset} of a block of {size} bytes{held}"
+            )
         }
         Kind::DoubleFree => format!("a block of {size} bytes was freed a second time"),
         Kind::InvalidFree => {
@@ -47,8 +59,79 @@ pub fn message(finding: &reader::Finding, handler: Option<&Frame>, tail: bool) -
         Kind::LayoutMismatch => {
             format!("a block of {size} bytes was given back with another layout")
         }
-    };
-    if tail { text + " (in its last instructions: legal)" } else { text }
+        Kind::FreeWhilePending => {
+            format!("{memory} was freed while {timer} in it was armed ({handler})")
+        }
+        Kind::FreeWhileRunning => {
+            format!("{memory} was freed while {handler} of {timer} in it ran on another thread")
+        }
+        Kind::FreeOwnHandler => {
+            format!("{handler} freed {memory} that holds its own timer, {timer}")
+        }
+        Kind::ExpireAfterFree => {
+            let freed = words::freed_memory(finding);
+            format!("{timer} expired in {freed}; {handler} was not called")
+        }
+        Kind::ApiUseAfterFree => {
+            format!("a call on {timer}, which lies in {}", words::freed_memory(finding))
+        }
+        Kind::RearmAfterDel => {
+            format!("{handler} armed {timer} again after a delete had returned while it ran")
+        }
+        Kind::TimerCopied => {
+            format!("{timer} is a copy, made by memcpy or realloc, of one that was armed")
+        }
+        Kind::TimerWiped => {
+            format!("{timer} was zeroed while it was armed; {handler} is not called")
+        }
+        Kind::TimerClobbered => {
+            format!("{timer} was overwritten while it was armed; {handler} is not called")
+        }
+        Kind::UninitUse => format!("a call on {timer}, which nobody initialised"),
+        Kind::StaticUninit => {
+            format!("{timer} is all zero: it was used without an initialiser")
+        }
+        Kind::NullHandler => format!("{timer} was armed without a function; the call was ignored"),
+        Kind::DoubleAdd => {
+            format!("add_timer on {timer}, which was armed already; the call was ignored")
+        }
+        Kind::ReinitPending => {
+            format!("{timer} was initialised while it was armed ({handler}); it was detached")
+        }
+        Kind::MissingTimerExit => {
+            format!("{handler} of {timer} ended without timer_exit while a delete waited for that")
+        }
+        Kind::RunningFlagAfterFree => {
+            format!("a delete waited for the `running` of {timer} when {handler} freed it")
+        }
+        Kind::ReinitRunning => {
+            format!("{timer} was initialised while {handler} ran on another thread")
+        }
+        Kind::StorageReused => {
+            format!("{timer} was made in memory whose former timer's handler still ran ({handler})")
+        }
+        Kind::ArmAfterShutdown => {
+            format!("{timer} was armed after it had been shut down; the call was dropped")
+        }
+        Kind::ConcurrentArm => {
+            format!("two threads armed {timer} at the same time, which was inactive")
+        }
+        Kind::RearmPast => {
+            format!("{handler} armed {timer} for now or earlier; it ran at the next tick")
+        }
+        Kind::ConfusedReaddDelFree => {
+            format!("{handler} armed, deleted and freed {timer} while a delete waited for it")
+        }
+        Kind::SyncDelFromHandler => {
+            format!("{handler} called a delete that waits for itself, on {timer}")
+        }
+        Kind::UnloadWhilePending => {
+            format!("the code of {handler} was unloaded while {timer} was armed; it was detached")
+        }
+        Kind::UnloadWhileRunning => {
+            format!("the code of {handler} of {timer} was unloaded while it ran")
+        }
+    }
 }
 
 fn followed(consequence: Consequence) -> &'static str {

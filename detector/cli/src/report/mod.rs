@@ -9,6 +9,7 @@ mod sites;
 #[cfg(test)]
 mod tests;
 mod totals;
+mod words;
 
 use crate::arguments::{Format, ReportArguments};
 use crate::collect::{self, Merged};

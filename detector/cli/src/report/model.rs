@@ -88,6 +88,9 @@ pub struct DelSite {
     pub self_deletes: u64,
     pub sync_waits: u64,
     pub sync_wait_ns: SyncWait,
+    pub re_deletes: u64,
+    pub readds_by_handler: u64,
+    pub readds_by_other: u64,
     pub rate: f64,
     pub rate_ci95: [f64; 2],
     pub window_ns: Window,
@@ -169,8 +172,17 @@ impl Report {
 
     /// A counter by its path, `del.calls` for example; 0 if there is none.
     pub fn total(&self, path: &str) -> u64 {
-        let Some((group, name)) = path.split_once('.') else { return 0 };
-        let value = self.totals.get(group).and_then(|g| g.get(name));
-        value.and_then(Value::as_u64).unwrap_or(0)
+        self.at(path).and_then(Value::as_u64).unwrap_or(0)
+    }
+
+    /// Whether the books of all timer_lists balanced.
+    pub fn invariant_ok(&self) -> bool {
+        self.at("timers.invariant_ok").and_then(Value::as_bool).unwrap_or(true)
+    }
+
+    fn at(&self, path: &str) -> Option<&Value> {
+        let mut names = path.split('.');
+        let group = self.totals.get(names.next()?);
+        names.fold(group, |value, name| value?.get(name))
     }
 }

@@ -24,13 +24,25 @@ pub fn totals(counters: &[u64; COUNTER_COUNT]) -> Map<String, Value> {
     });
     let Value::Object(mut groups) = template else { return Map::new() };
     for (&counter, &value) in Counter::ALL.iter().zip(counters) {
-        if let Some((group, name)) = counter.path().split_once('.')
-            && let Some(Value::Object(group)) = groups.get_mut(group)
-        {
-            group.insert(name.to_owned(), value.into());
-        }
+        // People ask whether the books balanced, not how often they did not.
+        let (path, value) = match counter {
+            Counter::TimersInvariantBroken => ("timers.invariant_ok", (value == 0).into()),
+            _ => (counter.path(), value.into()),
+        };
+        put(&mut groups, path, value);
     }
     groups
+}
+
+/// Sets the value at a path of any depth, if its group is in the schema.
+fn put(groups: &mut Map<String, Value>, path: &str, value: Value) {
+    let Some((outer, rest)) = path.split_once('.') else {
+        groups.insert(path.to_owned(), value);
+        return;
+    };
+    if let Some(Value::Object(group)) = groups.get_mut(outer) {
+        put(group, rest, value);
+    }
 }
 
 /// `dropped` of one process.
@@ -50,9 +62,27 @@ mod tests {
         let counters = core::array::from_fn(|i| i as u64 + 1);
         let (totals, dropped) = (totals(&counters), dropped(&counters));
         for (i, counter) in Counter::ALL.iter().enumerate() {
+            if *counter == Counter::TimersInvariantBroken {
+                continue;
+            }
             let (group, name) = counter.path().split_once('.').expect("a group");
-            let value = if group == "dropped" { &dropped[name] } else { &totals[group][name] };
-            assert_eq!(*value, json!(i + 1), "{}", counter.path());
+            let pointer = format!("/{}", name.replace('.', "/"));
+            let value = match group {
+                "dropped" => dropped.get(name),
+                _ => totals[group].pointer(&pointer),
+            };
+            assert_eq!(value, Some(&json!(i + 1)), "{}", counter.path());
+        }
+    }
+
+    #[test]
+    fn the_books_balance_unless_one_process_says_no() {
+        let mut counters = [0; COUNTER_COUNT];
+        for (broken, ok) in [(0, true), (1, false), (u64::MAX, false)] {
+            counters[Counter::TimersInvariantBroken as usize] = broken;
+            let timers = &totals(&counters)["timers"];
+            assert_eq!(timers["invariant_ok"], ok);
+            assert_eq!(timers.get("invariant_broken"), None);
         }
     }
 }

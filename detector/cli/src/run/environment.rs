@@ -95,6 +95,10 @@ mod tests {
         assert_eq!(options.output, Some("/a b:c'd"));
         assert_eq!(merge("", &own()).expect("sound"), "del=sync:output=\"/a b:c'd\"");
         assert_eq!(merge("log=off", &[]).expect("sound"), "log=off");
+        let merged = merge("del=sync:hz=250", &["del=running".into()]).expect("sound");
+        let mut options = Options::default();
+        options.apply(&merged, |problem| panic!("{problem:?}"));
+        assert_eq!((options.del, options.hz), (DelPolicy::Running, 250));
     }
 
     #[test]

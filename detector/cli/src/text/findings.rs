@@ -2,12 +2,14 @@
 
 use std::fmt::Write;
 
-use deadwalk_detector::Severity;
+use deadwalk_detector::options::DelPolicy;
+use deadwalk_detector::{Api, Kind, Severity};
 
 use super::WIDTH;
 use super::place;
 use super::style::Style;
 use super::units::{count, duration, plural};
+use super::wrap::wrap;
 use crate::escape::visible;
 use crate::report::Report;
 use crate::report::model::{Finding, Frame};
@@ -50,18 +52,21 @@ fn detailed(out: &mut String, finding: &Finding, style: Style) {
     }
     details(out, finding);
     let stacks = &finding.stacks;
+    // In a deadlock the offender is no access but what the handler waits for.
+    let blocked = finding.kind == Kind::DelDeadlock.name() && !stacks.access.is_empty();
+    let (access, label) = if blocked { ("blocked at", 10) } else { ("access", 8) };
     for (name, frames) in [
         ("delete", &stacks.del),
         ("handler", &stacks.handler),
         ("arm", &stacks.arm),
         ("alloc", &stacks.alloc),
         ("free", &stacks.free),
-        ("access", &stacks.access),
+        (access, &stacks.access),
     ] {
-        stack(out, name, frames, style);
+        stack(out, &format!("{name:<label$}"), frames, style);
     }
-    for (i, line) in wrap(finding.advice, WIDTH - 11).iter().enumerate() {
-        let _ = writeln!(out, "  {:<8} {line}", if i == 0 { "advice" } else { "" });
+    for (i, line) in wrap(finding.advice, WIDTH - label - 3).iter().enumerate() {
+        let _ = writeln!(out, "  {:<label$} {line}", if i == 0 { "advice" } else { "" });
     }
 }
 
@@ -77,11 +82,17 @@ fn details(out: &mut String, finding: &Finding) {
     if let Some(base) = finding.access.get("base").and_then(|b| b.as_str()) {
         parts.push(format!("block at {base}"));
     }
-    if let Some(age) = finding.access.get("age_ns").and_then(|a| a.as_u64()) {
+    let timer_list = finding.api == Api::TimerList.name();
+    // A timer_list's message has the time in it.
+    let age = finding.access.get("age_ns").filter(|_| !timer_list);
+    if let Some(age) = age.and_then(|a| a.as_u64()) {
         parts.push(format!("{} after the free", duration(age)));
     }
     if finding.detected == "late" {
         parts.push("found later, the writer is not known".to_owned());
+    }
+    if timer_list && finding.policy != DelPolicy::Async.name() {
+        parts.push(format!("under del={}", finding.policy));
     }
     if !parts.is_empty() {
         let _ = writeln!(out, "  {}", parts.join(", "));
@@ -93,15 +104,15 @@ fn details(out: &mut String, finding: &Finding) {
     }
 }
 
-fn stack(out: &mut String, name: &str, frames: &[Frame], style: Style) {
+fn stack(out: &mut String, label: &str, frames: &[Frame], style: Style) {
     let frames = own_frames(frames);
+    let below = " ".repeat(label.len());
     for (i, frame) in frames.iter().take(FRAMES_MAX).enumerate() {
-        let label = if i == 0 { name } else { "" };
-        let _ = writeln!(out, "  {label:<8} {}", line(frame, style));
+        let _ = writeln!(out, "  {} {}", if i == 0 { label } else { &below }, line(frame, style));
     }
     let hidden = frames.len().saturating_sub(FRAMES_MAX) as u64;
     if hidden > 0 {
-        let _ = writeln!(out, "  {:<8} and {}", "", plural(hidden, "more frame"));
+        let _ = writeln!(out, "  {below} and {}", plural(hidden, "more frame"));
     }
 }
 
@@ -142,21 +153,4 @@ fn infos(out: &mut String, report: &Report, style: Style) {
     if hidden > 0 {
         let _ = writeln!(out, "  {}: see the JSON report", plural(hidden, "more info"));
     }
-}
-
-/// Breaks a text at spaces.
-fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let last = lines.last_mut().expect("at least one line");
-        if last.is_empty() {
-            last.push_str(word);
-        } else if last.chars().count() + 1 + word.chars().count() <= width {
-            *last += " ";
-            *last += word;
-        } else {
-            lines.push(word.to_owned());
-        }
-    }
-    lines
 }

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use deadwalk_detector::{Severity, statistics};
 
 use super::style::Style;
+use super::timer_list;
 use super::units::{count, percent, plural};
 use crate::escape::visible;
 use crate::report::Report;
@@ -30,6 +31,7 @@ pub fn write(out: &mut String, report: &Report, style: Style) {
     }
     timers(out, report);
     waits(out, report);
+    timer_list::summary(out, report, style);
     severities(out, report, style);
 }
 

@@ -11,13 +11,17 @@ mod sites;
 mod style;
 #[cfg(test)]
 mod tests;
-mod units;
+mod timer_list;
+pub mod units;
+mod wrap;
 
 use crate::report::Report;
 use style::Style;
 
 /// Columns that the report keeps to where texts allow it.
 const WIDTH: usize = 100;
+/// What stands below a row's numbers is indented by this.
+const INDENT: &str = "          ";
 
 /// The report as text, with colours or without.
 pub fn render(report: &Report, colour: bool) -> String {
@@ -25,6 +29,7 @@ pub fn render(report: &Report, colour: bool) -> String {
     let mut out = String::new();
     headline::write(&mut out, report, style);
     sites::write(&mut out, report, style);
+    timer_list::write(&mut out, report, style);
     findings::write(&mut out, report, style);
     processes::write(&mut out, report, style);
     out

@@ -8,6 +8,8 @@ use deadwalk_detector::histogram::bucket;
 use super::place;
 use super::style::Style;
 use super::units::{count, duration, percent, plural};
+use super::wrap::wrap;
+use super::{INDENT, WIDTH};
 use crate::report::Report;
 use crate::report::model::{DelSite, Window};
 
@@ -35,7 +37,7 @@ pub fn write(out: &mut String, report: &Report, style: Style) {
     if !hidden.is_empty() {
         let calls = hidden.iter().fold(0u64, |sum, s| sum.saturating_add(s.calls));
         let more = plural(hidden.len() as u64, "more delete site");
-        let _ = writeln!(out, "          and {more} with {}", plural(calls, "call"));
+        let _ = writeln!(out, "{INDENT}and {more} with {}", plural(calls, "call"));
     }
 }
 
@@ -59,14 +61,14 @@ fn row(out: &mut String, site: &DelSite, style: Style) {
     let numbers = numbers.trim_end();
     let landed = site.while_running > 0;
     let _ = writeln!(out, "{}", if landed { style.bold(numbers) } else { numbers.to_owned() });
-    let _ = writeln!(out, "          {} at {}", site.op, place::call(&site.site));
+    let _ = writeln!(out, "{INDENT}{} at {}", site.op, place::call(&site.site));
     for handler in site.handlers.iter().take(HANDLERS_MAX) {
-        let _ = writeln!(out, "          handler: {}", place::entry(handler));
+        let _ = writeln!(out, "{INDENT}handler: {}", place::entry(handler));
     }
     let hidden = site.handlers.len().saturating_sub(HANDLERS_MAX) as u64;
     let more = hidden.saturating_add(site.handlers_dropped);
     if more > 0 {
-        let _ = writeln!(out, "          and {}", plural(more, "more handler"));
+        let _ = writeln!(out, "{INDENT}and {}", plural(more, "more handler"));
     }
     remarks(out, site);
 }
@@ -91,8 +93,21 @@ fn remarks(out: &mut String, site: &DelSite) {
     if site.self_deletes > 0 {
         remarks.push(format!("{} by the timer's own handler", count(site.self_deletes)));
     }
+    if site.re_deletes > 0 {
+        remarks.push(format!("{} deleted again after the wait", count(site.re_deletes)));
+    }
+    if site.readds_by_handler > 0 {
+        let found = count(site.readds_by_handler);
+        remarks.push(format!("{found} found it armed again by its handler"));
+    }
+    if site.readds_by_other > 0 {
+        let found = count(site.readds_by_other);
+        remarks.push(format!("{found} found it armed again by another thread"));
+    }
     if !remarks.is_empty() {
-        let _ = writeln!(out, "          {}", remarks.join("; "));
+        for line in wrap(&remarks.join("; "), WIDTH - INDENT.len()) {
+            let _ = writeln!(out, "{INDENT}{line}");
+        }
     }
 }
 

@@ -91,7 +91,7 @@ fn stacks_stand_in_order_and_infos_on_a_line() {
             "error: del-while-running (data-freed), 40 times",
             "the delete returned while the handler ran on another thread; its data was freed",
             "  delete   showit+0x1234\n           libc.so.6+0x2724a\n  handler  showit+0x1100\n  free     showit",
-            "  advice   timer_delete does not wait",
+            "  advice   the delete does not wait",
             "info: del-while-running (data-freed), 3 times, in the handler's last instructions\n        showit+0x1234",
         ],
     );

@@ -1,0 +1,40 @@
+//! Words for a finding's timer, its memory and its handler.
+
+use deadwalk_detector::record::reader;
+
+use super::model::Frame;
+use crate::text::units::duration;
+
+/// "the handler `name`", or as much of it as is known.
+pub fn handler(entry: Option<&Frame>) -> String {
+    match entry.and_then(|f| f.function.as_deref()) {
+        Some(name) => format!("the handler `{name}`"),
+        None => "the handler".to_owned(),
+    }
+}
+
+/// "the timer_list at 0x...".
+pub fn timer(finding: &reader::Finding) -> String {
+    match finding.addr {
+        0 => "the timer_list".to_owned(),
+        addr => format!("the timer_list at {addr:#x}"),
+    }
+}
+
+/// "a block of 96 bytes", or "memory" if no heap block is known.
+pub fn memory(finding: &reader::Finding) -> String {
+    match (finding.base, finding.size) {
+        (0, _) => "memory".to_owned(),
+        (_, 1) => "a block of 1 byte".to_owned(),
+        (_, size) => format!("a block of {size} bytes"),
+    }
+}
+
+/// "a block of 96 bytes that had been freed 1.2 us before".
+pub fn freed_memory(finding: &reader::Finding) -> String {
+    let memory = memory(finding);
+    match finding.age_ns {
+        0 => format!("{memory} that had been freed"),
+        age => format!("{memory} that had been freed {} before", duration(age)),
+    }
+}
