@@ -13,6 +13,7 @@
 //! | `DEADWALK_TEST_BIN=DIR` | takes `deadwalk` and `libdeadwalk.so` from there |
 //! | `DEADWALK_TEST_TIMEOUT_S=N` | how long one program may run (default 120) |
 
+mod expected;
 mod live;
 mod program;
 mod report;
@@ -21,6 +22,7 @@ mod skip;
 mod target;
 mod tmpfs;
 
+pub use expected::{Count, Expected, error, info, warning};
 pub use live::Live;
 pub use program::Program;
 pub use report::{Finding, Frame, Report, Severity};

@@ -57,6 +57,11 @@ impl Report {
         value.as_u64().unwrap_or_else(|| panic!("totals.{path} is no number in {totals:#}"))
     }
 
+    /// An object under `totals`, as JSON.
+    pub fn total(&self, name: &str) -> &Value {
+        &self.0["totals"][name]
+    }
+
     /// Every finding.
     pub fn findings(&self) -> Vec<Finding<'_>> {
         self.0["findings"].as_array().into_iter().flatten().map(Finding).collect()
@@ -176,6 +181,11 @@ impl<'a> Finding<'a> {
     /// Whether it happened in the handler's last instructions only.
     pub fn is_tail(&self) -> bool {
         self.0["tail"] == true
+    }
+
+    /// Whether the program called the explicitly asynchronous name.
+    pub fn is_declared_async(&self) -> bool {
+        self.0["declared_async"] == true
     }
 
     /// One of its stacks, innermost frame first.
