@@ -91,7 +91,7 @@ static int destroy_all_with_retry(int *retries)
 			spin_unlock_bh(&list_lock);
 			if (++*retries == MAX_RETRIES)
 				return freed;
-			sched_yield();
+			nap_ms(1);
 			spin_lock_bh(&list_lock);
 			continue;
 		}
