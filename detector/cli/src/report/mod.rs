@@ -8,6 +8,8 @@ pub mod model;
 mod sites;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod timer_list_tests;
 mod totals;
 mod words;
 

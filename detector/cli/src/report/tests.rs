@@ -7,7 +7,7 @@ use super::build;
 use crate::collect::Merged;
 use crate::test_image::{FindingImage, Image, showit};
 
-fn report(images: &[Image]) -> Value {
+pub(super) fn report(images: &[Image]) -> Value {
     let mut merged = Merged::default();
     for image in images {
         merged.add(&Record::parse(&image.bytes).expect("a record"));
@@ -39,7 +39,8 @@ fn the_schema_s_fields_are_all_there() {
     has(&report["totals"]["heap"], "verified_bytes quarantined_bytes retired_slots");
     let site = &report["del_sites"][0];
     has(site, "api op site handlers calls returned_pending while_running in_tail self");
-    has(site, "sync_waits sync_wait_ns rate rate_ci95 window_ns consequences");
+    has(site, "sync_waits sync_wait_ns re_deletes readds_by_handler readds_by_other");
+    has(site, "rate rate_ci95 window_ns consequences");
     has(&site["window_ns"], "count min p50 p90 p99 max buckets");
     let finding = &report["findings"][0];
     has(finding, "kind severity api policy consequence count tail declared_async subject access");
@@ -109,6 +110,13 @@ fn sites_and_findings_of_the_same_place_become_one() {
     assert_eq!(report["findings"].as_array().map(Vec::len), Some(2));
     assert_eq!(report["findings"][0]["count"], 80);
     assert_eq!(report["totals"]["del"]["while_running"], 200);
+}
+
+#[test]
+fn the_documentation_names_every_kind() {
+    let text = include_str!("../../../../docs/findings.md");
+    let missing = Kind::ALL.iter().find(|kind| !text.contains(&format!("`{}`", kind.name())));
+    assert_eq!(missing, None);
 }
 
 #[test]

@@ -12,6 +12,8 @@ mod style;
 #[cfg(test)]
 mod tests;
 mod timer_list;
+#[cfg(test)]
+mod timer_list_tests;
 pub mod units;
 mod wrap;
 

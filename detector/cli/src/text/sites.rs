@@ -71,6 +71,7 @@ fn row(out: &mut String, site: &DelSite, style: Style) {
         let _ = writeln!(out, "{INDENT}and {}", plural(more, "more handler"));
     }
     remarks(out, site);
+    armed_again(out, site);
 }
 
 fn worst(site: &DelSite) -> &'static str {
@@ -93,21 +94,31 @@ fn remarks(out: &mut String, site: &DelSite) {
     if site.self_deletes > 0 {
         remarks.push(format!("{} by the timer's own handler", count(site.self_deletes)));
     }
-    if site.re_deletes > 0 {
-        remarks.push(format!("{} deleted again after the wait", count(site.re_deletes)));
-    }
-    if site.readds_by_handler > 0 {
-        let found = count(site.readds_by_handler);
-        remarks.push(format!("{found} found it armed again by its handler"));
-    }
-    if site.readds_by_other > 0 {
-        let found = count(site.readds_by_other);
-        remarks.push(format!("{found} found it armed again by another thread"));
-    }
     if !remarks.is_empty() {
         for line in wrap(&remarks.join("; "), WIDTH - INDENT.len()) {
             let _ = writeln!(out, "{INDENT}{line}");
         }
+    }
+}
+
+/// What a timer_list's waiting delete had to do more than wait.
+fn armed_again(out: &mut String, site: &DelSite) {
+    let mut by = Vec::new();
+    if site.readds_by_handler > 0 {
+        by.push(format!("{} by the handler", count(site.readds_by_handler)));
+    }
+    if site.readds_by_other > 0 {
+        by.push(format!("{} by another thread", count(site.readds_by_other)));
+    }
+    let mut parts = Vec::new();
+    if !by.is_empty() {
+        parts.push(format!("armed again while the handler ran: {}", by.join(", ")));
+    }
+    if site.re_deletes > 0 {
+        parts.push(format!("deleted again: {}", count(site.re_deletes)));
+    }
+    if !parts.is_empty() {
+        let _ = writeln!(out, "{INDENT}{}", parts.join("; "));
     }
 }
 

@@ -45,7 +45,7 @@ proptest! {
     }
 }
 
-fn report(images: &[Image]) -> Report {
+pub(super) fn report(images: &[Image]) -> Report {
     let mut merged = Merged::default();
     for image in images {
         merged.add(&Record::parse(&image.bytes).expect("a record"));
@@ -54,11 +54,12 @@ fn report(images: &[Image]) -> Report {
     build(&merged)
 }
 
-fn text(images: &[Image]) -> String {
+pub(super) fn text(images: &[Image]) -> String {
     render(&report(images), false)
 }
 
-fn assert_has(text: &str, parts: &[&str]) {
+#[track_caller]
+pub(super) fn assert_has(text: &str, parts: &[&str]) {
     for part in parts {
         assert!(text.contains(part), "{part:?} is not in:\n{text}");
     }
