@@ -6,6 +6,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use deadwalk_detector::DETECTOR;
 use deadwalk_detector::counters::Counter;
 
+use crate::kernel::lock;
 use crate::{collector, record_file, start, tls};
 
 /// Registers the handler, after the heap's own: in the child it is open before
@@ -18,6 +19,7 @@ pub fn register() {
 
 unsafe extern "C" fn child() {
     tls::set_tid_word(0);
+    lock::reset_after_fork();
     if DETECTOR.platform().is_none() {
         return;
     }

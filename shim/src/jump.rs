@@ -49,6 +49,20 @@ pub fn called() {
     }
 }
 
+/// The calling thread is about to take our own lock at `object`.
+pub fn locking(object: usize) {
+    if tls::hooks() != 0 {
+        note(object, Role::Lock);
+    }
+}
+
+/// The calling thread is about to let go of our own lock at `object`.
+pub fn unlocking(object: usize) {
+    if tls::hooks() != 0 {
+        note(object, Role::Unlock);
+    }
+}
+
 fn note(object: usize, role: Role) {
     if tls::hooks() & tls::IN_HANDLER != 0
         && let Some(run) = tls::run()

@@ -7,6 +7,8 @@
 //! | `malloc` | the exported malloc family over the poisoning allocator |
 //! | `posix_timer`, `thunk` | the `timer_*` family and the handlers of SIGEV_THREAD |
 //! | `jump` | exports that note a call and jump on to libc: waits, posts, dlopen |
+//! | `kernel` | the exports of kernel-style programs: locks, slab |
+//! | `api` | what a program may ask of the library |
 //! | `record_file` | the mapped record |
 //! | `host`, `modules`, `stack`, `sample` | the detector's platform |
 //! | `collector` | the thread that logs findings as they happen |
@@ -23,6 +25,7 @@
 #[macro_use]
 mod export;
 
+mod api;
 mod arena;
 mod collector;
 mod exit;
@@ -30,6 +33,7 @@ mod foreign;
 mod fork;
 mod host;
 mod jump;
+mod kernel;
 mod malloc;
 mod modules;
 mod posix_timer;

@@ -77,7 +77,14 @@ fn cpu_ns(clock: libc::clockid_t) -> Option<u64> {
 
 /// Is the thread asleep, and how often did it switch voluntarily?
 fn status(tid: u32) -> Option<(bool, u64)> {
-    let mut path = [0u8; 48];
+    let mut text = [0u8; 4096];
+    let got = read_task(tid, b"status\0", &mut text)?;
+    parse_status(&text[..got])
+}
+
+/// Reads the start of a thread's file in /proc; `name` ends with NUL.
+pub fn read_task(tid: u32, name: &[u8], out: &mut [u8]) -> Option<usize> {
+    let mut path = [0u8; 64];
     let mut len = 0;
     let mut push = |bytes: &[u8]| {
         path[len..len + bytes.len()].copy_from_slice(bytes);
@@ -85,10 +92,9 @@ fn status(tid: u32) -> Option<(bool, u64)> {
     };
     push(b"/proc/self/task/");
     push(digits(u64::from(tid), &mut [0; 20]));
-    push(b"/status\0");
-    let mut text = [0u8; 4096];
-    let got = read_file(&path, &mut text)?;
-    parse_status(&text[..got])
+    push(b"/");
+    push(name);
+    read_file(&path, out)
 }
 
 /// Reads the start of a file; `path` ends with NUL.

@@ -24,8 +24,10 @@ typedef unsigned int gfp_t;
 #define GFP_NOIO 0xc00u
 #define GFP_NOFS 0xc40u
 #define GFP_DMA 0x1u
+#define SLAB_ATOMIC GFP_ATOMIC
+#define SLAB_KERNEL GFP_KERNEL
 
-/* Of these only the alignment counts: a block is always poisoned and guarded. */
+/* Of these only the alignment counts: every block is poisoned and guarded. */
 #define SLAB_HWCACHE_ALIGN 0x2000u
 #define SLAB_POISON 0x800u
 #define SLAB_RED_ZONE 0x400u
@@ -50,11 +52,19 @@ extern void kfree_sensitive(const void *) DEADWALK_SLAB_NAMED(kfree_sensitive);
 #define kvzalloc(size, gfp) kzalloc(size, gfp)
 #define kvfree(block) kfree(block)
 
+/*
+ * A constructor runs on every object that is handed out. Up to 2.6 it got the
+ * cache and flags too, and a destructor's place followed it, which was NULL and
+ * is ignored.
+ */
 struct kmem_cache;
 typedef struct kmem_cache kmem_cache_t;
-extern struct kmem_cache *kmem_cache_create(const char *, size_t, size_t, unsigned long,
-					    void (*)(void *))
-	DEADWALK_SLAB_NAMED(kmem_cache_create);
+extern struct kmem_cache *deadwalk_kmem_cache_create(const char *, size_t, size_t, unsigned long,
+						     void (*)(void *));
+#define kmem_cache_create(name, size, align, flags, ...) \
+	deadwalk_kmem_cache_create(name, size, align, flags, \
+				   DEADWALK_CONSTRUCTOR(__VA_ARGS__, ~))
+#define DEADWALK_CONSTRUCTOR(ctor, ...) ((void (*)(void *))(void (*)(void))(ctor))
 extern void *kmem_cache_alloc(struct kmem_cache *, gfp_t) DEADWALK_SLAB_NAMED(kmem_cache_alloc);
 extern void *kmem_cache_zalloc(struct kmem_cache *, gfp_t)
 	DEADWALK_SLAB_NAMED(kmem_cache_zalloc);

@@ -1,0 +1,114 @@
+//! Who holds the lock that another thread sleeps for.
+//!
+//! Asked by a delete that waits for a handler: if the handler's thread sleeps
+//! for a lock of the deleter's, neither will ever go on. A yes is a proof as
+//! long as the holder named stays where it is, which the asker knows of itself;
+//! a no proves nothing (the thread may sleep in the next instruction).
+//!
+//! What is asked of the kernel: whether the thread sleeps in `futex` now, before
+//! and after the lock was read, and the lock's bytes, so that memory which is
+//! gone is an error and no fault.
+//!
+//! Cost: four to ten system calls. Contexts: any but a sandbox, where the answer
+//! is no; no lock, no allocation; errno is kept.
+
+use crate::kernel::mutex::{Call, WORDS};
+use crate::kernel::{lock, waiters};
+use crate::sample;
+
+/// The thread that holds the lock on which `tid` is blocked now: a lock of
+/// `deadwalk/spinlock.h` or a pthread mutex; none if it is blocked on none, or
+/// that cannot be told.
+pub fn waits_for(tid: u32) -> Option<u32> {
+    if sample::is_sandboxed() {
+        return None;
+    }
+    // SAFETY: errno is thread-local and always valid.
+    let errno = unsafe { *libc::__errno_location() };
+    let holder = match waiters::lock_of(tid) {
+        Some(lock) => spin_holder(tid, lock),
+        None => mutex_holder(tid),
+    };
+    let holder = holder.filter(|&holder| is_thread(holder));
+    // SAFETY: as above.
+    unsafe { *libc::__errno_location() = errno };
+    holder
+}
+
+/// Where `tid` called for the lock that it is blocked on, innermost first;
+/// returns how many addresses. For a pthread mutex only where it goes on, which
+/// is in libc.
+pub fn stack_of_waiter(tid: u32, out: &mut [usize]) -> usize {
+    match waiters::stack_of(tid, out) {
+        0 if out.is_empty() || sample::is_sandboxed() => 0,
+        0 => match call_of(tid) {
+            Task::Sleeps(call) => {
+                out[0] = call.pc();
+                1
+            }
+            Task::Runs | Task::Unknown => 0,
+        },
+        depth => depth,
+    }
+}
+
+fn spin_holder(tid: u32, lock: usize) -> Option<u32> {
+    // The table says what a thread is about to do; whether it does, the kernel
+    // knows, where it may be asked.
+    let sleeps = match call_of(tid) {
+        Task::Sleeps(call) => call.futex() == Some(lock),
+        Task::Runs => false,
+        Task::Unknown => true,
+    };
+    let [word, owner] = read_words(lock)?;
+    let held = sleeps && word != 0 && owner != 0;
+    (held && waiters::lock_of(tid) == Some(lock)).then_some(owner)
+}
+
+fn mutex_holder(tid: u32) -> Option<u32> {
+    let Task::Sleeps(call) = call_of(tid) else { return None };
+    let words: [u32; WORDS] = read_words(call.futex()?)?;
+    let holder = call.holder(words)?;
+    match call_of(tid) {
+        Task::Sleeps(again) if again == call => Some(holder),
+        _ => None,
+    }
+}
+
+/// What the kernel says of a thread.
+enum Task {
+    Sleeps(Call),
+    Runs,
+    /// Its files cannot be read.
+    Unknown,
+}
+
+fn call_of(tid: u32) -> Task {
+    let mut line = [0; 256];
+    match sample::read_task(tid, b"syscall\0", &mut line) {
+        None | Some(0) => Task::Unknown,
+        Some(len) => Call::parse(&line[..len]).map_or(Task::Runs, Task::Sleeps),
+    }
+}
+
+fn read_words<const N: usize>(addr: usize) -> Option<[u32; N]> {
+    let mut words = [0; N];
+    let bytes = size_of_val(&words);
+    let local = libc::iovec { iov_base: words.as_mut_ptr().cast(), iov_len: bytes };
+    let remote = libc::iovec { iov_base: addr as *mut libc::c_void, iov_len: bytes };
+    // SAFETY: our own words are writable; what is not readable at `addr` makes
+    // the call fail, since the kernel does the reading.
+    let got = unsafe {
+        let me = libc::getpid();
+        libc::syscall(libc::SYS_process_vm_readv, me, &raw const local, 1, &raw const remote, 1, 0)
+    };
+    (got == bytes as i64).then_some(words)
+}
+
+/// Is this the id of a living thread of this process?
+fn is_thread(tid: u32) -> bool {
+    // SAFETY: signal 0 is none, it only asks.
+    unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), tid, 0) == 0 }
+}
+
+const _: () = assert!(lock::OWNER_OFFSET == 4, "read as the second word");

@@ -1,0 +1,125 @@
+//! Is a thread that sleeps in a system call waiting for a pthread mutex, and
+//! whose? Pure: a line of /proc and the bytes at an address.
+//!
+//! # Why a yes is right
+//!
+//! glibc sleeps in many places, all in `futex`. Waiting for a mutex without a
+//! time limit is FUTEX_WAIT, or FUTEX_LOCK_PI for one with priority inheritance,
+//! without a timeout. That alone leaves out
+//!
+//! - condition variables, semaphores, read-write locks and `pthread_join`: they
+//!   use FUTEX_WAIT_BITSET, as do our own spin locks and Rust's locks;
+//! - mutexes with a time limit: such a wait ends by itself and is no deadlock.
+//!
+//! What else uses FUTEX_WAIT is kept out by the words there. A mutex of an
+//! ordinary type is slept for with the expected value 2, and its word is 2
+//! then. `pthread_once` waits for an odd value. A barrier may wait for any, but
+//! what is `nusers` in a mutex is its `shared` there: 0, or 128 together with a
+//! sleep that is not private, against the mutex's kind. libc's own locks
+//! (stdio, the allocator, the loader) and locks that a program made itself are
+//! one word, with whatever follows behind: they would need the id of a thread
+//! that lives 8 bytes on, a count of users after it, and the kind of a mutex, with
+//! the right sharing and for its type the right count.
+//!
+//! A robust mutex's word is its holder's id, and so is that of a mutex with
+//! priority inheritance; one with a ceiling has the ceiling in the word. Each is
+//! compared with what the sleeper expects, and with `owner`.
+//!
+//! | glibc, x86-64 | word | count | owner | nusers | kind |
+//! |---|---|---|---|---|---|
+//! | offset | 0 | 4 | 8 | 12 | 16 |
+//!
+//! Another libc has another layout: there the answer is no.
+
+/// The words of a mutex that are looked at.
+pub const WORDS: usize = 5;
+
+/// A system call that a thread sleeps in: number, six arguments, stack pointer,
+/// program counter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Call([usize; 9]);
+
+const SYS_FUTEX: usize = 202;
+const FUTEX_WAIT: usize = 0;
+const FUTEX_LOCK_PI: usize = 6;
+const FUTEX_LOCK_PI2: usize = 13;
+const FUTEX_PRIVATE: usize = 128;
+const FUTEX_CLOCK_REALTIME: usize = 256;
+
+/// In the word of a robust mutex or one with priority inheritance.
+const FUTEX_WAITERS: u32 = 1 << 31;
+const FUTEX_TID: u32 = 0x3fff_ffff;
+
+/// Normal, recursive, error-checking, adaptive.
+const KIND_TYPE: u32 = 3;
+const KIND_RECURSIVE: u32 = 1;
+const KIND_ROBUST: u32 = 16;
+const KIND_INHERIT: u32 = 32;
+const KIND_PROTECT: u32 = 64;
+const KIND_SHARED: u32 = 128;
+/// Locks may be elided, or may not.
+const KIND_ELISION: u32 = 256 | 512;
+const KIND_ANY: u32 =
+    KIND_TYPE | KIND_ROBUST | KIND_INHERIT | KIND_PROTECT | KIND_SHARED | KIND_ELISION;
+
+/// Below it stands the state of a mutex with a ceiling, from there the ceiling.
+const CEILING: u32 = 19;
+
+impl Call {
+    /// Reads a thread's /proc/self/task/TID/syscall; none if it does not sleep in
+    /// a system call.
+    pub fn parse(line: &[u8]) -> Option<Call> {
+        let line = core::str::from_utf8(line).ok()?;
+        let mut words = line.split_ascii_whitespace();
+        let mut call = [0; 9];
+        call[0] = words.next()?.parse().ok()?;
+        for word in &mut call[1..] {
+            *word = usize::from_str_radix(words.next()?.strip_prefix("0x")?, 16).ok()?;
+        }
+        Some(Call(call))
+    }
+
+    /// The address of the futex that is waited for.
+    pub fn futex(&self) -> Option<usize> {
+        (self.0[0] == SYS_FUTEX).then_some(self.0[1])
+    }
+
+    /// Where the thread goes on.
+    pub fn pc(&self) -> usize {
+        self.0[8]
+    }
+
+    /// The thread that holds the mutex whose first words these are, if it is a
+    /// mutex that this call waits for.
+    pub fn holder(&self, [word, count, owner, nusers, kind]: [u32; WORDS]) -> Option<u32> {
+        let [_, _, operation, expected, timeout, ..] = self.0;
+        let expected = expected as u32;
+        let is_shared = operation & FUTEX_PRIVATE == 0;
+        // Of the plain types only a recursive mutex counts, the others always do.
+        let is_plain = kind & (KIND_ROBUST | KIND_INHERIT | KIND_PROTECT) == 0;
+        let counts = !is_plain || kind & KIND_TYPE == KIND_RECURSIVE;
+        let plausible = timeout == 0
+            && owner != 0
+            && nusers != 0
+            && kind & !KIND_ANY == 0
+            && is_shared == (kind & KIND_SHARED != 0)
+            && (count != 0) == counts;
+        if !plausible {
+            return None;
+        }
+        let sleeps = match operation & !(FUTEX_PRIVATE | FUTEX_CLOCK_REALTIME) {
+            FUTEX_WAIT if kind & KIND_INHERIT != 0 => false,
+            FUTEX_WAIT if word != expected => false,
+            FUTEX_WAIT if kind & KIND_ROBUST != 0 => {
+                word & FUTEX_WAITERS != 0 && word & FUTEX_TID == owner
+            }
+            FUTEX_WAIT if kind & KIND_PROTECT != 0 => word & ((1 << CEILING) - 1) == 2,
+            FUTEX_WAIT => word == 2,
+            FUTEX_LOCK_PI | FUTEX_LOCK_PI2 => {
+                kind & KIND_INHERIT != 0 && word & FUTEX_WAITERS != 0 && word & FUTEX_TID == owner
+            }
+            _ => false,
+        };
+        sleeps.then_some(owner)
+    }
+}
