@@ -1,3 +1,43 @@
-//! The kernel's `timer_list` API as an engine.
+//! The kernel's `timer_list` API as an engine: wheel, delete policies, canaries.
+//!
+//! | file | is |
+//! |---|---|
+//! | [`wheel`] | which entry expires when: pure |
+//! | [`layout`], [`storage`] | the structure in the program's memory, and all access to it |
+//! | [`canary`] | what stands in an armed timer's list links, and what else may be found there |
+//! | [`table`] | the truth: a record per timer, outside the program's memory |
+//! | [`host`] | what the engine needs: threads, time, heap, detector |
+//! | [`engine`] | lock, settings, clock |
+//! | `call`, `check`, `arm`, `delete`, `wait`, `expiry`, `free` | the calls, by who makes them |
+//!
+//! No trusted state lies in the program's memory: a timer is known by its
+//! address *and generation*. Time, threads, storage and the detector come from
+//! a [`host::Host`], so all of this runs without a process, and under loom.
+//!
+//! Contexts: normal threads and timer handlers; `Engine::freeing` inside `free`.
+//! Not in signal handlers.
+#![deny(unsafe_code)]
 
+mod arm;
+mod call;
+pub mod canary;
+mod check;
+mod delete;
+pub mod engine;
+mod expiry;
+mod free;
+pub mod host;
+pub mod layout;
+mod lock;
+pub mod storage;
+mod sync;
+pub mod table;
+#[cfg(test)]
+mod tests;
+mod wait;
 pub mod wheel;
+
+pub use arm::Arm;
+pub use delete::Style;
+pub use engine::{Engine, Settings};
+pub use expiry::{Due, Ticket};

@@ -36,9 +36,10 @@ mod list;
 #[cfg(test)]
 mod tests;
 
-pub use list::{Link, Links};
+use core::num::NonZeroU64;
 
 use list::List;
+pub use list::{Link, Links};
 
 /// Bits of a tick that one level resolves: a level's occupancy is one word.
 const GROUP_BITS: u32 = 6;
@@ -216,6 +217,7 @@ impl Wheel {
     /// A tick up to which nothing expires: exact if less than 64 ticks away and in
     /// the same block of 64, else the tick of a cascade on the way. `now` while the
     /// expired list is not empty, `None` if nothing is queued.
+    #[inline]
     pub fn next_expiry(&self) -> Option<u64> {
         if !self.expired.is_empty() {
             return Some(self.now);
@@ -233,6 +235,7 @@ impl Wheel {
     }
 
     /// The place of an entry for `tick`, which is after `now`.
+    #[inline]
     fn place(&self, tick: u64) -> Place {
         // `| 1` changes no level and tells the compiler that a bit is set.
         let level = (((tick ^ self.now) | 1).ilog2() / GROUP_BITS) as usize;
@@ -240,9 +243,11 @@ impl Wheel {
     }
 
     /// The slot that `now` enters next, and the tick at which it does.
+    #[inline]
     fn next_slot(&self) -> Option<(Place, u64)> {
-        let level = self.occupied.iter().position(|&slots| slots != 0)?;
-        let slot = self.occupied[level].trailing_zeros() as usize;
+        let in_use = |(level, &slots)| NonZeroU64::new(slots).map(|slots| (level, slots));
+        let (level, slots) = self.occupied.iter().enumerate().find_map(in_use)?;
+        let slot = slots.trailing_zeros() as usize;
         let shift = level as u32 * GROUP_BITS;
         let block = (self.now >> shift) & !(SLOTS as u64 - 1);
         Some((Place { level, slot }, (block | slot as u64) << shift))
@@ -287,6 +292,7 @@ impl Wheel {
 }
 
 /// Group `level` of a tick.
+#[inline]
 const fn group(tick: u64, level: usize) -> usize {
     (tick >> (level as u32 * GROUP_BITS)) as usize & (SLOTS - 1)
 }

@@ -110,6 +110,18 @@ fn a_stall_costs_the_cascades_not_the_ticks() {
 }
 
 #[test]
+fn a_tick_is_spliced_whole() {
+    let mut wheel = Wheel::new(0);
+    let mut links = Counting { links: vec![Link::new(); 1000], looks: 0 };
+    for id in 0..1000 {
+        let _ = wheel.add(&mut links, id, 63);
+    }
+    links.looks = 0;
+    assert!(wheel.advance(&mut links, 63));
+    assert_eq!(links.looks, 0);
+}
+
+#[test]
 fn sleeping_until_next_expiry_misses_nothing() {
     let mut pair = Pair::new((1 << 32) - 77, 300);
     for id in 0..300 {

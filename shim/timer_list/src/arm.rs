@@ -1,0 +1,287 @@
+//! Initialising and arming.
+
+use deadwalk_detector::{Kind, Severity};
+
+use crate::call::{Call, finding};
+use crate::check::Checked;
+use crate::engine::{CPUS_MAX, Engine};
+use crate::host::{Count, Found, Host};
+use crate::layout::{Fields, SELF};
+use crate::sync::{AtomicUsize, Ordering};
+use crate::table::{Readd, RecordRef};
+
+/// Calls that may be on their way to arm a timer at the same time and be seen.
+const CALLS: usize = 32;
+
+/// Calls on their way to the lock, to arm a timer: each with the address, in a
+/// cell of its own. Who arms an inactive timer marks the others of its address:
+/// their threads came at the same time.
+#[derive(Debug)]
+pub(crate) struct Arming {
+    cells: [AtomicUsize; CALLS],
+}
+
+/// Set in a cell whose timer was armed by another call meanwhile.
+const OVERTAKEN: usize = 1;
+
+impl Arming {
+    #[cfg(not(loom))]
+    pub const fn new() -> Self {
+        Arming { cells: [const { AtomicUsize::new(0) }; CALLS] }
+    }
+
+    #[cfg(loom)]
+    pub fn new() -> Self {
+        Arming { cells: std::array::from_fn(|_| AtomicUsize::new(0)) }
+    }
+
+    /// Announces a call; `None` if there are too many.
+    pub fn announce(&self, thread: u32, addr: usize) -> Option<usize> {
+        let first = thread as usize % CALLS;
+        (0..CALLS).map(|i| (first + i) % CALLS).find(|&cell| {
+            let cell = &self.cells[cell];
+            cell.load(Ordering::Relaxed) == 0
+                && cell.compare_exchange(0, addr, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        })
+    }
+
+    /// An inactive timer was armed: those who want the same are overtaken.
+    pub fn overtake(&self, own: Option<usize>, addr: usize) {
+        for (number, cell) in self.cells.iter().enumerate() {
+            if cell.load(Ordering::Relaxed) == addr && Some(number) != own {
+                let marked = addr | OVERTAKEN;
+                let _ = cell.compare_exchange(addr, marked, Ordering::AcqRel, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// The call is over; was it overtaken?
+    pub fn finish(&self, own: Option<usize>) -> bool {
+        own.is_some_and(|own| self.cells[own].swap(0, Ordering::AcqRel) & OVERTAKEN != 0)
+    }
+
+    pub fn clear(&self) {
+        for cell in &self.cells {
+            cell.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Which call arms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arm {
+    /// `add_timer`, for `expires` of the structure.
+    Add,
+    /// `add_timer_on`.
+    AddOn(usize),
+    /// `mod_timer`.
+    Mod(usize),
+    /// `mod_timer_pending`: only if it is pending.
+    ModPending(usize),
+    /// `timer_reduce`: only earlier.
+    Reduce(usize),
+}
+
+impl<H: Host> Engine<H> {
+    /// `init_timer`: the timer at `addr` begins, whatever was there. With
+    /// `handler` it is `timer_setup`, which also sets the function, and the
+    /// argument to the timer's address.
+    pub fn init(&self, addr: usize, handler: Option<usize>, flags: u32, site: usize) {
+        let Some((mut call, old, block)) = self.check_place(addr, site) else { return };
+        let me = self.host.thread();
+        let mut renewed = None;
+        if let Some(RecordRef { id, .. }) = old {
+            let timer = call.state.table.at(id).timer;
+            if call.state.table.at(id).is_pending() {
+                call.state.auto_detach(&self.host, id);
+                let bad = finding(Kind::ReinitPending, Severity::Error, timer, addr, site);
+                call.tell(Found { block, ..bad });
+            }
+            let record = call.state.table.at(id);
+            let is_running = record.run.is_some();
+            if let Some(token) = record.running_elsewhere(me).and_then(|run| run.token) {
+                call.harm(token, Kind::ReinitRunning, block);
+            }
+            let retired = if is_running {
+                // The handler keeps the old record; a new one begins.
+                call.state.table.unmap(id)
+            } else {
+                renewed = Some(id);
+                call.state.table.renew(id)
+            };
+            if let Some(timer) = retired {
+                call.retire(timer);
+            }
+        }
+        let id = match renewed {
+            Some(id) => {
+                self.host.count(Count::Inited);
+                id
+            }
+            None => call.adopt(addr, site, &block),
+        };
+        let record = call.state.table.at(id);
+        record.is_full = true;
+        if let Some(handler) = handler {
+            record.armed_with.1 = handler;
+            self.host.write_handler(addr, handler, addr);
+        }
+        let (next, prev) = call.state.keys.idle(addr, true);
+        self.host.write_links(addr, next, prev);
+        self.host.write_running(addr, false);
+        self.host.write_flags(addr, flags);
+        call.end();
+    }
+
+    /// Arms a timer. Returns 1 if it was pending, 0 if not or if the call was
+    /// refused.
+    pub fn arm(&self, addr: usize, how: Arm, site: usize) -> i32 {
+        let own = self.arming.announce(self.host.thread(), addr);
+        let result = self.arm_announced(addr, how, site, own);
+        self.arming.finish(own);
+        result
+    }
+
+    /// As [`arm`](Self::arm), for a call that was announced.
+    pub(crate) fn arm_announced(
+        &self,
+        addr: usize,
+        how: Arm,
+        site: usize,
+        own: Option<usize>,
+    ) -> i32 {
+        let Some((mut call, checked)) = self.check(addr, site) else { return 0 };
+        let result = call.arm(checked, addr, how, site, own);
+        call.end();
+        // Not under the lock: threads may have to be made.
+        self.host.want_ticks();
+        result
+    }
+}
+
+impl<H: Host> Call<'_, H> {
+    fn arm(
+        &mut self,
+        checked: Checked,
+        addr: usize,
+        how: Arm,
+        site: usize,
+        own: Option<usize>,
+    ) -> i32 {
+        let Checked { id, fields } = checked;
+        let record = self.state.table.at(id);
+        let (timer, was_pending) = (record.timer, record.is_pending());
+        let about = |kind, severity| finding(kind, severity, timer, addr, site);
+        let adds = matches!(how, Arm::Add | Arm::AddOn(_));
+        if record.is_shutdown {
+            self.tell(about(Kind::ArmAfterShutdown, Severity::Info));
+            return 0;
+        }
+        if fields.function == 0 {
+            self.tell(about(Kind::NullHandler, Severity::Error));
+            return i32::from(was_pending);
+        }
+        let overtaken = was_pending && self.engine.arming.finish(own);
+        if overtaken {
+            let severity = if adds { Severity::Warning } else { Severity::Info };
+            self.tell(about(Kind::ConcurrentArm, severity));
+        }
+        let expires = match how {
+            Arm::Add | Arm::AddOn(_) if was_pending => {
+                if !overtaken {
+                    self.tell(about(Kind::DoubleAdd, Severity::Error));
+                }
+                return 1;
+            }
+            Arm::ModPending(_) if !was_pending => return 0,
+            Arm::Reduce(to)
+                if was_pending
+                    && to.wrapping_sub(self.state.table.at(id).armed_with.0) as isize >= 0 =>
+            {
+                return 1;
+            }
+            Arm::Add | Arm::AddOn(_) => fields.expires,
+            Arm::Mod(to) | Arm::ModPending(to) | Arm::Reduce(to) => to,
+        };
+        self.note_readd(id, addr, site, expires);
+        self.queue(id, &fields, how, expires, site);
+        if !was_pending {
+            self.engine.arming.overtake(own, addr);
+        }
+        i32::from(was_pending)
+    }
+
+    /// The timer is being armed: perhaps while its handler runs.
+    fn note_readd(&mut self, id: u32, addr: usize, site: usize, expires: usize) {
+        let host = &self.engine.host;
+        let me = host.thread();
+        let (_, is_past) = self.state.tick_of(expires);
+        let record = self.state.table.at(id);
+        let (timer, generation) = (record.timer, record.generation);
+        let Some(run) = &mut record.run else { return };
+        if run.thread != me {
+            run.readd = Some(Readd::ByOther);
+            return;
+        }
+        run.readd = Some(Readd::ByHandler);
+        let rearms_after = run.is_deleted.then_some(run.token);
+        if is_past {
+            self.tell(finding(Kind::RearmPast, Severity::Info, timer, addr, site));
+        }
+        if let Some(token) = rearms_after {
+            if let Some(token) = token {
+                host.rearmed(token);
+            }
+            let found = finding(Kind::RearmAfterDel, Severity::Warning, timer, addr, site);
+            self.tell_rearm(RecordRef { id, generation }, found);
+        }
+    }
+
+    /// Puts a timer on a wheel; it may be on one.
+    fn queue(&mut self, id: u32, fields: &Fields, how: Arm, expires: usize, site: usize) {
+        let host = &self.engine.host;
+        let (tick, _) = self.state.tick_of(expires);
+        let record = self.state.table.at(id);
+        let addr = record.addr;
+        let (was_pending, is_running) = (record.is_pending(), record.run.is_some());
+        if was_pending {
+            self.state.dequeue(id);
+        } else {
+            self.state.books.queued += 1;
+        }
+        // A timer whose handler runs stays on its base, so that it never
+        // overlaps itself.
+        if !is_running {
+            let cpu = match how {
+                Arm::AddOn(cpu) => cpu,
+                _ if was_pending => self.state.table.at(id).cpu,
+                _ => host.cpu().unwrap_or(addr >> 6),
+            };
+            self.state.table.at(id).cpu = cpu % self.state.settings.cpus.clamp(1, CPUS_MAX);
+        }
+        let cpu = self.state.table.at(id).cpu;
+        let (wheel, table) = self.state.wheel(cpu);
+        wheel.add(table, id, tick);
+        let (function, data) = (fields.function, argument(fields, addr));
+        let record = self.state.table.at(id);
+        record.armed_with = (expires, fields.function, fields.data);
+        record.futile_count = 0;
+        let (generation, storage) = (record.generation, record.block);
+        if !was_pending {
+            let (next, prev) = self.state.keys.armed(id, generation, addr);
+            host.write_links(addr, next, prev);
+        }
+        if expires != fields.expires {
+            host.write_expires(addr, expires);
+        }
+        if let Some(timer) = self.state.timer_of(host, id) {
+            host.armed(timer, function, data, site, storage);
+        }
+    }
+}
+
+/// The argument that the handler gets: `TIMER_INITIALIZER(fn)` could not know the
+/// timer's address.
+pub(crate) const fn argument(fields: &Fields, addr: usize) -> usize {
+    if fields.data == SELF { addr } else { fields.data }
+}

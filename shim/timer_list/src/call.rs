@@ -1,0 +1,118 @@
+//! One call under the engine's lock, and what it has to tell afterwards.
+
+use deadwalk_detector::{Kind, Op, Severity};
+
+use crate::engine::{Engine, Locked};
+use crate::host::{Block, Caller, Deleted, Found, Host};
+use crate::table::RecordRef;
+
+/// What is to be done once the lock is open.
+enum After<H: Host> {
+    Tell(Found<H::Timer>),
+    /// A `rearm-after-del`, which the record remembers.
+    TellRearm(RecordRef, Found<H::Timer>),
+    Harm(H::Run, Kind, Block),
+    Worsen(u32),
+    Deleted(Deleted<H::Timer, H::Run>),
+    Retire(H::Timer),
+    Futile(Op, usize),
+}
+
+/// The lock, and what is to be told when it is open again: stacks and findings
+/// take long, and may go where the lock is wanted.
+pub(crate) struct Call<'a, H: Host> {
+    pub engine: &'a Engine<H>,
+    pub state: Locked<'a, H>,
+    after: Vec<After<H>>,
+}
+
+impl<'a, H: Host> Call<'a, H> {
+    /// Takes the lock; `None` in a thread that has it.
+    pub fn begin(engine: &'a Engine<H>) -> Option<Self> {
+        Some(Call { engine, state: engine.lock()?, after: Vec::new() })
+    }
+
+    /// Will report a finding.
+    pub fn tell(&mut self, found: Found<H::Timer>) {
+        self.after.push(After::Tell(found));
+    }
+
+    /// Will report a `rearm-after-del` of this timer.
+    pub fn tell_rearm(&mut self, timer: RecordRef, found: Found<H::Timer>) {
+        self.after.push(After::TellRearm(timer, found));
+    }
+
+    /// Will leave word on a run of another thread.
+    pub fn harm(&mut self, run: H::Run, kind: Kind, block: Block) {
+        self.after.push(After::Harm(run, kind, block));
+    }
+
+    /// Will say that a finding has done harm.
+    pub fn worsen(&mut self, finding: u32) {
+        self.after.push(After::Worsen(finding));
+    }
+
+    /// Will report a delete.
+    pub fn deleted(&mut self, deleted: Deleted<H::Timer, H::Run>) {
+        self.after.push(After::Deleted(deleted));
+    }
+
+    /// Will let the detector forget a timer, after what is told of it.
+    pub fn retire(&mut self, timer: H::Timer) {
+        self.after.push(After::Retire(timer));
+    }
+
+    /// Will hint at a delete that is called over and over.
+    pub fn futile(&mut self, op: Op, site: usize) {
+        self.after.push(After::Futile(op, site));
+    }
+
+    /// Opens the lock, lets others have it, and takes it again.
+    pub fn pause(self, attempt: u32) -> Option<Self> {
+        let Call { engine, state, after } = self;
+        drop(state);
+        engine.host.pause(attempt);
+        Some(Call { engine, state: engine.lock()?, after })
+    }
+
+    /// Opens the lock and tells.
+    pub fn end(self) {
+        let Call { engine, state, after } = self;
+        drop(state);
+        let host = &engine.host;
+        for after in after {
+            match after {
+                After::Tell(found) => {
+                    host.found(&found);
+                }
+                After::TellRearm(timer, found) => {
+                    let finding = host.found(&found);
+                    if let Some(mut state) = engine.lock()
+                        && let Some(record) = state.table.get(timer)
+                    {
+                        record.rearm_finding = finding;
+                    }
+                }
+                After::Harm(run, kind, block) => {
+                    host.harmed(run, kind, block);
+                }
+                After::Worsen(finding) => host.worsened(finding),
+                After::Deleted(deleted) => host.deleted(&deleted),
+                After::Retire(timer) => host.retired(timer),
+                After::Futile(op, site) => host.futile(op, site),
+            }
+        }
+    }
+}
+
+/// A finding about a timer by a call from `site`.
+pub(crate) const fn finding<T: Copy>(
+    kind: Kind,
+    severity: Severity,
+    timer: Option<T>,
+    addr: usize,
+    site: usize,
+) -> Found<T> {
+    let block = Block { base: 0, size: 0, is_freed: false, alloc_site: 0, free_site: 0 };
+    Found { kind, severity, timer, addr, block, caller: Caller::Access, site, blocked: None }
+}

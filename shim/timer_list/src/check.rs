@@ -1,0 +1,238 @@
+//! What every call does first: is this a timer, and which?
+//!
+//! The heap is asked first: storage in a freed block is *freed* whatever its
+//! bytes; in a live block left-over poison means *uninitialised*. A timer that is
+//! bad is reported, its storage left alone, and the call returns 0.
+
+use deadwalk_detector::{Kind, Severity};
+
+use crate::call::{Call, finding};
+use crate::canary::Links;
+use crate::engine::{Engine, State};
+use crate::host::{Block, Count, Found, Host, Trash};
+use crate::layout::{Fields, LEGACY_BYTES};
+use crate::table::{RecordRef, Run};
+
+/// A timer that passed, with what stands in its storage.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Checked {
+    pub id: u32,
+    pub fields: Fields,
+}
+
+/// Where a `timer_list` may lie.
+enum Place {
+    /// In a live heap block that starts there.
+    Heap(Block),
+    /// Elsewhere, and there is memory.
+    Outside,
+    /// In a freed block.
+    Freed(Block),
+    /// Nowhere: NULL, misaligned, not mapped.
+    Nowhere,
+}
+
+impl<H: Host> Engine<H> {
+    /// Takes the lock and looks the timer up; a bad one is reported and gives
+    /// `None`.
+    pub(crate) fn check(&self, addr: usize, site: usize) -> Option<(Call<'_, H>, Checked)> {
+        let mut call = Call::begin(self)?;
+        match call.look(addr, site) {
+            Ok(checked) => Some((call, checked)),
+            Err(found) => {
+                call.tell(found);
+                call.end();
+                None
+            }
+        }
+    }
+
+    /// Takes the lock for an initialiser, which does not care what stands in the
+    /// storage: the timer that was there, and the heap block. A bad place is
+    /// reported.
+    pub(crate) fn check_place(
+        &self,
+        addr: usize,
+        site: usize,
+    ) -> Option<(Call<'_, H>, Option<RecordRef>, Block)> {
+        let mut call = Call::begin(self)?;
+        let old = call.state.table.find(addr);
+        let bad = |kind| finding(kind, Severity::Error, None, addr, site);
+        let found = match call.state.place(&self.host, addr) {
+            Place::Heap(block) => return Some((call, old, block)),
+            Place::Outside => return Some((call, old, Block::default())),
+            Place::Freed(block) => {
+                self.host.count(Count::Trashed(Trash::Freed));
+                Found { block, ..bad(Kind::ApiUseAfterFree) }
+            }
+            Place::Nowhere => bad(Kind::UninitUse),
+        };
+        call.tell(found);
+        call.end();
+        None
+    }
+}
+
+impl<H: Host> Call<'_, H> {
+    /// Looks a timer up, and makes its record if it is sound and new.
+    fn look(&mut self, addr: usize, site: usize) -> Result<Checked, Found<H::Timer>> {
+        let (host, state) = (&self.engine.host, &mut *self.state);
+        let known = state.table.find(addr);
+        let timer = known.and_then(|known| state.table.get(known)?.timer);
+        let error = |kind| finding(kind, Severity::Error, timer, addr, site);
+        // A block that is watched is live as long as its timers are known.
+        let watched = state.settings.hook_free
+            && known.is_some_and(|known| state.table.at(known.id).block != 0);
+        let mut block = Block::default();
+        if !watched {
+            match state.place(host, addr) {
+                Place::Heap(found) => block = found,
+                Place::Outside => {}
+                Place::Freed(block) => {
+                    host.count(Count::Trashed(Trash::Freed));
+                    return Err(Found { block, ..error(Kind::ApiUseAfterFree) });
+                }
+                Place::Nowhere => return Err(error(Kind::UninitUse)),
+            }
+        }
+        let fields = host.read(addr);
+        let links = state.keys.read(&fields);
+        if let Some(known) = known
+            && state.is_sound(known, links)
+        {
+            return Ok(Checked { id: known.id, fields });
+        }
+        let is_idle = matches!(links, Links::Idle { .. } | Links::Static | Links::Zero);
+        let is_pending = known.is_some_and(|known| state.table.at(known.id).is_pending());
+        if is_idle && !is_pending {
+            // Zeroed, or initialised by the header, or copied from an idle one.
+            let id = match known {
+                Some(known) => known.id,
+                None => self.adopt(addr, site, &block),
+            };
+            let record = self.state.table.at(id);
+            record.is_full |= matches!(links, Links::Static | Links::Idle { is_full: true });
+            if links == Links::Zero && known.is_none() {
+                self.tell(finding(Kind::StaticUninit, Severity::Info, None, addr, site));
+            }
+            return Ok(Checked { id, fields });
+        }
+        let trash = match links {
+            Links::Armed { addr: from, .. } if from != addr && state.is_real(links) => {
+                Trash::Copied
+            }
+            Links::Freed | Links::Unwritten => Trash::Uninit,
+            _ if is_pending && is_idle => Trash::Wiped,
+            _ if is_pending => Trash::Clobbered,
+            _ => Trash::Uninit,
+        };
+        host.count(Count::Trashed(trash));
+        let block = host.block(addr).unwrap_or_default();
+        let kind = match trash {
+            Trash::Freed => Kind::ApiUseAfterFree,
+            Trash::Uninit => Kind::UninitUse,
+            Trash::Copied => Kind::TimerCopied,
+            Trash::Wiped => Kind::TimerWiped,
+            Trash::Clobbered => Kind::TimerClobbered,
+        };
+        Err(Found { block, ..error(kind) })
+    }
+
+    /// Makes a record for an address that has none. If a handler of an older
+    /// timer there still runs, its storage was used again too early.
+    pub fn adopt(&mut self, addr: usize, site: usize, block: &Block) -> u32 {
+        let host = &self.engine.host;
+        if let Some(run) = self.state.freed_under(addr, host.thread()) {
+            if run.freed_own {
+                let kind = Kind::StorageReused;
+                let info = finding(kind, Severity::Info, None, addr, site);
+                self.tell(Found { block: *block, ..info });
+            } else if let Some(run) = run.token {
+                self.harm(run, Kind::StorageReused, *block);
+            }
+        }
+        if block.base != 0 {
+            host.watch(addr);
+        }
+        host.count(Count::Inited);
+        self.state.table.insert(addr, block.base, |timer| host.retired(timer))
+    }
+}
+
+impl<T: Copy, R: Copy> State<T, R> {
+    fn place<H: Host<Timer = T, Run = R>>(&self, host: &H, addr: usize) -> Place {
+        if addr < 4096 || addr % align_of::<usize>() != 0 || addr >> 47 != 0 {
+            return Place::Nowhere;
+        }
+        match host.block(addr) {
+            Some(block) if block.is_freed => Place::Freed(block),
+            Some(block) => Place::Heap(block),
+            None if host.is_readable(addr, LEGACY_BYTES) => Place::Outside,
+            None => Place::Nowhere,
+        }
+    }
+
+    /// The handler on another thread whose timer was at `addr` until that memory
+    /// was freed.
+    fn freed_under(&mut self, addr: usize, me: u32) -> Option<Run<R>> {
+        let table = &mut self.table;
+        self.running.iter().find_map(|&running| {
+            let record = table.get(running)?;
+            let run = record.run.filter(|run| run.is_gone && run.thread != me)?;
+            (record.addr == addr).then_some(run)
+        })
+    }
+
+    /// Do the links say what the record says?
+    fn is_sound(&mut self, known: RecordRef, links: Links) -> bool {
+        let record = self.table.at(known.id);
+        match links {
+            Links::Armed { id, generation, addr } => {
+                record.is_pending()
+                    && (id, generation, addr) == (known.id, known.generation, record.addr)
+            }
+            Links::Idle { .. } => !record.is_pending(),
+            _ => false,
+        }
+    }
+
+    /// Could these links be an armed timer's, now or before?
+    fn is_real(&self, links: Links) -> bool {
+        match links {
+            Links::Armed { id, generation, .. } => self.table.has_named(id, generation),
+            _ => false,
+        }
+    }
+
+    /// What stands in the storage of an armed timer; if it is not sound, what
+    /// became of it, `None` for memory that is not there.
+    pub fn read_armed<H: Host<Timer = T, Run = R>>(
+        &mut self,
+        host: &H,
+        id: u32,
+    ) -> Result<Fields, (Option<Trash>, Block)> {
+        let record = self.table.at(id);
+        let (addr, in_block, generation) = (record.addr, record.block, record.generation);
+        if !(self.settings.hook_free && in_block != 0) {
+            match self.place(host, addr) {
+                Place::Heap(_) | Place::Outside => {}
+                Place::Freed(block) => return Err((Some(Trash::Freed), block)),
+                Place::Nowhere => return Err((None, Block::default())),
+            }
+        }
+        let fields = host.read(addr);
+        let links = self.keys.read(&fields);
+        let trash = match links {
+            Links::Armed { id: of, generation: g, addr: from }
+                if (of, g, from) == (id, generation, addr) =>
+            {
+                return Ok(fields);
+            }
+            Links::Armed { addr: from, .. } if from != addr && self.is_real(links) => Trash::Copied,
+            Links::Idle { .. } | Links::Static | Links::Zero => Trash::Wiped,
+            Links::Freed | Links::Unwritten => Trash::Uninit,
+            _ => Trash::Clobbered,
+        };
+        Err((Some(trash), Block::default()))
+    }
+}

@@ -1,0 +1,215 @@
+//! Expiries: the timer threads' side.
+//!
+//! The last look at a timer's storage is before its handler is entered; after
+//! that it may be gone. The one exception is `running` under its policy, which
+//! is written only if the storage is known to be there.
+
+use deadwalk_detector::options::DelPolicy;
+use deadwalk_detector::{Kind, Severity};
+
+use crate::arm::argument;
+use crate::call::{Call, finding};
+use crate::engine::Engine;
+use crate::host::{Block, Caller, Count, Found, Host, Trash};
+use crate::table::{RecordRef, Run};
+
+/// A handler to be called, and then [left](Engine::leave).
+#[derive(Clone, Copy, Debug)]
+#[must_use = "a handler that is not called and left runs for ever"]
+pub struct Due<R> {
+    /// The handler.
+    pub handler: usize,
+    /// Its argument.
+    pub data: usize,
+    /// What to leave with.
+    pub ticket: Ticket<R>,
+}
+
+/// Names a handler that runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Ticket<R> {
+    timer: RecordRef,
+    /// The detector's name of the run.
+    pub run: Option<R>,
+}
+
+impl<H: Host> Engine<H> {
+    /// The next handler that is due on timer thread `cpu`, entered; `None` if
+    /// there is none. Bad timers on the way are reported and not called.
+    pub fn next_due(&self, cpu: usize) -> Option<Due<H::Run>> {
+        loop {
+            let mut call = Call::begin(self)?;
+            if cpu >= call.state.wheels.len() {
+                return None;
+            }
+            let until = call.state.now;
+            let (wheel, table) = call.state.wheel(cpu);
+            wheel.advance(table, until);
+            let id = wheel.pop_expired(table)?;
+            let due = call.expire(id);
+            call.end();
+            if due.is_some() {
+                return due;
+            }
+        }
+    }
+
+    /// The handler of a due timer has returned, however it did. To be called on
+    /// its thread.
+    pub fn leave(&self, ticket: Ticket<H::Run>) {
+        // Before the record: who waits for the handler goes on only after the
+        // detector has seen its end.
+        if let Some(run) = ticket.run {
+            self.host.left(run);
+        }
+        let Some(mut call) = Call::begin(self) else { return };
+        call.leave(ticket.timer);
+        call.end();
+    }
+
+    /// Lets virtual time pass, and has every handler called by `run` on this
+    /// thread.
+    pub fn advance(&self, ticks: u64, mut run: impl FnMut(Due<H::Run>)) {
+        let until = self.now() + ticks;
+        loop {
+            let now = self.clock_to(until);
+            for cpu in 0..self.settings().cpus {
+                while let Some(due) = self.next_due(cpu) {
+                    run(due);
+                }
+            }
+            if now >= until {
+                return;
+            }
+        }
+    }
+
+    /// Sets the clock to the next tick at which something may expire.
+    fn clock_to(&self, until: u64) -> u64 {
+        let tick = self.next_tick(until);
+        self.clock(tick);
+        tick
+    }
+
+    /// `timer_exit` of 2.3: the handler says that it is about to end.
+    pub fn exit_handler(&self, addr: usize) {
+        let me = self.host.thread();
+        let Some(mut state) = self.lock() else { return };
+        if !state.settings.legacy_timer_exit {
+            return;
+        }
+        let timer = state.table.find(addr).or_else(|| state.running_on(me));
+        if let Some(run) = timer
+            .and_then(|timer| state.table.get(timer))
+            .and_then(|record| record.running_here(me))
+        {
+            run.has_exited = true;
+        }
+    }
+}
+
+impl<H: Host> Call<'_, H> {
+    /// A timer was taken off its wheel because it is due.
+    fn expire(&mut self, id: u32) -> Option<Due<H::Run>> {
+        let host = &self.engine.host;
+        let record = self.state.table.at(id);
+        let (addr, generation, timer) = (record.addr, record.generation, record.timer);
+        let fields = match self.state.read_armed(host, id) {
+            Ok(fields) if fields.function == 0 => {
+                self.refuse(id, Kind::NullHandler, Block::default());
+                return None;
+            }
+            Ok(fields) => fields,
+            Err((trash, block)) => {
+                if let Some(trash) = trash {
+                    host.count(Count::Trashed(trash));
+                }
+                let kind = match trash {
+                    Some(Trash::Freed) => Kind::ExpireAfterFree,
+                    Some(Trash::Copied) => Kind::TimerCopied,
+                    Some(Trash::Wiped) => Kind::TimerWiped,
+                    _ => Kind::TimerClobbered,
+                };
+                self.refuse(id, kind, block);
+                if trash == Some(Trash::Freed)
+                    && let Some(timer) = self.state.table.unmap(id)
+                {
+                    self.retire(timer);
+                }
+                return None;
+            }
+        };
+        self.state.books.expired += 1;
+        let me = host.thread();
+        let sequence = self.state.runs;
+        self.state.runs += 1;
+        let token = timer.and_then(|timer| host.entered(timer));
+        let by_flag = self.engine.policy() == DelPolicy::Running;
+        let record = self.state.table.at(id);
+        let is_full = record.is_full;
+        if record.armed_with != (fields.expires, fields.function, fields.data) {
+            host.count(Count::FieldsChanged);
+        }
+        record.rearm_finding = None;
+        record.run = Some(Run {
+            thread: me,
+            token,
+            sequence,
+            is_deleted: false,
+            readd: None,
+            took_back: false,
+            is_gone: false,
+            freed_own: false,
+            has_exited: false,
+            waiters: 0,
+        });
+        let (next, prev) = self.state.keys.idle(addr, is_full);
+        host.write_links(addr, next, prev);
+        if by_flag && is_full {
+            host.write_running(addr, true);
+        }
+        let timer = RecordRef { id, generation };
+        self.state.running.push(timer);
+        let (handler, data) = (fields.function, argument(&fields, addr));
+        Some(Due { handler, data, ticket: Ticket { timer, run: token } })
+    }
+
+    fn refuse(&mut self, id: u32, kind: Kind, block: Block) {
+        let host = &self.engine.host;
+        self.state.books.refused += 1;
+        host.count(Count::Refused);
+        let record = self.state.table.at(id);
+        let (timer, addr) = (record.timer, record.addr);
+        if let Some(timer) = timer {
+            host.detached(timer, false);
+        }
+        let found = finding(kind, Severity::Error, timer, addr, 0);
+        self.tell(Found { block, caller: Caller::Nobody, ..found });
+    }
+
+    fn leave(&mut self, timer: RecordRef) {
+        let host = &self.engine.host;
+        let by_flag = self.engine.policy() == DelPolicy::Running;
+        let settings = self.state.settings;
+        self.state.running.retain(|&running| running != timer);
+        let Some(record) = self.state.table.get(timer) else { return };
+        let Some(run) = record.run.take() else { return };
+        let (addr, block, is_mapped, is_full) =
+            (record.addr, record.block, record.is_mapped, record.is_full);
+        record.is_stuck = settings.legacy_timer_exit && !run.has_exited;
+        if !is_mapped {
+            self.state.table.release(timer.id);
+        } else if by_flag && is_full {
+            let is_there = match block {
+                0 => host.is_readable(addr, crate::layout::FULL_BYTES),
+                block => {
+                    settings.hook_free
+                        || host.block(addr).is_some_and(|b| !b.is_freed && b.base == block)
+                }
+            };
+            if is_there {
+                host.write_running(addr, false);
+            }
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Memory and code that go: freed blocks, unloaded modules.
+
+use deadwalk_detector::options::DelPolicy;
+use deadwalk_detector::{Kind, Severity};
+
+use crate::call::{Call, finding};
+use crate::engine::Engine;
+use crate::host::{Block, Caller, Found, Host};
+
+impl<H: Host> Engine<H> {
+    /// A watched block is about to be freed, or moved away by realloc. Runs
+    /// inside `free`.
+    pub fn freeing(&self, block: Block, site: usize) {
+        let Some(mut call) = Call::begin(self) else { return };
+        if !call.state.settings.hook_free || !call.state.table.has_blocks() {
+            return;
+        }
+        while let Some(id) = call.state.table.first_in_block(block.base) {
+            call.free_under(id, block, site);
+        }
+        call.end();
+    }
+
+    /// The code in `text` is about to be unloaded: timers with handlers there
+    /// are reported, armed ones detached. How many were found.
+    pub fn unload(&self, text: core::ops::Range<usize>, site: usize) -> usize {
+        let me = self.host.thread();
+        let Some(mut call) = Call::begin(self) else { return 0 };
+        let in_text = |handler: usize| text.contains(&handler);
+        let hit: Vec<u32> = call
+            .state
+            .table
+            .each()
+            .filter(|(_, record)| in_text(record.armed_with.1))
+            .filter(|(_, record)| record.is_pending() || record.run.is_some())
+            .map(|(id, _)| id)
+            .collect();
+        let mut findings = 0;
+        for &id in &hit {
+            let record = call.state.table.at(id);
+            let (timer, addr) = (record.timer, record.addr);
+            let is_own = record.running_here(me).is_some();
+            let running = record.running_elsewhere(me).and_then(|run| run.token);
+            let bad = |kind| finding(kind, Severity::Error, timer, addr, site);
+            if record.is_pending() {
+                call.state.auto_detach(&self.host, id);
+                call.make_idle(id);
+                call.tell(bad(Kind::UnloadWhilePending));
+                findings += 1;
+            }
+            if let Some(run) = running {
+                call.harm(run, Kind::UnloadWhileRunning, Block::default());
+                findings += 1;
+            } else if is_own {
+                call.tell(bad(Kind::UnloadWhileRunning));
+                findings += 1;
+            }
+        }
+        call.end();
+        findings
+    }
+}
+
+impl<H: Host> Call<'_, H> {
+    /// The block of this timer is about to be freed.
+    fn free_under(&mut self, id: u32, block: Block, site: usize) {
+        let host = &self.engine.host;
+        let me = host.thread();
+        let policy = self.engine.policy();
+        let record = self.state.table.at(id);
+        let (timer, addr) = (record.timer, record.addr);
+        let about = |kind, severity| Found {
+            block,
+            caller: Caller::Free,
+            ..finding(kind, severity, timer, addr, site)
+        };
+        if record.is_pending() {
+            let rearmed = record.rearm_finding.take();
+            self.state.auto_detach(host, id);
+            self.tell(about(Kind::FreeWhilePending, Severity::Error));
+            if let Some(finding) = rearmed {
+                self.worsen(finding);
+            }
+        }
+        let mut harmed = None;
+        let mut own = None;
+        if let Some(run) = &mut self.state.table.at(id).run {
+            run.is_gone = true;
+            if run.thread == me {
+                run.freed_own = true;
+                own = Some((run.token, run.took_back && run.waiters > 0));
+            } else {
+                harmed = run.token;
+            }
+        }
+        if let Some(run) = harmed {
+            self.harm(run, Kind::FreeWhileRunning, block);
+        }
+        if let Some((token, is_confusing)) = own {
+            if let Some(run) = token {
+                host.handled(run);
+            }
+            let severity =
+                if policy == DelPolicy::Running { Severity::Error } else { Severity::Info };
+            self.tell(about(Kind::FreeOwnHandler, severity));
+            if is_confusing && policy == DelPolicy::Sync {
+                self.tell(about(Kind::ConfusedReaddDelFree, Severity::Info));
+            }
+        }
+        if let Some(timer) = self.state.table.unmap(id) {
+            self.retire(timer);
+        }
+    }
+
+    /// Writes the links of a timer that is not armed any more.
+    fn make_idle(&mut self, id: u32) {
+        let record = self.state.table.at(id);
+        let (addr, is_full) = (record.addr, record.is_full);
+        let (next, prev) = self.state.keys.idle(addr, is_full);
+        self.engine.host.write_links(addr, next, prev);
+    }
+}

@@ -1,0 +1,183 @@
+//! What the engine needs of the process that it runs in.
+//!
+//! The shim implements it over system calls, the allocator and the detector;
+//! tests over plain variables.
+
+use deadwalk_detector::{Kind, Op, Severity};
+
+use crate::storage::Storage;
+
+/// A heap block as the allocator knows it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Block {
+    /// Its start; 0 for none.
+    pub base: usize,
+    /// Its requested size.
+    pub size: usize,
+    /// Was it freed?
+    pub is_freed: bool,
+    /// Return address of its allocation, 0 if unknown.
+    pub alloc_site: usize,
+    /// Return address of its free, 0 if unknown or not freed.
+    pub free_site: usize,
+}
+
+/// How a `timer_list` was trashed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trash {
+    /// Its memory was freed.
+    Freed,
+    /// It was never initialised.
+    Uninit,
+    /// It is the copy of an armed one.
+    Copied,
+    /// It was zeroed while armed.
+    Wiped,
+    /// It was otherwise overwritten while armed.
+    Clobbered,
+}
+
+/// What is counted beside the verbs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Count {
+    /// A new timer, or an old one initialised again.
+    Inited,
+    /// An armed timer was detached by something else than a delete.
+    AutoDetached,
+    /// An expiry whose handler was not called.
+    Refused,
+    /// An expiry whose timer's fields were changed while it was armed.
+    FieldsChanged,
+    /// A trashed timer_list was met.
+    Trashed(Trash),
+}
+
+/// In which role the calling thread's stack belongs to a finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// It makes the offending call.
+    Access,
+    /// It deletes.
+    Delete,
+    /// It frees.
+    Free,
+    /// It is a timer thread: its stack tells nothing.
+    Nobody,
+}
+
+/// Something found.
+#[derive(Clone, Copy, Debug)]
+pub struct Found<T> {
+    /// What it is.
+    pub kind: Kind,
+    /// How bad.
+    pub severity: Severity,
+    /// The timer, if it is known.
+    pub timer: Option<T>,
+    /// The `timer_list`'s address.
+    pub addr: usize,
+    /// The heap block that holds it, if one does.
+    pub block: Block,
+    /// Whose stack is kept.
+    pub caller: Caller,
+    /// Return address of the call.
+    pub site: usize,
+    /// A handler's thread that is blocked: its stack is kept too.
+    pub blocked: Option<u32>,
+}
+
+/// A delete call and what it did.
+#[derive(Clone, Copy, Debug)]
+pub struct Deleted<T, R> {
+    /// The timer.
+    pub timer: T,
+    /// The function called.
+    pub op: Op,
+    /// Its return address.
+    pub site: usize,
+    /// How often it detached the timer.
+    pub detaches: u32,
+    /// Of these, after it had begun to wait.
+    pub re_deletes: u32,
+    /// It found the timer armed again by its running handler.
+    pub readds_by_handler: u32,
+    /// ... by somebody else.
+    pub readds_by_other: u32,
+    /// It was made by the timer's own handler.
+    pub is_own: bool,
+    /// How long it waited, ns; `None`: it did not have to.
+    pub waited_ns: Option<u64>,
+    /// It waited in vain.
+    pub gave_up: bool,
+    /// The run that was on when it took effect for the last time, and when that was.
+    pub landed_on: Option<(R, u64)>,
+}
+
+/// The process.
+///
+/// What is called with the engine's lock held says so; it calls nothing of the
+/// engine, takes no lock that a caller of the engine may hold, and frees nothing
+/// of the watched heap.
+pub trait Host: Storage + Sync {
+    /// The detector's name of a timer.
+    type Timer: Copy + Send;
+    /// The detector's name of a handler's run.
+    type Run: Copy + Send;
+
+    /// The calling thread's number, never 0.
+    fn thread(&self) -> u32;
+    /// The timer thread that the calling thread is, counted from 0.
+    fn cpu(&self) -> Option<usize>;
+    /// Monotonic time, ns.
+    fn now_ns(&self) -> u64;
+    /// Lets time pass; `attempt` counts from 0.
+    fn pause(&self, attempt: u32);
+    /// The thread that holds what `thread` is blocked on now, if that is known.
+    fn waits_for(&self, thread: u32) -> Option<u32>;
+
+    /// The heap block that holds `addr`. Lock held.
+    fn block(&self, addr: usize) -> Option<Block>;
+    /// Has [`Engine::freeing`](crate::Engine::freeing) called before the block
+    /// at `addr` is freed. Lock held.
+    fn watch(&self, addr: usize);
+    /// Can these bytes outside the heap be read? Lock held.
+    fn is_readable(&self, addr: usize, bytes: usize) -> bool;
+
+    /// The first timer was armed, or the clock is wanted: timer threads must run.
+    fn want_ticks(&self);
+    /// The program's `jiffies`. Lock held.
+    fn set_jiffies(&self, jiffies: u64);
+
+    /// A timer that the detector does not know yet. Lock held.
+    fn init(&self, handler: usize) -> Option<Self::Timer>;
+    /// It was armed with this handler and argument; `storage` is the block that
+    /// holds the timer. Lock held.
+    fn armed(&self, timer: Self::Timer, handler: usize, data: usize, site: usize, storage: usize);
+    /// It is off the wheel without having expired. Lock held.
+    fn detached(&self, timer: Self::Timer, by_caller: bool);
+    /// Its handler is about to start on this thread. Lock held.
+    fn entered(&self, timer: Self::Timer) -> Option<Self::Run>;
+    /// It is no more. Lock held.
+    fn retired(&self, timer: Self::Timer);
+    /// The handler of this run armed its own timer after a delete. Lock held.
+    fn rearmed(&self, run: Self::Run);
+    /// The handler of this run freed or deleted its own timer. Lock held.
+    fn handled(&self, run: Self::Run);
+    /// Counts. Lock held.
+    fn count(&self, count: Count);
+
+    /// The handler has returned.
+    fn left(&self, run: Self::Run);
+    /// A delete returned.
+    fn deleted(&self, deleted: &Deleted<Self::Timer, Self::Run>);
+    /// What the handler of a run uses is gone by the calling thread's doing.
+    /// `false`: it had ended.
+    fn harmed(&self, run: Self::Run, kind: Kind, block: Block) -> bool;
+    /// Something was found; where it stands.
+    fn found(&self, found: &Found<Self::Timer>) -> Option<u32>;
+    /// A finding that was a warning has done harm.
+    fn worsened(&self, finding: u32);
+    /// The same delete was called over and over on a timer that is neither
+    /// pending nor running.
+    fn futile(&self, op: Op, site: usize);
+}

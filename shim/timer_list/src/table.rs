@@ -1,0 +1,393 @@
+//! The truth about timers: a record per address and generation.
+//!
+//! A record lives from the first call on its timer until the timer is
+//! initialised again, its block is freed, or nobody remembers it. If its
+//! handler runs at that moment it stays as an *orphan*, found by number and
+//! generation but by no address, until the handler has ended. So a number alone
+//! says nothing: whoever let the lock go asks with [`RecordRef`].
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use crate::canary::GENERATIONS;
+use crate::wheel::{Link, Links};
+
+const NONE: u32 = u32::MAX;
+/// More records than this, and idle ones outside the heap are forgotten: nobody
+/// tells of the end of a timer on a stack.
+const MANY: usize = 1 << 15;
+/// Records looked at for that at each new one.
+const LOOK: usize = 4;
+
+/// A record, safe to keep beyond its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordRef {
+    /// Its number.
+    pub id: u32,
+    /// Which timer of that number.
+    pub generation: u32,
+}
+
+/// Who armed a timer again while its handler ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readd {
+    /// The handler.
+    ByHandler,
+    /// Another thread.
+    ByOther,
+}
+
+/// A handler that runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Run<R> {
+    /// Its thread.
+    pub thread: u32,
+    /// The detector's name, if it had room.
+    pub token: Option<R>,
+    /// Which run it is of all.
+    pub sequence: u64,
+    /// A delete took effect meanwhile and did not wait for it.
+    pub is_deleted: bool,
+    /// The timer was armed again meanwhile, and stands armed.
+    pub readd: Option<Readd>,
+    /// The handler armed its timer and then deleted it.
+    pub took_back: bool,
+    /// The timer's storage was freed meanwhile: nothing touches it any more.
+    pub is_gone: bool,
+    /// ... by the handler.
+    pub freed_own: bool,
+    /// `timer_exit` was called.
+    pub has_exited: bool,
+    /// Deletes that wait for it.
+    pub waiters: u32,
+}
+
+/// What is known of a timer.
+#[derive(Debug)]
+pub struct Record<T, R> {
+    /// Its place on a wheel.
+    pub link: Link,
+    /// Its address.
+    pub addr: usize,
+    /// Which timer of this number and address it is.
+    pub generation: u32,
+    /// Found by its address; an orphan is not.
+    pub is_mapped: bool,
+    /// Its wheel.
+    pub cpu: usize,
+    /// One of our initialisers saw it: there is more than 40 bytes.
+    pub is_full: bool,
+    /// It was shut down: not to be armed.
+    pub is_shutdown: bool,
+    /// Its handler ended without `timer_exit`, which a 2.3 kernel waits for.
+    pub is_stuck: bool,
+    /// Jiffies, handler and argument when it was armed last.
+    pub armed_with: (usize, usize, usize),
+    /// Its handler, if it runs.
+    pub run: Option<Run<R>>,
+    /// Start of the heap block that holds it, 0 for none.
+    pub block: usize,
+    next_in_block: u32,
+    /// The detector's name, once it has one.
+    pub timer: Option<T>,
+    /// The open `rearm-after-del`.
+    pub rearm_finding: Option<u32>,
+    /// Deletes in a row that found it neither pending nor running.
+    pub futile_count: u32,
+}
+
+impl<T, R> Record<T, R> {
+    /// Is it on a wheel?
+    pub fn is_pending(&self) -> bool {
+        self.link.is_queued()
+    }
+
+    /// Its handler, if that runs on another thread than `me`.
+    pub fn running_elsewhere(&mut self, me: u32) -> Option<&mut Run<R>> {
+        self.run.as_mut().filter(|run| run.thread != me)
+    }
+
+    /// Its handler, if that runs on thread `me`.
+    pub fn running_here(&mut self, me: u32) -> Option<&mut Run<R>> {
+        self.run.as_mut().filter(|run| run.thread == me)
+    }
+}
+
+/// All records.
+#[derive(Debug)]
+pub struct Table<T, R> {
+    records: Vec<Record<T, R>>,
+    vacant: Vec<u32>,
+    by_addr: HashMap<usize, u32, BuildHasherDefault<AddrHasher>>,
+    /// First record of each heap block.
+    by_block: HashMap<usize, u32, BuildHasherDefault<AddrHasher>>,
+    generations: u32,
+    hand: usize,
+}
+
+impl<T, R> Links for Table<T, R> {
+    fn link(&mut self, id: u32) -> &mut Link {
+        &mut self.records[id as usize].link
+    }
+}
+
+impl<T: Copy, R: Copy> Table<T, R> {
+    /// No records.
+    pub const fn new() -> Self {
+        Table {
+            records: Vec::new(),
+            vacant: Vec::new(),
+            by_addr: HashMap::with_hasher(BuildHasherDefault::new()),
+            by_block: HashMap::with_hasher(BuildHasherDefault::new()),
+            generations: 0,
+            hand: 0,
+        }
+    }
+
+    /// The timer at an address.
+    pub fn find(&self, addr: usize) -> Option<RecordRef> {
+        let id = *self.by_addr.get(&addr)?;
+        Some(RecordRef { id, generation: self.records[id as usize].generation })
+    }
+
+    /// A record, unless it has ended.
+    pub fn get(&mut self, timer: RecordRef) -> Option<&mut Record<T, R>> {
+        let record = self.records.get_mut(timer.id as usize)?;
+        (record.generation == timer.generation).then_some(record)
+    }
+
+    /// A record that the caller has just found, under the same lock.
+    pub fn at(&mut self, id: u32) -> &mut Record<T, R> {
+        &mut self.records[id as usize]
+    }
+
+    /// Could a canary name this record, in use or not?
+    pub fn has_named(&self, id: u32, generation: u32) -> bool {
+        (id as usize) < self.records.len() && generation <= self.generations
+    }
+
+    /// A new record for an address that has none, in heap block `block` (0: in
+    /// none). Its generation is new. `retire` gets the timers of records that are
+    /// forgotten for it.
+    pub fn insert(&mut self, addr: usize, block: usize, retire: impl FnMut(T)) -> u32 {
+        self.forget_idle(retire);
+        let record = Record {
+            link: Link::new(),
+            addr,
+            generation: self.next_generation(),
+            is_mapped: true,
+            cpu: 0,
+            is_full: false,
+            is_shutdown: false,
+            is_stuck: false,
+            armed_with: (0, 0, 0),
+            run: None,
+            block,
+            next_in_block: NONE,
+            timer: None,
+            rearm_finding: None,
+            futile_count: 0,
+        };
+        let id = match self.vacant.pop() {
+            Some(id) => {
+                self.records[id as usize] = record;
+                id
+            }
+            None => {
+                self.records.push(record);
+                self.records.len() as u32 - 1
+            }
+        };
+        self.by_addr.insert(addr, id);
+        if block != 0 {
+            let next = self.by_block.insert(block, id).unwrap_or(NONE);
+            self.records[id as usize].next_in_block = next;
+        }
+        id
+    }
+
+    fn next_generation(&mut self) -> u32 {
+        self.generations = self.generations % (GENERATIONS - 1) + 1;
+        self.generations
+    }
+
+    /// Makes an idle record that of the next timer at its address.
+    pub fn renew(&mut self, id: u32) -> Option<T> {
+        let generation = self.next_generation();
+        let record = &mut self.records[id as usize];
+        record.generation = generation;
+        record.is_full = false;
+        record.is_shutdown = false;
+        record.is_stuck = false;
+        record.rearm_finding = None;
+        record.futile_count = 0;
+        record.timer.take()
+    }
+
+    /// Takes a record, which is not armed, from its address. While its handler
+    /// runs it stays as an orphan.
+    pub fn unmap(&mut self, id: u32) -> Option<T> {
+        let record = &mut self.records[id as usize];
+        let (addr, block, next) = (record.addr, record.block, record.next_in_block);
+        let timer = record.timer;
+        let is_orphan = record.run.is_some();
+        record.is_mapped = false;
+        record.next_in_block = NONE;
+        self.by_addr.remove(&addr);
+        if block != 0 {
+            self.unchain(block, id, next);
+        }
+        if !is_orphan {
+            self.release(id);
+        }
+        timer
+    }
+
+    fn unchain(&mut self, block: usize, id: u32, next: u32) {
+        match self.by_block.get(&block) {
+            Some(&first) if first == id => {
+                if next == NONE {
+                    self.by_block.remove(&block);
+                } else {
+                    self.by_block.insert(block, next);
+                }
+            }
+            Some(&first) => {
+                let mut at = first;
+                while at != NONE {
+                    let record = &mut self.records[at as usize];
+                    if record.next_in_block == id {
+                        record.next_in_block = next;
+                        break;
+                    }
+                    at = record.next_in_block;
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// Gives back the record of an orphan whose handler has ended.
+    pub fn release(&mut self, id: u32) {
+        self.records[id as usize].generation = 0;
+        self.records[id as usize].run = None;
+        self.vacant.push(id);
+    }
+
+    /// The first timer of a heap block.
+    pub fn first_in_block(&self, block: usize) -> Option<u32> {
+        self.by_block.get(&block).copied()
+    }
+
+    /// Is there any timer in the heap?
+    pub fn has_blocks(&self) -> bool {
+        !self.by_block.is_empty()
+    }
+
+    /// Every record in use, orphans too.
+    pub fn each(&self) -> impl Iterator<Item = (u32, &Record<T, R>)> {
+        let numbered = (0..).zip(&self.records);
+        numbered.filter(|(_, record)| record.generation != 0)
+    }
+
+    fn forget_idle(&mut self, mut retire: impl FnMut(T)) {
+        if self.records.len() - self.vacant.len() < MANY {
+            return;
+        }
+        for _ in 0..LOOK {
+            self.hand = (self.hand + 1) % self.records.len();
+            let record = &self.records[self.hand];
+            let is_idle = record.generation != 0
+                && record.is_mapped
+                && record.block == 0
+                && record.run.is_none()
+                && !record.is_pending()
+                && !record.is_shutdown
+                && !record.is_stuck;
+            if is_idle && let Some(timer) = self.unmap(self.hand as u32) {
+                retire(timer);
+            }
+        }
+    }
+}
+
+impl<T: Copy, R: Copy> Default for Table<T, R> {
+    fn default() -> Self {
+        Table::new()
+    }
+}
+
+/// Addresses of aligned objects: one multiplication.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AddrHasher(u64);
+
+impl Hasher for AddrHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_usize(usize::from(byte));
+        }
+    }
+
+    fn write_usize(&mut self, addr: usize) {
+        let mixed = (self.0 ^ addr as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = mixed ^ (mixed >> 32);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_knows_its_timers() {
+        let mut table = Table::<u32, u32>::new();
+        let ids: Vec<u32> = (1..=3).map(|i| table.insert(i * 64, 64, |_| ())).collect();
+        let in_block = |table: &Table<u32, u32>| {
+            let mut at = table.first_in_block(64).unwrap_or(NONE);
+            let mut found = vec![];
+            while at != NONE {
+                found.push(at);
+                at = table.records[at as usize].next_in_block;
+            }
+            found
+        };
+        assert_eq!(in_block(&table), [ids[2], ids[1], ids[0]]);
+        table.unmap(ids[1]);
+        assert_eq!(in_block(&table), [ids[2], ids[0]]);
+        table.unmap(ids[2]);
+        table.unmap(ids[0]);
+        assert!(!table.has_blocks() && table.each().count() == 0);
+    }
+
+    #[test]
+    fn an_orphan_is_known_by_number_until_it_is_released() {
+        let mut table = Table::<u32, u32>::new();
+        let id = table.insert(64, 0, |_| ());
+        let timer = table.find(64).unwrap();
+        table.at(id).run = Some(Run {
+            thread: 1,
+            token: None,
+            sequence: 1,
+            is_deleted: false,
+            readd: None,
+            took_back: false,
+            is_gone: false,
+            freed_own: false,
+            has_exited: false,
+            waiters: 0,
+        });
+        table.unmap(id);
+        assert_eq!(table.find(64), None);
+        assert!(table.get(timer).is_some());
+        let other = table.insert(64, 0, |_| ());
+        assert_ne!(other, id);
+        table.release(id);
+        assert!(table.get(timer).is_none());
+        assert_eq!(table.insert(128, 0, |_| ()), id);
+        assert!(table.get(timer).is_none(), "another generation");
+    }
+}

@@ -1,0 +1,249 @@
+//! Waiting for handlers: the deletes of the policies `sync` and `running`.
+//!
+//! A wait ends when the handler has ended, or when it cannot: *proven*, if the
+//! handler's thread is blocked on something that the waiter holds, be it over
+//! other threads; else by the mail's bound, a number of loops or a time.
+//!
+//! Under `sync` the record is looked at, never the storage. Under `running` the
+//! flag in the storage is waited on, as the mail's alternative design does, as
+//! long as the storage is there.
+
+use deadwalk_detector::{Kind, Severity};
+
+use crate::call::{Call, finding};
+use crate::delete::Tally;
+use crate::engine::{Engine, State};
+use crate::host::{Caller, Found, Host};
+use crate::layout::FULL_BYTES;
+use crate::table::RecordRef;
+
+/// Looks at the handler's thread begin after this many attempts, and come again
+/// after as many.
+const PROOF_EVERY: u64 = 16;
+/// How many threads may stand between the handler and the waiter.
+const CHAIN: usize = 16;
+
+/// How a wait went.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Waited {
+    /// How long, ns, if it had to.
+    pub ns: Option<u64>,
+    /// It was given up.
+    pub gave_up: bool,
+}
+
+impl Waited {
+    pub const fn has_waited(&self) -> bool {
+        self.ns.is_some()
+    }
+}
+
+/// What a look at a handler says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Look {
+    /// It does not run.
+    Ended,
+    /// It runs, on this thread.
+    Runs(u32),
+    /// As `Runs`, but the flag to be waited on is in freed memory.
+    FlagIsGone(u32),
+}
+
+impl<H: Host> Engine<H> {
+    /// `sync_timers`: waits until every handler that runs now has returned.
+    pub fn sync(&self, site: usize) {
+        let me = self.host.thread();
+        let Some(mut call) = Call::begin(self) else { return };
+        let running = call.state.running.clone();
+        if let Some(own) = call.state.running_on(me) {
+            let (timer, addr) =
+                call.state.table.get(own).map_or((None, 0), |record| (record.timer, record.addr));
+            call.tell(finding(Kind::SyncDelFromHandler, Severity::Error, timer, addr, site));
+            call.end();
+            return;
+        }
+        for timer in running {
+            let Some(sequence) = call.sequence(timer) else { continue };
+            let mut waited = Waited::default();
+            let is_over = |call: &mut Call<'_, H>| call.sequence(timer) != Some(sequence);
+            match call.wait_until(timer, site, false, &mut waited, is_over) {
+                Some(after) => call = after,
+                None => return,
+            }
+        }
+        call.end();
+    }
+}
+
+impl<'a, H: Host> Call<'a, H> {
+    fn sequence(&mut self, timer: RecordRef) -> Option<u64> {
+        Some(self.state.table.get(timer)?.run?.sequence)
+    }
+
+    /// Waits until the timer is neither pending nor running, detaching it again
+    /// as often as it was armed. `by_flag`: on `running` in the storage, and
+    /// detaching once, afterwards. The call goes on with what is returned;
+    /// `None`: it cannot.
+    pub fn wait_for(
+        mut self,
+        timer: RecordRef,
+        site: usize,
+        by_flag: bool,
+        tally: &mut Tally,
+        waited: &mut Waited,
+    ) -> Option<Self> {
+        if let Some(record) = self.state.table.get(timer)
+            && core::mem::take(&mut record.is_stuck)
+        {
+            let (known, addr) = (record.timer, record.addr);
+            self.tell(finding(Kind::MissingTimerExit, Severity::Error, known, addr, site));
+        }
+        let mut again = Tally::default();
+        let detach = |call: &mut Self, again: &mut Tally| {
+            if call.state.table.get(timer).is_some_and(|record| record.is_mapped) {
+                call.detach(timer.id, again);
+            }
+        };
+        let mut call = self.wait_until(timer, site, by_flag, waited, |call| {
+            if !by_flag {
+                detach(call, &mut again);
+            }
+            false
+        })?;
+        if waited.has_waited() {
+            detach(&mut call, &mut again);
+        }
+        tally.detaches += again.detaches;
+        tally.re_deletes += again.detaches;
+        tally.by_handler += again.by_handler;
+        tally.by_other += again.by_other;
+        Some(call)
+    }
+
+    /// Waits until the timer's handler does not run, or `is_over`, which is asked
+    /// under the lock after each pause.
+    fn wait_until(
+        mut self,
+        timer: RecordRef,
+        site: usize,
+        by_flag: bool,
+        waited: &mut Waited,
+        mut is_over: impl FnMut(&mut Self) -> bool,
+    ) -> Option<Self> {
+        let host = &self.engine.host;
+        let me = host.thread();
+        let mut by_flag = by_flag;
+        let mut start = 0;
+        for attempt in 0u64.. {
+            let thread = match self.state.look_at_run(host, timer, me, by_flag) {
+                Look::Ended => break,
+                Look::Runs(thread) => thread,
+                Look::FlagIsGone(thread) => {
+                    by_flag = false;
+                    self.tell_waiter(Kind::RunningFlagAfterFree, timer, site, None);
+                    thread
+                }
+            };
+            if attempt == 0 {
+                start = host.now_ns();
+                waited.ns = Some(0);
+                self.state.begin_wait(timer, me);
+            }
+            if self.is_hopeless(attempt, start, thread, me) {
+                waited.gave_up = true;
+                self.tell_waiter(Kind::DelDeadlock, timer, site, Some(thread));
+                break;
+            }
+            self = self.pause(attempt.min(u64::from(u32::MAX)) as u32)?;
+            if is_over(&mut self) {
+                break;
+            }
+        }
+        if waited.has_waited() {
+            self.state.end_wait(timer, me);
+            waited.ns = Some(host.now_ns().saturating_sub(start));
+        }
+        Some(self)
+    }
+
+    fn is_hopeless(&mut self, attempt: u64, start: u64, thread: u32, me: u32) -> bool {
+        let host = &self.engine.host;
+        let settings = self.state.settings;
+        attempt >= settings.deadlock_loops
+            || attempt % PROOF_EVERY == PROOF_EVERY - 1
+                && (host.now_ns().saturating_sub(start) > settings.deadlock_ns
+                    || self.state.waits_for_me(host, thread, me))
+    }
+
+    fn tell_waiter(&mut self, kind: Kind, timer: RecordRef, site: usize, blocked: Option<u32>) {
+        let Some(record) = self.state.table.get(timer) else { return };
+        let found = finding(kind, Severity::Error, record.timer, record.addr, site);
+        self.tell(Found { caller: Caller::Delete, blocked, ..found });
+    }
+}
+
+impl<T: Copy, R: Copy> State<T, R> {
+    fn look_at_run<H: Host<Timer = T, Run = R>>(
+        &mut self,
+        host: &H,
+        timer: RecordRef,
+        me: u32,
+        by_flag: bool,
+    ) -> Look {
+        let hooked = self.settings.hook_free;
+        let Some(record) = self.table.get(timer) else { return Look::Ended };
+        let (addr, has_flag, block) = (record.addr, record.is_full, record.block);
+        let Some(run) = record.running_elsewhere(me).filter(|run| !run.has_exited) else {
+            return Look::Ended;
+        };
+        if !by_flag || !has_flag {
+            return Look::Runs(run.thread);
+        }
+        let is_there = !run.is_gone
+            && match block {
+                0 => host.is_readable(addr, FULL_BYTES),
+                block => hooked || host.block(addr).is_some_and(|b| !b.is_freed && b.base == block),
+            };
+        match is_there {
+            false => Look::FlagIsGone(run.thread),
+            true if host.read_running(addr) => Look::Runs(run.thread),
+            true => Look::Ended,
+        }
+    }
+
+    fn begin_wait(&mut self, timer: RecordRef, me: u32) {
+        self.waits.push((me, timer));
+        if let Some(run) = self.table.get(timer).and_then(|record| record.run.as_mut()) {
+            run.waiters += 1;
+        }
+    }
+
+    fn end_wait(&mut self, timer: RecordRef, me: u32) {
+        self.waits.retain(|&wait| wait != (me, timer));
+        if let Some(run) = self.table.get(timer).and_then(|record| record.run.as_mut()) {
+            run.waiters = run.waiters.saturating_sub(1);
+        }
+    }
+
+    /// Is `thread` blocked, over other threads perhaps, on something that `me`
+    /// holds? `me` is in a waiting delete and will not let it go.
+    fn waits_for_me<H: Host<Timer = T, Run = R>>(
+        &mut self,
+        host: &H,
+        thread: u32,
+        me: u32,
+    ) -> bool {
+        let mut thread = thread;
+        for _ in 0..CHAIN {
+            let on_handler = self.waits.iter().find(|wait| wait.0 == thread).map(|wait| wait.1);
+            let handler =
+                on_handler.and_then(|timer| self.table.get(timer)?.run).map(|run| run.thread);
+            match handler.or_else(|| host.waits_for(thread)) {
+                Some(holder) if holder == me => return true,
+                Some(holder) if holder != thread => thread = holder,
+                _ => return false,
+            }
+        }
+        false
+    }
+}
