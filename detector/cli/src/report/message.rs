@@ -8,11 +8,11 @@ use super::words;
 
 /// What happened, with the handler's name where there is a handler.
 pub fn message(finding: &reader::Finding, handler: Option<&Frame>, tail: bool) -> String {
-    let text = text(finding, &words::handler(handler));
+    let text = text(finding, &words::handler(handler), &words::whose(handler));
     if tail { text + " (in its last instructions: legal)" } else { text }
 }
 
-fn text(finding: &reader::Finding, handler: &str) -> String {
+fn text(finding: &reader::Finding, handler: &str, whose: &str) -> String {
     let (size, offset) = (finding.size, finding.offset);
     let timer = words::timer(finding);
     let memory = words::memory(finding);
@@ -60,9 +60,10 @@ fn text(finding: &reader::Finding, handler: &str) -> String {
             format!("a block of {size} bytes was given back with another layout")
         }
         Kind::FreeWhilePending => {
-            format!("{memory} was freed while {timer} in it was armed ({handler})")
+            format!("{memory} was freed while {timer} in it was armed{whose}")
         }
         Kind::FreeWhileRunning => {
+            let timer = words::timer_in_block(finding);
             format!("{memory} was freed while {handler} of {timer} in it ran on another thread")
         }
         Kind::FreeOwnHandler => {
@@ -96,7 +97,7 @@ fn text(finding: &reader::Finding, handler: &str) -> String {
             format!("add_timer on {timer}, which was armed already; the call was ignored")
         }
         Kind::ReinitPending => {
-            format!("{timer} was initialised while it was armed ({handler}); it was detached")
+            format!("{timer} was initialised while it was armed{whose}; it was detached")
         }
         Kind::MissingTimerExit => {
             format!("{handler} of {timer} ended without timer_exit while a delete waited for that")
@@ -105,10 +106,12 @@ fn text(finding: &reader::Finding, handler: &str) -> String {
             format!("a delete waited for the `running` of {timer} when {handler} freed it")
         }
         Kind::ReinitRunning => {
+            let timer = words::timer_in_block(finding);
             format!("{timer} was initialised while {handler} ran on another thread")
         }
         Kind::StorageReused => {
-            format!("{timer} was made in memory whose former timer's handler still ran ({handler})")
+            let timer = words::timer_in_block(finding);
+            format!("{timer} was made in memory whose former timer's handler still ran{whose}")
         }
         Kind::ArmAfterShutdown => {
             format!("{timer} was armed after it had been shut down; the call was dropped")
@@ -129,6 +132,7 @@ fn text(finding: &reader::Finding, handler: &str) -> String {
             format!("the code of {handler} was unloaded while {timer} was armed; it was detached")
         }
         Kind::UnloadWhileRunning => {
+            let timer = words::timer_in_block(finding);
             format!("the code of {handler} of {timer} was unloaded while it ran")
         }
     }

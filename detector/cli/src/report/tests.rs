@@ -154,12 +154,7 @@ fn a_living_process_is_running() {
 #[test]
 fn own_code_is_resolved_to_function_file_and_line() {
     let path = std::env::current_exe().expect("a path");
-    let id = {
-        use object::Object;
-        let bytes = std::fs::read(&path).expect("the test itself");
-        let object = object::File::parse(&*bytes).expect("an ELF file");
-        object.build_id().expect("readable").unwrap_or(&[]).to_vec()
-    };
+    let id = build_id_of(&path);
     let text = path.to_str().expect("a plain path");
     let mut image = Image::new(1);
     let (module, rebuilt) = (image.module(text, &id, 0), image.module(text, b"another", 0));
@@ -185,10 +180,18 @@ fn own_code_is_resolved_to_function_file_and_line() {
     assert!(problem.contains("build id differs"), "{problem}");
 }
 
+/// The build id of an ELF file, empty if it has none.
+pub(super) fn build_id_of(path: &std::path::Path) -> Vec<u8> {
+    use object::Object;
+    let bytes = std::fs::read(path).expect("the test itself");
+    let object = object::File::parse(&*bytes).expect("an ELF file");
+    object.build_id().expect("readable").unwrap_or(&[]).to_vec()
+}
+
 /// The address in the file of the function whose name holds `part`. Not
 /// inlined in any profile, so a test may ask for this one.
 #[inline(never)]
-fn entry_of(path: &std::path::Path, part: &str) -> u64 {
+pub(super) fn entry_of(path: &std::path::Path, part: &str) -> u64 {
     use object::{Object, ObjectSymbol};
     let bytes = std::fs::read(path).expect("the test itself");
     let object = object::File::parse(&*bytes).expect("an ELF file");

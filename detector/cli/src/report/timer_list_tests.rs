@@ -186,6 +186,38 @@ fn what_is_not_known_is_not_made_up() {
 }
 
 #[test]
+fn the_block_s_address_is_not_taken_for_the_timer_s() {
+    let mut image = Image::new(1);
+    let error = [(Verdict::Error, 1)];
+    let at = timer_list_finding(&mut image, Kind::FreeWhileRunning, &error, vec![]);
+    image.u64(at + offset_of!(FindingEntry, addr), 0x7f00_0000_1000);
+    assert_eq!(
+        report(&[image])["findings"][0]["message"],
+        "a block of 96 bytes was freed while the handler of the timer_list in it ran on another \
+         thread"
+    );
+}
+
+#[test]
+fn a_handler_s_name_is_said_where_it_is_known() {
+    let path = std::env::current_exe().expect("a path");
+    let id = super::tests::build_id_of(&path);
+    let mut image = Image::new(1);
+    let module = image.module(path.to_str().expect("a plain path"), &id, 0);
+    let entry = super::tests::entry_of(&path, "entry_of");
+    let handler = image.stack(&[layout::pack_frame(module, entry)]);
+    for kind in [Kind::FreeOwnHandler, Kind::FreeWhilePending, Kind::ExpireAfterFree] {
+        let stacks = vec![(StackRole::Handler, handler)];
+        timer_list_finding(&mut image, kind, &[(Verdict::Error, 1)], stacks);
+    }
+    let report = report(&[image]);
+    for finding in report["findings"].as_array().expect("a list") {
+        let message = finding["message"].as_str().expect("text");
+        assert!(message.contains("the handler `") && message.contains("entry_of"), "{message}");
+    }
+}
+
+#[test]
 fn a_deadlock_has_both_stacks() {
     let mut image = Image::new(1);
     let module = image.module("/opt/app/driver", b"\x01", 0);

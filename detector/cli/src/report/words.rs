@@ -13,12 +13,25 @@ pub fn handler(entry: Option<&Frame>) -> String {
     }
 }
 
+/// " (the handler `name`)", or nothing if its name is not known.
+pub fn whose(entry: Option<&Frame>) -> String {
+    match entry.and_then(|f| f.function.as_deref()) {
+        Some(_) => format!(" ({})", handler(entry)),
+        None => String::new(),
+    }
+}
+
 /// "the timer_list at 0x...".
 pub fn timer(finding: &reader::Finding) -> String {
     match finding.addr {
         0 => "the timer_list".to_owned(),
         addr => format!("the timer_list at {addr:#x}"),
     }
+}
+
+/// The same, for a finding whose address may be that of the whole block.
+pub fn timer_in_block(finding: &reader::Finding) -> String {
+    if finding.addr == finding.base { "the timer_list".to_owned() } else { timer(finding) }
 }
 
 /// "a block of 96 bytes", or "memory" if no heap block is known.
