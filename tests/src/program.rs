@@ -50,6 +50,12 @@ impl Program {
         compile(&folder.join(name).with_extension("c"), flags, Linked::WithLibrary)
     }
 
+    /// `programs/<name>.c`, with deadwalk's C headers but without the library.
+    pub fn with_headers(name: &str, flags: &[&str]) -> Program {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs");
+        compile(&folder.join(name).with_extension("c"), flags, Linked::HeadersOnly)
+    }
+
     /// `examples/c/<name>.c`, compiled as [`kernel`](Self::kernel) does.
     pub fn kernel_example(name: &str) -> Program {
         compile(&examples().join(name).with_extension("c"), &[], Linked::WithLibrary)
@@ -80,10 +86,11 @@ impl Program {
     }
 }
 
-/// What a program is linked with.
+/// What of ours a program is made with.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Linked {
     Alone,
+    HeadersOnly,
     /// With deadwalk's headers and the library under test, found there at run
     /// time too.
     WithLibrary,
@@ -91,29 +98,38 @@ enum Linked {
 
 impl Linked {
     fn flags(self) -> Vec<OsString> {
-        if self == Linked::Alone {
-            return vec![];
-        }
-        let library = Target::get().library();
-        let folder = library.parent().expect("the library lies in a folder").as_os_str();
-        let joined = |prefix: &str, folder: &OsStr| {
+        let joined = |prefix: &str, folder: &Path| {
             let mut flag = OsString::from(prefix);
             flag.push(folder);
             flag
         };
-        vec![
-            joined("-I", Program::include_folder().as_os_str()),
-            joined("-L", folder),
-            joined("-Wl,-rpath,", folder),
-            "-ldeadwalk".into(),
-        ]
+        let include = joined("-I", &Program::include_folder());
+        match self {
+            Linked::Alone => vec![],
+            Linked::HeadersOnly => vec![include],
+            Linked::WithLibrary => {
+                let library = Target::get().library();
+                let folder = library.parent().expect("the library lies in a folder");
+                let (find, run) = (joined("-L", folder), joined("-Wl,-rpath,", folder));
+                vec![include, find, run, "-ldeadwalk".into()]
+            }
+        }
+    }
+
+    /// Tells the executables apart.
+    fn suffix(self) -> &'static str {
+        match self {
+            Linked::Alone => "",
+            Linked::HeadersOnly => "-bare",
+            Linked::WithLibrary => "-linked",
+        }
     }
 
     /// Folders of headers that the program is made from, beside its own.
     fn headers(self) -> Vec<PathBuf> {
         match self {
             Linked::Alone => vec![],
-            Linked::WithLibrary => {
+            Linked::HeadersOnly | Linked::WithLibrary => {
                 ["deadwalk", "linux"].map(|sub| Program::include_folder().join(sub)).to_vec()
             }
         }
@@ -132,7 +148,7 @@ fn compile(source: &Path, flags: &[&str], linked: Linked) -> Program {
     std::fs::create_dir_all(&folder).expect("the target folder is writable");
 
     let stem = source.file_stem().and_then(OsStr::to_str).expect("a source has a name");
-    let mut name = stem.to_string();
+    let mut name = stem.to_string() + linked.suffix();
     for flag in flags {
         name.push('-');
         name.extend(flag.chars().filter(|c| c.is_ascii_alphanumeric()));

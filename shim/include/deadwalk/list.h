@@ -10,12 +10,12 @@
 #ifndef DEADWALK_LIST_H
 #define DEADWALK_LIST_H
 
-#include <sys/queue.h>
-
 #include <deadwalk/list_head.h>
 
 #if defined(DEADWALK_LIST_HEAD) && !defined(_LINUX_LIST_H) && !defined(LIST_HEAD_INIT)
 #define _LINUX_LIST_H 1
+
+#include <sys/queue.h>
 
 #define LIST_HEAD_INIT(name) { &(name), &(name) }
 

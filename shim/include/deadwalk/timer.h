@@ -28,11 +28,11 @@
 
 /*
  * The type of `function`. Up to 4.14 a handler gets `data`, from then on the
- * timer. Both can be assigned and called without a cast or a warning where a
- * function type without a prototype exists; C23 has none, and newer compilers
- * warn of it. There the warning for the other generation's handlers is switched
- * off from here on, as the kernel's own text would need it;
- * DEADWALK_STRICT_HANDLERS leaves it on.
+ * timer. Where C has function types without a prototype, both can be assigned,
+ * compared and called with neither cast nor warning. C23 has none, and newer
+ * compilers warn of them: there a handler of the timer is assigned with the
+ * warning for incompatible pointers switched off, from here to the end of the
+ * file (DEADWALK_STRICT_HANDLERS leaves it on), and compared with a cast.
  */
 #if !defined(__cplusplus) && !defined(__clang__) && __GNUC__ < 15 && \
 	(!defined(__STDC_VERSION__) || __STDC_VERSION__ <= 201710L)

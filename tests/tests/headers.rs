@@ -1,0 +1,211 @@
+//! The C headers: every generation of the timer interface, every standard, both
+//! compilers, beside the C library's own headers.
+
+use deadwalk_tests::{Outcome, Program, Run, find_tool};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const STANDARDS: [&str; 5] = ["gnu89", "gnu99", "gnu11", "gnu17", "gnu2x"];
+
+/// What does not call anything but the C library and us.
+const PROGRAMS: [&str; 5] =
+    ["kernel_2_4", "kernel_2_6", "kernel_4_15", "kernel_mixed", "kernel_own_list"];
+
+/// gcc and, if it is installed, clang.
+fn compilers() -> Vec<PathBuf> {
+    ["gcc", "clang"].into_iter().filter_map(find_tool).collect()
+}
+
+fn source(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("programs").join(name).with_extension("c")
+}
+
+/// Compiles to an object, with every warning an error.
+#[track_caller]
+fn compile(compiler: &Path, name: &str, flags: &[&str], object: &Path) {
+    let output = Command::new(compiler)
+        .args(["-Wall", "-Wextra", "-Werror", "-c"])
+        .args(flags)
+        .arg("-I")
+        .arg(Program::include_folder())
+        .arg(source(name))
+        .arg("-o")
+        .arg(object)
+        .output()
+        .expect("the compiler runs");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{} {flags:?} {name}:\n{errors}", compiler.display());
+}
+
+#[test]
+fn every_generation_compiles_under_every_standard() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let object = folder.path().join("object.o");
+    for compiler in compilers() {
+        for standard in STANDARDS {
+            let standard = format!("-std={standard}");
+            for name in PROGRAMS {
+                compile(&compiler, name, &[&standard, "-O1"], &object);
+                compile(&compiler, name, &[&standard, "-O0", "-Wshadow"], &object);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_c_librarys_headers_work_before_and_after_ours() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let object = folder.path().join("object.o");
+    for compiler in compilers() {
+        for standard in STANDARDS {
+            let standard = format!("-std={standard}");
+            for order in ["-DOURS_FIRST", "-DTHEIRS_FIRST"] {
+                compile(&compiler, "kernel_order", &[&standard, order], &object);
+                compile(&compiler, "kernel_order", &["-D_GNU_SOURCE", order], &object);
+            }
+        }
+    }
+}
+
+/// C++ has casts of its own for handlers, but the headers are good for it.
+#[test]
+fn cplusplus_takes_the_headers() {
+    let Some(compiler) = find_tool("g++") else { return };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let object = folder.path().join("object.o");
+    for order in ["-DOURS_FIRST", "-DTHEIRS_FIRST"] {
+        compile(&compiler, "kernel_order", &["-x", "c++", order], &object);
+    }
+}
+
+/// Incompatible pointers of the program's own are still warned of, wherever the
+/// language lets us.
+#[test]
+fn no_warning_is_lost() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let wrong = folder.path().join("wrong.c");
+    let text = "#include <linux/timer.h>\nlong l; int *p;\nvoid f(void) { p = &l; }\n";
+    std::fs::write(&wrong, text).expect("the folder is writable");
+    let accepts = |flags: &[&str]| {
+        let status = Command::new("gcc")
+            .args(["-Wall", "-Werror", "-fsyntax-only", "-I"])
+            .arg(Program::include_folder())
+            .args(flags)
+            .arg(&wrong)
+            .stderr(std::process::Stdio::null())
+            .status();
+        status.expect("gcc is installed").success()
+    };
+    let version = Command::new("gcc").arg("-dumpversion").output().expect("gcc is installed");
+    let version = String::from_utf8_lossy(&version.stdout);
+    let major: u32 = version.trim().split('.').next().and_then(|n| n.parse().ok()).unwrap_or(0);
+    if major < 15 {
+        for standard in ["-std=gnu89", "-std=gnu99", "-std=gnu11", "-std=gnu17"] {
+            assert!(!accepts(&[standard]), "{standard}");
+        }
+    }
+    assert!(!accepts(&["-std=gnu2x", "-DDEADWALK_STRICT_HANDLERS"]));
+}
+
+/// A bare `add_timer` in a preloaded library would take over other libraries'.
+#[test]
+fn every_name_of_ours_has_the_prefix() {
+    let theirs = ["fprintf", "stderr", "timer_delete", "_GLOBAL_OFFSET_TABLE_"];
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let object = folder.path().join("object.o");
+    for compiler in compilers() {
+        for name in PROGRAMS {
+            compile(&compiler, name, &["-O0"], &object);
+            let symbols = Command::new("nm").args(["-P", "-u"]).arg(&object).output();
+            let symbols = symbols.expect("nm is installed").stdout;
+            let symbols = String::from_utf8_lossy(&symbols);
+            let referred: Vec<&str> =
+                symbols.lines().filter_map(|line| line.split(' ').next()).collect();
+            let ours = referred.iter().filter(|name| name.starts_with("deadwalk_")).count();
+            assert!(ours > 0, "{name} calls us: {referred:?}");
+            for symbol in referred {
+                assert!(
+                    symbol.starts_with("deadwalk_") || theirs.contains(&symbol),
+                    "{name} refers to {symbol}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn timer_delete_goes_by_its_arguments_type() {
+    for standard in STANDARDS {
+        let program = Program::with_headers("kernel_dispatch", &[&format!("-std={standard}")]);
+        let outcome = Run::of(&program).plain().assert_status(0);
+        assert_eq!(outcome.stdout, "kernel 2 1\nposix 0 0 0 0\nkernel 2\n", "{standard}");
+    }
+}
+
+fn without_the_library(outcome: Outcome) {
+    let expected = "version NULL\nwatch 0 0 0\ncounter 0 -1\nknown -1\n\
+                    advance 0\nunload 0\nset -1\npolicy NULL\n";
+    assert_eq!(outcome.assert_status(0).stdout, expected);
+}
+
+#[test]
+fn questions_without_the_library_have_their_documented_answers() {
+    for flags in [&["-DALL"][..], &["-DALL", "-no-pie", "-fno-pie"], &["-DALL", "-static"]] {
+        without_the_library(Run::of(&Program::with_headers("kernel_questions", flags)).plain());
+    }
+}
+
+#[test]
+fn questions_are_answered_by_the_preloaded_library() {
+    let expected =
+        format!("version {}\nwatch 1 0 0\ncounter 1 -1\nknown 0\n", env!("CARGO_PKG_VERSION"));
+    for flags in [&[][..], &["-no-pie", "-fno-pie"], &["-O0"], &["-masm=intel"]] {
+        let program = Program::with_headers("kernel_questions", flags);
+        let watched = Run::of(&program).watched();
+        assert_eq!(watched.outcome.assert_status(0).stdout, expected, "{flags:?}");
+    }
+}
+
+/// Linked with the library and with it preloaded, there is one copy of it.
+#[test]
+fn a_linked_program_finds_the_preloaded_copy() {
+    let program = Program::kernel_with_flags("kernel_questions", &["-Wl,--no-as-needed"]);
+    let plain = Run::of(&program).plain().assert_status(0);
+    assert!(plain.stdout.contains("watch 1 0 0"), "{plain:#?}");
+    let watched = Run::of(&program).watched();
+    assert_eq!(watched.outcome.stdout, plain.stdout);
+    assert!(watched.report.counter("heap.allocs") > 0, "{}", watched.report);
+}
+
+/// The compile line that the documentation gives, in full.
+#[test]
+fn pkg_config_says_how_to_compile() {
+    let Some(pkg_config) = find_tool("pkg-config") else { return };
+    let shim = Program::include_folder().join("..").canonicalize().expect("the shim's folder");
+    let library = deadwalk_tests::Target::get().library();
+    let libdir = library.parent().expect("the library lies in a folder");
+    let ask = |arguments: &[&str]| {
+        let output = Command::new(&pkg_config)
+            .env("PKG_CONFIG_PATH", &shim)
+            .arg(format!("--define-variable=libdir={}", libdir.display()))
+            .args(arguments)
+            .arg("deadwalk")
+            .output()
+            .expect("pkg-config runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_string()
+    };
+    assert_eq!(ask(&["--modversion"]), env!("CARGO_PKG_VERSION"));
+    let flags = ask(&["--cflags", "--libs"]);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let program = folder.path().join("program");
+    let compiled = Command::new("gcc")
+        .arg(source("kernel_questions"))
+        .args(flags.split_whitespace())
+        .arg("-o")
+        .arg(&program)
+        .status();
+    assert!(compiled.expect("gcc is installed").success(), "{flags}");
+    let outcome = Run::command([&program]).plain().assert_status(0);
+    assert!(outcome.stdout.contains("watch 1 0 0"), "{flags}: {outcome:#?}");
+}
