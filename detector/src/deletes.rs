@@ -73,6 +73,8 @@ pub(crate) struct LandingCall<'a> {
     pub flags: u32,
     /// It had waited in vain.
     pub gave_up: bool,
+    /// When it took effect, ns, if that was before now.
+    pub at_ns: Option<u64>,
     /// The deleter's stack, once captured.
     pub stack: Option<u32>,
 }
@@ -320,7 +322,7 @@ impl Detector {
         me: u32,
     ) -> u32 {
         let mut landed = 0;
-        let mut call = LandingCall { site, me, flags: 0, gave_up: false, stack: None };
+        let mut call = LandingCall { site, me, flags: 0, gave_up: false, at_ns: None, stack: None };
         for (run_ref, run) in self.runs.each() {
             if run.timer() != timer || run.thread().tid == me {
                 continue;
@@ -354,7 +356,7 @@ impl Detector {
             self.count_landing(platform, site, None, counted);
             return true;
         };
-        landing.del_ns.store(platform.now_ns(), Relaxed);
+        landing.del_ns.store(call.at_ns.unwrap_or_else(|| platform.now_ns()), Relaxed);
         landing.sample.set(&self.sample_run(platform, run));
         landing.waited.clear();
         let stack = *call.stack.get_or_insert_with(|| self.record.capture(platform));

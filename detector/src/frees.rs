@@ -90,7 +90,7 @@ impl Detector {
         for (_, slot) in self.registry.each() {
             if slot.block.load(Relaxed) != index + 1
                 || slot.state().phase != Phase::Armed
-                || !platform.is_pending(slot.handle.load(Relaxed))
+                || slot.api() == Api::Posix && !platform.is_pending(slot.handle.load(Relaxed))
             {
                 continue;
             }

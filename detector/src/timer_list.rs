@@ -44,8 +44,9 @@ pub struct ListDelete {
     pub waited_ns: Option<u64>,
     /// It waited in vain.
     pub gave_up: bool,
-    /// The run that was on when it returned.
-    pub landed_on: Option<RunRef>,
+    /// The run that was on when it took effect for the last time, and when that
+    /// was, ns.
+    pub landed_on: Option<(RunRef, u64)>,
 }
 
 /// Something found by the engine.
@@ -77,7 +78,6 @@ impl Detector {
         let timer = self.init_timer(&NewTimer { handler, ..NewTimer::default() })?;
         let slot = self.registry.get(timer)?;
         slot.api.store(Api::TimerList as u32, Relaxed);
-        self.record.count(Counter::TimersInited, 1);
         Some(timer)
     }
 
@@ -166,10 +166,17 @@ impl Detector {
             self.record.count(Counter::DelSyncWaits, 1);
             count_wait(entry, waited_ns);
         }
-        let Some(run_ref) = delete.landed_on else { return false };
+        let Some((run_ref, at_ns)) = delete.landed_on else { return false };
         let Some(run) = self.runs.announce(run_ref, News::Delete) else { return false };
         let flags = if delete.op == Op::DelTimerAsync { FLAG_DECLARED_ASYNC } else { 0 };
-        let mut call = LandingCall { site, me, flags, gave_up: delete.gave_up, stack: None };
+        let mut call = LandingCall {
+            site,
+            me,
+            flags,
+            gave_up: delete.gave_up,
+            at_ns: Some(at_ns),
+            stack: None,
+        };
         let landed = self.land_on(platform, slot, run_ref, run, &mut call, true);
         self.runs.release(run_ref);
         landed

@@ -8,7 +8,7 @@ use deadwalk_detector::record::layout::{END_EXIT, READY, Verdict};
 use deadwalk_detector::{Consequence, DETECTOR, Kind, Severity};
 
 use crate::say::Line;
-use crate::{collector, host, start};
+use crate::{collector, host, start, timer_list};
 
 /// How long handlers in their last instructions may take at the end; a verdict
 /// is given within microseconds of CPU time.
@@ -29,6 +29,7 @@ extern "C" fn at_exit(status: c_int, _: *mut c_void) {
     if is_other_process() {
         return;
     }
+    timer_list::at_exit();
     DETECTOR.drain(DRAIN_NS);
     deadwalk_alloc::sweep();
     record_end(status);

@@ -7,7 +7,7 @@ use deadwalk_detector::DETECTOR;
 use deadwalk_detector::counters::Counter;
 
 use crate::kernel::lock;
-use crate::{collector, record_file, start, tls};
+use crate::{collector, record_file, start, timer_list, tls};
 
 /// Registers the handler, after the heap's own: in the child it is open before
 /// this one runs.
@@ -34,4 +34,5 @@ unsafe extern "C" fn child() {
         parents.counters[Counter::DroppedChildren as usize].fetch_add(1, Relaxed);
     }
     DETECTOR.reset_after_fork();
+    timer_list::reset_after_fork();
 }

@@ -8,6 +8,7 @@
 //! | `posix_timer`, `thunk` | the `timer_*` family and the handlers of SIGEV_THREAD |
 //! | `jump` | exports that note a call and jump on to libc: waits, posts, dlopen |
 //! | `kernel` | the exports of kernel-style programs: locks, slab |
+//! | `timer_list` | the kernel's timers: its engine in this process, its exports, its threads |
 //! | `api` | what a program may ask of the library |
 //! | `record_file` | the mapped record |
 //! | `host`, `modules`, `stack`, `sample` | the detector's platform |
@@ -44,4 +45,5 @@ mod say;
 mod stack;
 mod start;
 mod thunk;
+mod timer_list;
 mod tls;

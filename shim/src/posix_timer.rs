@@ -14,6 +14,7 @@ use deadwalk_detector::counters::Counter;
 use deadwalk_detector::deletes::{Deleted, Handle, NewTimer};
 use deadwalk_detector::{DETECTOR, HeapBlock, Op, TimerRef};
 
+use crate::tls::keeping_errno;
 use crate::{collector, host, jump, real, thunk, tls};
 
 /// `struct sigevent` as glibc lays it out.
@@ -35,17 +36,6 @@ export_with_site!("rsi", delete, timer_delete);
 export_with_site!("r8", settime, timer_settime);
 export_with_site!("rdx", gettime, timer_gettime);
 export_with_site!("rsi", getoverrun, timer_getoverrun);
-
-/// Runs `f` and leaves errno as it was.
-fn keeping_errno<T>(f: impl FnOnce() -> T) -> T {
-    // SAFETY: errno is thread-local and always valid.
-    unsafe {
-        let errno = *libc::__errno_location();
-        let result = f();
-        *libc::__errno_location() = errno;
-        result
-    }
-}
 
 unsafe extern "C" fn create(
     clock: libc::clockid_t,

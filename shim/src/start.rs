@@ -14,7 +14,9 @@ use deadwalk_detector::{DETECTOR, HeapBlock, Kind};
 
 use crate::host::Host;
 use crate::say::{self, Line};
-use crate::{arena, collector, exit, foreign, fork, jump, modules, real, record_file, stack, tls};
+use crate::{
+    arena, collector, exit, foreign, fork, jump, modules, real, record_file, stack, timer_list, tls,
+};
 
 #[used]
 #[unsafe(link_section = ".init_array")]
@@ -77,6 +79,7 @@ fn start(argv: *const *const c_char) {
     });
     deadwalk_alloc::set_site_resolver(modules::resolve_site);
     DETECTOR.configure(options.del, options.tail_us, options.deadlock_ms);
+    timer_list::configure(&options);
     new_record(false);
     DETECTOR.activate(&Host);
     deadwalk_alloc::set_observer(&Observer);
@@ -100,6 +103,7 @@ pub fn new_record(forked: bool) -> bool {
         },
     );
     DETECTOR.record.attach(head);
+    DETECTOR.set_policy(DETECTOR.policy());
     if let Some(cells) = head.counters.first_chunk() {
         if forked {
             deadwalk_alloc::set_counters_fresh(cells);
@@ -213,6 +217,7 @@ struct Observer;
 
 impl HeapObserver for Observer {
     fn freeing(&self, block: &Block, free_site: usize) {
+        timer_list::freeing(block, free_site);
         let block = HeapBlock { base: block.base, size: block.size, alloc_site: block.alloc_site };
         DETECTOR.freeing(&block, free_site);
     }

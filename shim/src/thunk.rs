@@ -20,12 +20,21 @@ const CANCEL_DISABLE: c_int = 1;
 
 type Handler = unsafe extern "C-unwind" fn(usize);
 
-struct LeaveGuard {
-    run: RunRef,
+/// The calling thread is in a handler; dropping this ends it.
+pub struct Leaving<T: Copy> {
     outer: Option<RunRef>,
+    leave: fn(T),
+    with: T,
 }
 
-impl Drop for LeaveGuard {
+impl<T: Copy> Leaving<T> {
+    /// A handler starts, as `run` if it is counted; `leave(with)` at its end.
+    pub fn new(run: Option<RunRef>, leave: fn(T), with: T) -> Leaving<T> {
+        Leaving { outer: tls::set_run(run), leave, with }
+    }
+}
+
+impl<T: Copy> Drop for Leaving<T> {
     fn drop(&mut self) {
         // SAFETY: errno is thread-local and always valid; the state of
         // cancellation goes back to what it was. A handler may have made its
@@ -35,7 +44,7 @@ impl Drop for LeaveGuard {
             let mut state = CANCEL_ENABLE;
             pthread_setcancelstate(CANCEL_DISABLE, &raw mut state);
             tls::set_run(self.outer);
-            DETECTOR.leave(self.run);
+            (self.leave)(self.with);
             pthread_setcancelstate(state, core::ptr::null_mut());
             *libc::__errno_location() = errno;
         }
@@ -54,7 +63,7 @@ pub unsafe extern "C-unwind" fn timer_thunk(value: usize) {
     // SAFETY: as above.
     unsafe { *libc::__errno_location() = errno };
     let Some(entry) = entry.filter(|e| e.call) else { return };
-    let _guard = entry.run.map(|run| LeaveGuard { run, outer: tls::set_run(Some(run)) });
+    let _leaving = entry.run.map(|run| Leaving::new(Some(run), |run| DETECTOR.leave(run), run));
     if entry.handler == 0 {
         return;
     }

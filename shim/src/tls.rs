@@ -6,6 +6,7 @@
 //! | hooks | what matters in this thread now: [`IN_HANDLER`], [`LANDED`], [`IN_LIBC`] |
 //! | run | the handler run of this thread, 0 if none |
 //! | tid | its kernel thread id, 0 before the first question |
+//! | cpu | which timer thread of timer_list it is, counted from 1; 0 for none |
 
 use core::arch::{asm, global_asm};
 
@@ -29,6 +30,11 @@ global_asm!(
     ".type deadwalk_shim_tid,@object",
     "deadwalk_shim_tid: .zero 8",
     ".size deadwalk_shim_tid, 8",
+    ".hidden deadwalk_shim_cpu",
+    ".globl deadwalk_shim_cpu",
+    ".type deadwalk_shim_cpu,@object",
+    "deadwalk_shim_cpu: .zero 8",
+    ".size deadwalk_shim_cpu, 8",
     ".text",
 );
 
@@ -77,6 +83,7 @@ macro_rules! cell {
 cell!(hooks, set_hooks, "deadwalk_shim_hooks");
 cell!(run_word, set_run_word, "deadwalk_shim_run");
 cell!(tid_word, set_tid_word, "deadwalk_shim_tid");
+cell!(cpu_word, set_cpu_word, "deadwalk_shim_cpu");
 
 /// The handler run of this thread.
 pub fn run() -> Option<RunRef> {
@@ -105,5 +112,16 @@ pub fn tid() -> u32 {
             tid
         }
         tid => tid as u32,
+    }
+}
+
+/// Runs `f` and leaves errno as it was.
+pub fn keeping_errno<T>(f: impl FnOnce() -> T) -> T {
+    // SAFETY: errno is thread-local and always valid.
+    unsafe {
+        let errno = *libc::__errno_location();
+        let result = f();
+        *libc::__errno_location() = errno;
+        result
     }
 }

@@ -9,12 +9,8 @@
 //! | `mutex` | a sleeping thread's system call and a mutex's bytes: whose is it |
 //! | `slab` | kmalloc and object caches over the watched heap |
 
-// Until the engine's waiting deletes ask.
-#[allow(dead_code)]
-mod holder;
+pub mod holder;
 pub mod lock;
-#[allow(dead_code)]
 mod mutex;
 mod slab;
-#[allow(dead_code)]
 mod waiters;

@@ -255,7 +255,7 @@ impl<H: Host> Call<'_, H> {
             let cpu = match how {
                 Arm::AddOn(cpu) => cpu,
                 _ if was_pending => self.state.table.at(id).cpu,
-                _ => host.cpu().unwrap_or(addr >> 6),
+                _ => host.cpu().unwrap_or(self.state.books.queued as usize),
             };
             self.state.table.at(id).cpu = cpu % self.state.settings.cpus.clamp(1, CPUS_MAX);
         }

@@ -162,7 +162,7 @@ mod tests {
         /// One wrong bit in an armed timer's links is seen: they read as
         /// garbage, or as another timer's.
         #[test]
-        fn no_single_bit_goes_unseen(seed: u64, id: u32, addr in 1usize..1 << 44, bit in 0..128) {
+        fn no_single_bit_goes_unseen(seed: u64, id: u32, addr in 1usize..1 << 44, bit in 0..128u32) {
             let (keys, addr) = (Keys::new(seed), addr << 3);
             let (mut next, mut prev) = keys.armed(id, 7, addr);
             if bit < 64 { next ^= 1 << bit } else { prev ^= 1 << (bit - 64) }

@@ -21,6 +21,14 @@ impl<H: Host> Engine<H> {
         call.end();
     }
 
+    /// The frame that holds a timer ends (`destroy_timer_on_stack`): as if its
+    /// memory were freed.
+    pub fn destroy_on_stack(&self, addr: usize, site: usize) {
+        let Some((mut call, checked)) = self.check(addr, site) else { return };
+        call.free_under(checked.id, Block::default(), site);
+        call.end();
+    }
+
     /// The code in `text` is about to be unloaded: timers with handlers there
     /// are reported, armed ones detached. How many were found.
     pub fn unload(&self, text: core::ops::Range<usize>, site: usize) -> usize {

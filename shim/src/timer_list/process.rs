@@ -1,0 +1,251 @@
+//! The engine's host: this process.
+
+use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering::Relaxed};
+
+use deadwalk_alloc::BlockState;
+use deadwalk_detector::counters::Counter;
+use deadwalk_detector::platform::Platform;
+use deadwalk_detector::record::layout::{STACK_DEPTH, StackRole, Verdict};
+use deadwalk_detector::timer_list::{ListDelete, ListFinding};
+use deadwalk_detector::{DETECTOR, HeapBlock, Kind, Op, RunRef, Severity, TimerRef};
+use deadwalk_timer::host::{Block, Caller, Count, Deleted, Found, Host, Trash};
+use deadwalk_timer::layout::Fields;
+use deadwalk_timer::storage::{Memory, Storage};
+
+use crate::kernel::holder;
+use crate::say::Line;
+use crate::timer_list::{readable, ticks};
+use crate::{host, tls};
+
+/// This process.
+#[derive(Debug)]
+pub struct Process;
+
+/// The program's `jiffies`.
+///
+/// An executable that is not position independent has its own copy: it is
+/// written through the address that the loader gives everybody.
+#[unsafe(no_mangle)]
+pub static deadwalk_jiffies: AtomicU64 = AtomicU64::new(0);
+
+static JIFFIES: AtomicPtr<AtomicU64> = AtomicPtr::new(core::ptr::null_mut());
+
+/// Looks up where the program's `jiffies` are, in the constructor.
+pub fn find_jiffies() {
+    // SAFETY: a C string.
+    let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"deadwalk_jiffies".as_ptr()) };
+    JIFFIES.store(found.cast(), Relaxed);
+}
+
+impl Storage for Process {
+    fn read(&self, addr: usize) -> Fields {
+        Memory.read(addr)
+    }
+
+    fn write_links(&self, addr: usize, next: usize, prev: usize) {
+        Memory.write_links(addr, next, prev);
+    }
+
+    fn write_expires(&self, addr: usize, expires: usize) {
+        Memory.write_expires(addr, expires);
+    }
+
+    fn write_handler(&self, addr: usize, function: usize, data: usize) {
+        Memory.write_handler(addr, function, data);
+    }
+
+    fn read_running(&self, addr: usize) -> bool {
+        Memory.read_running(addr)
+    }
+
+    fn write_running(&self, addr: usize, running: bool) {
+        Memory.write_running(addr, running);
+    }
+
+    fn write_flags(&self, addr: usize, flags: u32) {
+        Memory.write_flags(addr, flags);
+    }
+}
+
+fn heap_block(block: &Block) -> HeapBlock {
+    HeapBlock { base: block.base, size: block.size, alloc_site: block.alloc_site }
+}
+
+fn counter(count: Count) -> Counter {
+    match count {
+        Count::Inited => Counter::TimersInited,
+        Count::AutoDetached => Counter::TimersAutoDetached,
+        Count::Refused => Counter::TimersSuppressed,
+        Count::FieldsChanged => Counter::TimersFieldsChanged,
+        Count::Trashed(Trash::Freed) => Counter::TrashedFreed,
+        Count::Trashed(Trash::Uninit) => Counter::TrashedUninit,
+        Count::Trashed(Trash::Copied) => Counter::TrashedCopied,
+        Count::Trashed(Trash::Wiped) => Counter::TrashedWiped,
+        Count::Trashed(Trash::Clobbered) => Counter::TrashedClobbered,
+    }
+}
+
+impl Host for Process {
+    type Timer = TimerRef;
+    type Run = RunRef;
+
+    fn thread(&self) -> u32 {
+        tls::tid()
+    }
+
+    fn cpu(&self) -> Option<usize> {
+        (tls::cpu_word() as usize).checked_sub(1)
+    }
+
+    fn now_ns(&self) -> u64 {
+        host::now_ns()
+    }
+
+    fn pause(&self, attempt: u32) {
+        host::Host.pause(attempt);
+    }
+
+    fn waits_for(&self, thread: u32) -> Option<u32> {
+        holder::waits_for(thread)
+    }
+
+    fn block(&self, addr: usize) -> Option<Block> {
+        let block = deadwalk_alloc::lookup(addr)?;
+        Some(Block {
+            base: block.base,
+            size: block.size,
+            is_freed: block.state == BlockState::Freed,
+            alloc_site: block.alloc_site,
+            free_site: block.free_site,
+        })
+    }
+
+    fn watch(&self, addr: usize) {
+        deadwalk_alloc::watch(addr);
+    }
+
+    fn is_readable(&self, addr: usize, bytes: usize) -> bool {
+        readable::is_readable(addr, bytes)
+    }
+
+    fn want_ticks(&self) {
+        ticks::start();
+    }
+
+    fn set_jiffies(&self, jiffies: u64) {
+        // SAFETY: null, or the program's variable, which lives as long as it.
+        let found = unsafe { JIFFIES.load(Relaxed).as_ref() };
+        found.unwrap_or(&deadwalk_jiffies).store(jiffies, Relaxed);
+    }
+
+    fn init(&self, handler: usize) -> Option<TimerRef> {
+        DETECTOR.list_init(handler)
+    }
+
+    fn armed(&self, timer: TimerRef, handler: usize, data: usize, site: usize, storage: usize) {
+        DETECTOR.list_armed(timer, (handler, data), site, || {
+            // A block that holds the timer itself is its storage, not its data.
+            let block = deadwalk_alloc::lookup(data)?;
+            if block.state != BlockState::Live || block.base == storage {
+                return None;
+            }
+            let block = deadwalk_alloc::watch(data)?;
+            Some(HeapBlock { base: block.base, size: block.size, alloc_site: block.alloc_site })
+        });
+    }
+
+    fn detached(&self, timer: TimerRef, by_caller: bool) {
+        DETECTOR.list_detached(timer, by_caller);
+    }
+
+    fn entered(&self, timer: TimerRef) -> Option<RunRef> {
+        DETECTOR.enter(timer)?.run
+    }
+
+    fn retired(&self, timer: TimerRef) {
+        DETECTOR.list_retired(timer);
+    }
+
+    fn rearmed(&self, run: RunRef) {
+        DETECTOR.list_rearmed(run);
+    }
+
+    fn handled(&self, run: RunRef) {
+        DETECTOR.list_handled(run);
+    }
+
+    fn count(&self, count: Count) {
+        DETECTOR.record.count(counter(count), 1);
+    }
+
+    fn left(&self, run: RunRef) {
+        DETECTOR.leave(run);
+    }
+
+    fn deleted(&self, deleted: &Deleted<TimerRef, RunRef>) {
+        // An earlier delete of this thread that landed is made good by this one.
+        if tls::hooks() & tls::LANDED != 0
+            && !DETECTOR.deleter_waits(deleted.timer.as_object() as usize)
+        {
+            tls::set_hooks(tls::hooks() & !tls::LANDED);
+        }
+        let landed = DETECTOR.list_deleted(&ListDelete {
+            timer: deleted.timer,
+            op: deleted.op,
+            site: deleted.site,
+            detaches: deleted.detaches,
+            re_deletes: deleted.re_deletes,
+            readds_by_handler: deleted.readds_by_handler,
+            readds_by_other: deleted.readds_by_other,
+            is_own: deleted.is_own,
+            waited_ns: deleted.waited_ns,
+            gave_up: deleted.gave_up,
+            landed_on: deleted.landed_on,
+        });
+        if landed {
+            tls::set_hooks(tls::hooks() | tls::LANDED);
+        }
+    }
+
+    fn harmed(&self, run: RunRef, kind: Kind, block: Block) -> bool {
+        DETECTOR.list_harmed(run, kind, heap_block(&block))
+    }
+
+    fn found(&self, found: &Found<TimerRef>) -> Option<u32> {
+        let mut stack = [0usize; STACK_DEPTH];
+        let depth = found.blocked.map_or(0, |thread| holder::stack_of_waiter(thread, &mut stack));
+        DETECTOR.list_finding(&ListFinding {
+            kind: found.kind,
+            verdict: match found.severity {
+                Severity::Info => Verdict::Info,
+                Severity::Warning => Verdict::Warning,
+                Severity::Error => Verdict::Error,
+            },
+            timer: found.timer,
+            addr: found.addr,
+            block: heap_block(&found.block),
+            free_site: found.block.free_site,
+            caller: match found.caller {
+                Caller::Access => Some(StackRole::Access),
+                Caller::Delete => Some(StackRole::Del),
+                Caller::Free => Some(StackRole::Free),
+                Caller::Nobody => None,
+            },
+            site: found.site,
+            handler_stack: &stack[..depth.min(STACK_DEPTH)],
+        })
+    }
+
+    fn worsened(&self, finding: u32) {
+        DETECTOR.list_worsened(finding);
+    }
+
+    fn futile(&self, op: Op, _site: usize) {
+        Line::new()
+            .text("hint: ")
+            .text(op.name())
+            .text(" was called 100 times on a timer that is neither pending nor running: ")
+            .text("a loop that waits for its handler waits for ever")
+            .say();
+    }
+}

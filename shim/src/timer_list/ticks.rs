@@ -1,0 +1,220 @@
+//! The clock and the timer threads.
+//!
+//! One thread keeps the time: it sets `jiffies` at every tick, also while
+//! handlers run long, and wakes the timer threads that have something due. They
+//! start with the first timer, or with a program that includes the header; block
+//! all signals, as libc's timer thread does; and do not exist in a fork child
+//! until it uses a timer. A handler that ends its thread (`pthread_exit`) ends a
+//! timer thread: another takes its place.
+//!
+//! ```text
+//!            start               advance (virtual time)
+//!   Idle ------------> Real ------------------------------> Virtual
+//!     |                 | stop (process ends)                  ^
+//!     |                 `------------> Stopped                 |
+//!     `--------------------------------------------------------'
+//! ```
+
+use core::ffi::{c_int, c_void};
+use core::sync::atomic::{
+    AtomicBool, AtomicU32,
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
+};
+
+use deadwalk_detector::{DETECTOR, RunRef};
+use deadwalk_timer::engine::CPUS_MAX;
+use deadwalk_timer::{Due, Ticket};
+
+use crate::say::Line;
+use crate::thunk::Leaving;
+use crate::timer_list::ENGINE;
+use crate::{host, sample, tls};
+
+const IDLE: u32 = 0;
+const REAL: u32 = 1;
+const VIRTUAL: u32 = 2;
+const STOPPED: u32 = 3;
+
+static STATE: AtomicU32 = AtomicU32::new(IDLE);
+/// Rings of the timer threads: each sleeps until its word changes.
+static BELLS: [AtomicU32; CPUS_MAX] = [const { AtomicU32::new(0) }; CPUS_MAX];
+static COMPLAINED: AtomicBool = AtomicBool::new(false);
+
+type Main = extern "C-unwind" fn(*mut c_void) -> *mut c_void;
+
+unsafe extern "C" {
+    fn pthread_create(
+        thread: *mut libc::pthread_t,
+        attributes: *const libc::pthread_attr_t,
+        main: Main,
+        arg: *mut c_void,
+    ) -> c_int;
+}
+
+/// Starts the threads, unless they run or time is virtual.
+pub fn start() {
+    if STATE.load(Relaxed) != IDLE
+        || DETECTOR.platform().is_none()
+        || sample::is_sandboxed()
+        || STATE.compare_exchange(IDLE, REAL, AcqRel, Relaxed).is_err()
+    {
+        return;
+    }
+    let cpus = ENGINE.settings().cpus.clamp(1, CPUS_MAX);
+    let all = (0..cpus).all(|cpu| spawn(timer_thread, cpu)) && spawn(clock_thread, 0);
+    if !all {
+        // The next timer tries again; threads that were made find the state and end.
+        STATE.store(IDLE, Release);
+        ring_all();
+        if !COMPLAINED.swap(true, Relaxed) {
+            Line::new().text("no thread for timers could be made: they do not expire yet").say();
+        }
+    }
+}
+
+/// No handler starts from now on.
+pub fn stop() {
+    if STATE.compare_exchange(REAL, STOPPED, AcqRel, Relaxed).is_ok() {
+        ring_all();
+    }
+}
+
+/// In a fork child.
+pub fn reset_after_fork() {
+    let _ = STATE.compare_exchange(REAL, IDLE, AcqRel, Relaxed);
+    tls::set_cpu_word(0);
+}
+
+/// Lets virtual time pass; how many handlers were called.
+pub fn advance(ticks: u64) -> u64 {
+    if STATE.swap(VIRTUAL, AcqRel) == REAL {
+        ring_all();
+    }
+    let mut called = 0;
+    ENGINE.advance(ticks, |due| {
+        called += 1;
+        call(due);
+    });
+    called
+}
+
+fn spawn(main: Main, cpu: usize) -> bool {
+    // SAFETY: every structure is initialised before use; the thread's argument
+    // is a number; it may end by unwinding, for which its type allows.
+    unsafe {
+        let mut attributes: libc::pthread_attr_t = core::mem::zeroed();
+        let mut all: libc::sigset_t = core::mem::zeroed();
+        let mut old: libc::sigset_t = core::mem::zeroed();
+        let mut thread: libc::pthread_t = 0;
+        libc::pthread_attr_init(&raw mut attributes);
+        libc::pthread_attr_setdetachstate(&raw mut attributes, libc::PTHREAD_CREATE_DETACHED);
+        libc::sigfillset(&raw mut all);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut old);
+        let result =
+            pthread_create(&raw mut thread, &raw const attributes, main, cpu as *mut c_void);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const old, core::ptr::null_mut());
+        libc::pthread_attr_destroy(&raw mut attributes);
+        result == 0
+    }
+}
+
+extern "C-unwind" fn clock_thread(_: *mut c_void) -> *mut c_void {
+    let (start_ns, first) = (host::now_ns(), ENGINE.now());
+    let hz = u64::from(ENGINE.settings().hz);
+    while STATE.load(Acquire) == REAL {
+        let passed = u128::from(host::now_ns() - start_ns) * u128::from(hz) / 1_000_000_000;
+        let ticks = passed as u64;
+        let due = ENGINE.clock(first + ticks);
+        for (cpu, bell) in BELLS.iter().enumerate() {
+            if due & 1 << cpu != 0 {
+                ring(bell);
+            }
+        }
+        let next = u128::from(ticks + 1) * 1_000_000_000 / u128::from(hz) + 1;
+        sleep_until(start_ns + next as u64);
+    }
+    core::ptr::null_mut()
+}
+
+fn sleep_until(ns: u64) {
+    let until = libc::timespec {
+        tv_sec: (ns / 1_000_000_000) as libc::time_t,
+        tv_nsec: (ns % 1_000_000_000) as libc::c_long,
+    };
+    // SAFETY: `until` is valid; no rest is wanted. All signals are blocked.
+    unsafe {
+        libc::syscall(
+            libc::SYS_clock_nanosleep,
+            libc::CLOCK_MONOTONIC,
+            libc::TIMER_ABSTIME,
+            &raw const until,
+            0usize,
+        );
+    }
+}
+
+/// Takes the place of a timer thread that a handler ended.
+struct Place(usize);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if STATE.load(Acquire) == REAL && !spawn(timer_thread, self.0) {
+            Line::new()
+                .text("a timer thread was ended by a handler and could not be replaced")
+                .say();
+        }
+    }
+}
+
+extern "C-unwind" fn timer_thread(cpu: *mut c_void) -> *mut c_void {
+    let cpu = cpu as usize;
+    tls::set_cpu_word(cpu as u64 + 1);
+    let place = Place(cpu);
+    let bell = &BELLS[cpu % CPUS_MAX];
+    loop {
+        let rung = bell.load(Acquire);
+        while STATE.load(Acquire) == REAL
+            && let Some(due) = ENGINE.next_due(cpu)
+        {
+            call(due);
+        }
+        if STATE.load(Acquire) != REAL {
+            break;
+        }
+        wait(bell, rung);
+    }
+    core::mem::forget(place);
+    core::ptr::null_mut()
+}
+
+/// Calls a handler and notes its end, however it comes.
+fn call(due: Due<RunRef>) {
+    type Handler = unsafe extern "C-unwind" fn(usize);
+    let Due { handler, data, ticket } = due;
+    let _leaving = Leaving::new(ticket.run, leave, ticket);
+    // SAFETY: the program set this function as its timer's handler.
+    let handler: Handler = unsafe { core::mem::transmute(handler) };
+    // SAFETY: with the argument that it set.
+    unsafe { handler(data) }
+}
+
+fn leave(ticket: Ticket<RunRef>) {
+    ENGINE.leave(ticket);
+}
+
+fn ring(bell: &AtomicU32) {
+    bell.fetch_add(1, Release);
+    let op = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
+    // SAFETY: only the address is used.
+    unsafe { libc::syscall(libc::SYS_futex, bell.as_ptr(), op, 1) };
+}
+
+fn ring_all() {
+    BELLS.iter().for_each(ring);
+}
+
+fn wait(bell: &AtomicU32, rung: u32) {
+    let op = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
+    // SAFETY: the word lives as long as the process; without a time limit.
+    unsafe { libc::syscall(libc::SYS_futex, bell.as_ptr(), op, rung, 0usize) };
+}
