@@ -31,6 +31,7 @@ static const struct {
 	/* timertest_storage.h */
 	CASE(delete_initialised), CASE(delete_static), CASE(delete_garbage), CASE(delete_freed),
 	CASE(copy_pending), CASE(copy_and_wipe), CASE(copy_inactive), CASE(storage_reused),
+	CASE(storage_reused_after_own),
 	CASE(realloc_moves), CASE(stack_frame_gone), CASE(stack_declared), CASE(fork_pending),
 	/* timertest_calls.h */
 	CASE(double_delete), CASE(mod_and_reduce), CASE(modern_names), CASE(modern_static),

@@ -74,7 +74,7 @@ static void copy_inactive(void)
 	expect("del_timer of the copy", del_timer(&copy), 0);
 }
 
-enum { MANY = 200000 };
+enum { MANY = 200000, SOME = 4096 };
 
 /* Allocates until the heap gives out that block again. */
 static struct timer_list *allocate_again(const void *old)
@@ -89,38 +89,49 @@ static struct timer_list *allocate_again(const void *old)
 	return NULL;
 }
 
-static struct timer_list *_Atomic reused;
-
-/* The block comes back only on the thread that freed it. */
-static void becomes_another(unsigned long data)
+/* The old handler still runs: a delete of the new timer does not wait for it. */
+static void use_again(struct timer_list *timer)
 {
-	struct timer_list *timer;
-
-	kfree((void *)data);
-	timer = allocate_again((void *)data);
+	expect("the block is given out again", timer != NULL, 1);
 	if (timer) {
 		setup_timer(timer, counts, 0);
 		mod_timer(timer, jiffies + NEVER);
+		expect("del_timer_sync of the new timer", del_timer_sync(timer), 1);
 	}
-	atomic_store(&reused, timer);
+	expect("runs of the old handler", atomic_load(&runs), 0);
+	gate_open(&go_gate);
+	wait_for_runs(1);
+}
+
+static void storage_reused(void)
+{
+	struct timer_list *old = heap_timer(waits_for_go);
+
+	start_and_enter(old);
+	kfree(old);
+	use_again(allocate_again(old));
+}
+
+/* Frees itself, and so much more that the block comes to other threads. */
+static void frees_itself_and_stays(unsigned long data)
+{
+	static void *blocks[SOME];
+
+	kfree((void *)data);
+	for (int i = 0; i < SOME; i++)
+		blocks[i] = kmalloc(sizeof(struct timer_list), GFP_KERNEL);
+	for (int i = 0; i < SOME; i++)
+		kfree(blocks[i]);
 	enter_and_wait();
 	atomic_fetch_add(&runs, 1);
 }
 
-/* The old handler still runs when its storage is another timer's: a delete of
- * the new one has no handler to wait for. */
-static void storage_reused(void)
+static void storage_reused_after_own(void)
 {
-	struct timer_list *timer;
+	struct timer_list *old = heap_timer(frees_itself_and_stays);
 
-	start_and_enter(heap_timer(becomes_another));
-	timer = atomic_load(&reused);
-	expect("the block is given out again", timer != NULL, 1);
-	if (timer)
-		expect("del_timer_sync of the new timer", del_timer_sync(timer), 1);
-	expect("runs of the old handler", atomic_load(&runs), 0);
-	gate_open(&go_gate);
-	wait_for_runs(1);
+	start_and_enter(old);
+	use_again(allocate_again(old));
 }
 
 static void realloc_moves(void)

@@ -22,8 +22,6 @@ const fn case(
     Case { name, findings: [findings; 3], counters }
 }
 
-const CONFUSED: &[Expected] = &[info("confused-readd-del-free"), info("free-own-handler")];
-
 /// A handler acts upon its own timer.
 const HANDLER: &[Case] = &[
     case("one_shot", &[], &[("del.calls", [1; 3]), ("del.returned_pending", [0; 3])]),
@@ -46,8 +44,8 @@ const HANDLER: &[Case] = &[
     ),
     Case {
         findings: [
-            CONFUSED,
-            CONFUSED,
+            &[info("free-own-handler")],
+            &[info("confused-readd-del-free"), info("free-own-handler")],
             &[error("free-own-handler"), error("running-flag-after-free")],
         ],
         ..case("readd_delete_free", &[], &[("del.sync_waits", [1; 3]), ("del.re_deletes", [0; 3])])
@@ -127,13 +125,18 @@ const STORAGE: &[Case] = &[
         ],
     ),
     case("copy_inactive", &[], &[]),
+    case(
+        "storage_reused",
+        &[error("free-while-running"), error("storage-reused")],
+        &[("del.sync_waits", [0; 3])],
+    ),
     Case {
         findings: [
             &[info("free-own-handler"), info("storage-reused")],
             &[info("free-own-handler"), info("storage-reused")],
             &[error("free-own-handler"), info("storage-reused")],
         ],
-        ..case("storage_reused", &[], &[("del.sync_waits", [0; 3])])
+        ..case("storage_reused_after_own", &[], &[("del.sync_waits", [0; 3])])
     },
     case(
         "realloc_moves",
