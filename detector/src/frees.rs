@@ -76,6 +76,7 @@ impl Detector {
             let harm = Harm {
                 kind: Kind::DataFreeWhileRunning,
                 consequence: Consequence::DataFreed,
+                addr: entry.facts().base,
                 block: entry.facts(),
             };
             self.harm(platform, run_ref, &harm, &mut stack);

@@ -23,7 +23,9 @@ pub(crate) struct Harm {
     pub kind: Kind,
     /// What it makes of deletes that had landed on the run.
     pub consequence: Consequence,
-    /// The block concerned; its start is 0 if there is none.
+    /// What is concerned: the timer, or the start of its data.
+    pub addr: usize,
+    /// The block that holds it; its start is 0 if there is none.
     pub block: HeapBlock,
 }
 
@@ -49,7 +51,11 @@ impl Detector {
             note.stack.store(stack, Relaxed);
             note.set_block(&harm.block);
             note.consequence.store(harm.consequence as u32, Relaxed);
-            let spec = self.block_finding(platform, harm.kind, slot, &harm.block, stack);
+            let mut spec = self.block_finding(platform, harm.kind, slot, &harm.block, stack);
+            spec.addr = harm.addr;
+            if spec.base != 0 {
+                spec.offset = harm.addr.wrapping_sub(spec.base) as isize;
+            }
             let finding = self.record.finding(platform, &spec).unwrap_or(u32::MAX);
             note.finding.store(finding, Relaxed);
             self.record.open(platform, finding);
@@ -127,9 +133,12 @@ impl Detector {
             Some(harm) => (harm.block(), harm.stack.load(Relaxed)),
             None => (HeapBlock::default(), 0),
         };
+        let unloaded = consequence == Consequence::TextUnloaded;
+        let role = if unloaded { StackRole::Access } else { StackRole::Free };
         let spec = self.timer_finding(platform, Kind::DelWhileRunning, slot);
         let mut spec = self
-            .about_block(platform, spec, &block, stack)
+            .about_block(platform, spec, &block)
+            .with(role, stack)
             .with(StackRole::Del, landing.del_stack.load(Relaxed));
         spec.consequence = consequence;
         spec.flags |= landing.flags.load(Relaxed);
@@ -147,7 +156,10 @@ impl Detector {
         stack: u32,
     ) -> FindingSpec {
         let spec = self.timer_finding(platform, kind, slot);
-        let spec = self.about_block(platform, spec, block, stack);
+        let frees =
+            !matches!(kind, Kind::ReinitRunning | Kind::StorageReused | Kind::UnloadWhileRunning);
+        let role = if frees { StackRole::Free } else { StackRole::Access };
+        let spec = self.about_block(platform, spec, block).with(role, stack);
         let holds_data = matches!(kind, Kind::DataFreeWhileRunning | Kind::DataFreeWhilePending);
         let subject = if holds_data { Subject::TimerData } else { Subject::Timer };
         FindingSpec { subject, ..spec }
@@ -158,10 +170,9 @@ impl Detector {
         platform: &dyn Platform,
         spec: FindingSpec,
         block: &HeapBlock,
-        stack: u32,
     ) -> FindingSpec {
         let alloc = self.record.single(platform, block.alloc_site.saturating_sub(1));
-        let spec = spec.with(StackRole::Alloc, alloc).with(StackRole::Free, stack);
+        let spec = spec.with(StackRole::Alloc, alloc);
         FindingSpec { base: block.base, size: block.size, addr: block.base, ..spec }
     }
 }

@@ -40,7 +40,8 @@ pub struct ListDelete {
     pub readds_by_other: u32,
     /// It was made by the timer's own handler.
     pub is_own: bool,
-    /// How long it waited for the handler, ns; `None`: it did not have to.
+    /// How long it waited for the handler, ns; `None`: it did not have to. That
+    /// it waits was counted when it began.
     pub waited_ns: Option<u64>,
     /// It waited in vain.
     pub gave_up: bool,
@@ -163,7 +164,6 @@ impl Detector {
             self.note_self_delete(delete.timer, entry, me);
         }
         if let Some(waited_ns) = delete.waited_ns {
-            self.record.count(Counter::DelSyncWaits, 1);
             count_wait(entry, waited_ns);
         }
         let Some((run_ref, at_ns)) = delete.landed_on else { return false };
@@ -204,18 +204,19 @@ impl Detector {
         })
     }
 
-    /// What the handler of a run uses is gone by this thread's doing: `kind` is
+    /// What the handler of a run of the timer at `addr` uses is gone by this
+    /// thread's doing: `kind` is
     /// `free-while-running`, `reinit-running`, `storage-reused` or
     /// `unload-while-running`. The verdict comes when the handler ends; `false`:
     /// it has ended.
-    pub fn list_harmed(&self, run: RunRef, kind: Kind, block: HeapBlock) -> bool {
+    pub fn list_harmed(&self, run: RunRef, kind: Kind, addr: usize, block: HeapBlock) -> bool {
         let Some(platform) = self.platform() else { return false };
         let consequence = match kind {
             Kind::FreeWhileRunning => Consequence::StorageFreed,
             Kind::UnloadWhileRunning => Consequence::TextUnloaded,
             _ => Consequence::None,
         };
-        self.harm(platform, run, &Harm { kind, consequence, block }, &mut None)
+        self.harm(platform, run, &Harm { kind, consequence, addr, block }, &mut None)
     }
 
     /// Records a finding whose verdict is known; its index.

@@ -96,11 +96,14 @@ fn read_words<const N: usize>(addr: usize) -> Option<[u32; N]> {
     let bytes = size_of_val(&words);
     let local = libc::iovec { iov_base: words.as_mut_ptr().cast(), iov_len: bytes };
     let remote = libc::iovec { iov_base: addr as *mut libc::c_void, iov_len: bytes };
+    // Whole words: the last one goes over the stack.
+    let (one, no_flags) = (1usize, 0usize);
     // SAFETY: our own words are writable; what is not readable at `addr` makes
     // the call fail, since the kernel does the reading.
     let got = unsafe {
+        let (local, remote) = (&raw const local, &raw const remote);
         let me = libc::getpid();
-        libc::syscall(libc::SYS_process_vm_readv, me, &raw const local, 1, &raw const remote, 1, 0)
+        libc::syscall(libc::SYS_process_vm_readv, me, local, one, remote, one, no_flags)
     };
     (got == bytes as i64).then_some(words)
 }

@@ -22,8 +22,8 @@
 //! the right sharing and for its type the right count.
 //!
 //! A robust mutex's word is its holder's id, and so is that of a mutex with
-//! priority inheritance; one with a ceiling has the ceiling in the word. Each is
-//! compared with what the sleeper expects, and with `owner`.
+//! priority inheritance: it is compared with what the sleeper expects, and with
+//! `owner`. Mutexes with a priority ceiling are not known here: the answer is no.
 //!
 //! | glibc, x86-64 | word | count | owner | nusers | kind |
 //! |---|---|---|---|---|---|
@@ -55,15 +55,10 @@ const KIND_TYPE: u32 = 3;
 const KIND_RECURSIVE: u32 = 1;
 const KIND_ROBUST: u32 = 16;
 const KIND_INHERIT: u32 = 32;
-const KIND_PROTECT: u32 = 64;
 const KIND_SHARED: u32 = 128;
 /// Locks may be elided, or may not.
 const KIND_ELISION: u32 = 256 | 512;
-const KIND_ANY: u32 =
-    KIND_TYPE | KIND_ROBUST | KIND_INHERIT | KIND_PROTECT | KIND_SHARED | KIND_ELISION;
-
-/// Below it stands the state of a mutex with a ceiling, from there the ceiling.
-const CEILING: u32 = 19;
+const KIND_KNOWN: u32 = KIND_TYPE | KIND_ROBUST | KIND_INHERIT | KIND_SHARED | KIND_ELISION;
 
 impl Call {
     /// Reads a thread's /proc/self/task/TID/syscall; none if it does not sleep in
@@ -96,12 +91,12 @@ impl Call {
         let expected = expected as u32;
         let is_shared = operation & FUTEX_PRIVATE == 0;
         // Of the plain types only a recursive mutex counts, the others always do.
-        let is_plain = kind & (KIND_ROBUST | KIND_INHERIT | KIND_PROTECT) == 0;
+        let is_plain = kind & (KIND_ROBUST | KIND_INHERIT) == 0;
         let counts = !is_plain || kind & KIND_TYPE == KIND_RECURSIVE;
         let plausible = timeout == 0
             && owner != 0
             && nusers != 0
-            && kind & !KIND_ANY == 0
+            && kind & !KIND_KNOWN == 0
             && is_shared == (kind & KIND_SHARED != 0)
             && (count != 0) == counts;
         if !plausible {
@@ -113,7 +108,6 @@ impl Call {
             FUTEX_WAIT if kind & KIND_ROBUST != 0 => {
                 word & FUTEX_WAITERS != 0 && word & FUTEX_TID == owner
             }
-            FUTEX_WAIT if kind & KIND_PROTECT != 0 => word & ((1 << CEILING) - 1) == 2,
             FUTEX_WAIT => word == 2,
             FUTEX_LOCK_PI | FUTEX_LOCK_PI2 => {
                 kind & KIND_INHERIT != 0 && word & FUTEX_WAITERS != 0 && word & FUTEX_TID == owner

@@ -77,6 +77,7 @@ fn counter(count: Count) -> Counter {
         Count::AutoDetached => Counter::TimersAutoDetached,
         Count::Refused => Counter::TimersSuppressed,
         Count::FieldsChanged => Counter::TimersFieldsChanged,
+        Count::SyncWait => Counter::DelSyncWaits,
         Count::Trashed(Trash::Freed) => Counter::TrashedFreed,
         Count::Trashed(Trash::Uninit) => Counter::TrashedUninit,
         Count::Trashed(Trash::Copied) => Counter::TrashedCopied,
@@ -207,8 +208,8 @@ impl Host for Process {
         }
     }
 
-    fn harmed(&self, run: RunRef, kind: Kind, block: Block) -> bool {
-        DETECTOR.list_harmed(run, kind, heap_block(&block))
+    fn harmed(&self, run: RunRef, kind: Kind, addr: usize, block: Block) -> bool {
+        DETECTOR.list_harmed(run, kind, addr, heap_block(&block))
     }
 
     fn found(&self, found: &Found<TimerRef>) -> Option<u32> {

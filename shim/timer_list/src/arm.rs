@@ -100,7 +100,7 @@ impl<H: Host> Engine<H> {
             let record = call.state.table.at(id);
             let is_running = record.run.is_some();
             if let Some(token) = record.running_elsewhere(me).and_then(|run| run.token) {
-                call.harm(token, Kind::ReinitRunning, block);
+                call.harm(token, Kind::ReinitRunning, addr, block);
             }
             let retired = if is_running {
                 // The handler keeps the old record; a new one begins.

@@ -11,7 +11,7 @@ enum After<H: Host> {
     Tell(Found<H::Timer>),
     /// A `rearm-after-del`, which the record remembers.
     TellRearm(RecordRef, Found<H::Timer>),
-    Harm(H::Run, Kind, Block),
+    Harm(H::Run, Kind, usize, Block),
     Worsen(u32),
     Deleted(Deleted<H::Timer, H::Run>),
     Retire(H::Timer),
@@ -42,9 +42,9 @@ impl<'a, H: Host> Call<'a, H> {
         self.after.push(After::TellRearm(timer, found));
     }
 
-    /// Will leave word on a run of another thread.
-    pub fn harm(&mut self, run: H::Run, kind: Kind, block: Block) {
-        self.after.push(After::Harm(run, kind, block));
+    /// Will leave word on a run of another thread, of the timer at `addr`.
+    pub fn harm(&mut self, run: H::Run, kind: Kind, addr: usize, block: Block) {
+        self.after.push(After::Harm(run, kind, addr, block));
     }
 
     /// Will say that a finding has done harm.
@@ -93,8 +93,8 @@ impl<'a, H: Host> Call<'a, H> {
                         record.rearm_finding = finding;
                     }
                 }
-                After::Harm(run, kind, block) => {
-                    host.harmed(run, kind, block);
+                After::Harm(run, kind, addr, block) => {
+                    host.harmed(run, kind, addr, block);
                 }
                 After::Worsen(finding) => host.worsened(finding),
                 After::Deleted(deleted) => host.deleted(&deleted),

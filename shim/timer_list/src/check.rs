@@ -148,7 +148,7 @@ impl<H: Host> Call<'_, H> {
                 let info = finding(kind, Severity::Info, None, addr, site);
                 self.tell(Found { block: *block, ..info });
             } else if let Some(run) = run.token {
-                self.harm(run, Kind::StorageReused, *block);
+                self.harm(run, Kind::StorageReused, addr, *block);
             }
         }
         if block.base != 0 {

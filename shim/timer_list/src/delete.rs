@@ -1,5 +1,6 @@
 //! The deletes: `del_timer` and its family.
 
+use deadwalk_detector::options::DelPolicy;
 use deadwalk_detector::{Kind, Op, Severity};
 
 use crate::call::{Call, finding};
@@ -71,13 +72,13 @@ impl<H: Host> Engine<H> {
             Style::Policy => self.policy().waits(),
             Style::Async | Style::Try => false,
         };
-        let mut waited = Waited::default();
+        let mut waited = Waited { is_delete: true, ..Waited::default() };
         if is_own {
             if style == Style::Sync {
                 call.tell(finding(Kind::SyncDelFromHandler, Severity::Error, timer, addr, site));
             }
         } else if waits {
-            let by_flag = self.policy() == deadwalk_detector::options::DelPolicy::Running;
+            let by_flag = self.policy() == DelPolicy::Running;
             let Some(after) = call.wait_for(this, site, by_flag, &mut tally, &mut waited) else {
                 return tally.detaches as i32;
             };

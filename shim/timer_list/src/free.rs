@@ -57,7 +57,7 @@ impl<H: Host> Engine<H> {
                 findings += 1;
             }
             if let Some(run) = running {
-                call.harm(run, Kind::UnloadWhileRunning, Block::default());
+                call.harm(run, Kind::UnloadWhileRunning, addr, Block::default());
                 findings += 1;
             } else if is_own {
                 call.tell(bad(Kind::UnloadWhileRunning));
@@ -102,7 +102,7 @@ impl<H: Host> Call<'_, H> {
             }
         }
         if let Some(run) = harmed {
-            self.harm(run, Kind::FreeWhileRunning, block);
+            self.harm(run, Kind::FreeWhileRunning, addr, block);
         }
         if let Some((token, is_confusing)) = own {
             if let Some(run) = token {

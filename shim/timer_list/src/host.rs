@@ -48,6 +48,8 @@ pub enum Count {
     Refused,
     /// An expiry whose timer's fields were changed while it was armed.
     FieldsChanged,
+    /// A delete found the handler running and begins to wait.
+    SyncWait,
     /// A trashed timer_list was met.
     Trashed(Trash),
 }
@@ -170,9 +172,9 @@ pub trait Host: Storage + Sync {
     fn left(&self, run: Self::Run);
     /// A delete returned.
     fn deleted(&self, deleted: &Deleted<Self::Timer, Self::Run>);
-    /// What the handler of a run uses is gone by the calling thread's doing.
-    /// `false`: it had ended.
-    fn harmed(&self, run: Self::Run, kind: Kind, block: Block) -> bool;
+    /// What the handler of the run of the timer at `addr` uses is gone by the
+    /// calling thread's doing. `false`: it had ended.
+    fn harmed(&self, run: Self::Run, kind: Kind, addr: usize, block: Block) -> bool;
     /// Something was found; where it stands.
     fn found(&self, found: &Found<Self::Timer>) -> Option<u32>;
     /// A finding that was a warning has done harm.

@@ -13,7 +13,7 @@ use deadwalk_detector::{Kind, Severity};
 use crate::call::{Call, finding};
 use crate::delete::Tally;
 use crate::engine::{Engine, State};
-use crate::host::{Caller, Found, Host};
+use crate::host::{Caller, Count, Found, Host};
 use crate::layout::FULL_BYTES;
 use crate::table::RecordRef;
 
@@ -30,6 +30,8 @@ pub(crate) struct Waited {
     pub ns: Option<u64>,
     /// It was given up.
     pub gave_up: bool,
+    /// It is a delete's, and counted as such.
+    pub is_delete: bool,
 }
 
 impl Waited {
@@ -148,6 +150,9 @@ impl<'a, H: Host> Call<'a, H> {
                 start = host.now_ns();
                 waited.ns = Some(0);
                 self.state.begin_wait(timer, me);
+                if waited.is_delete {
+                    host.count(Count::SyncWait);
+                }
             }
             if self.is_hopeless(attempt, start, thread, me) {
                 waited.gave_up = true;
