@@ -19,6 +19,10 @@ use crate::state::{Phase, State, Verb};
 use crate::timers::{TimerRef, TimerSlot};
 use crate::{Kind, Op};
 
+/// A waiting delete looks this often (in pauses) at what the handler's thread is
+/// blocked on.
+const PROOF_EVERY: u32 = 16;
+
 /// What is known of a timer when it is created.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NewTimer {
@@ -293,7 +297,12 @@ impl Detector {
         let bound = self.deadlock_ns.load(Relaxed);
         let mut attempt = 0;
         while running() {
-            if platform.now_ns().saturating_sub(start) > bound {
+            let is_proven = || {
+                let mut handlers = self.runs.each().filter(|(_, run)| run.timer() == timer);
+                attempt % PROOF_EVERY == PROOF_EVERY - 1
+                    && handlers.any(|(_, run)| platform.waits_for_caller(run.thread()))
+            };
+            if platform.now_ns().saturating_sub(start) > bound || is_proven() {
                 let spec = self
                     .timer_finding(platform, Kind::DelDeadlock, slot)
                     .with(StackRole::Del, self.record.capture(platform));

@@ -70,6 +70,10 @@ impl Platform for InProcess {
         false
     }
 
+    fn waits_for_caller(&self, _thread: ThreadToken) -> bool {
+        false
+    }
+
     fn pause(&self, _attempt: u32) {
         std::thread::yield_now();
     }

@@ -54,6 +54,8 @@ pub trait Platform: Sync {
     fn body(&self) -> Option<&'static BodySegment>;
     /// Is this timer armed, as the kernel sees it?
     fn is_pending(&self, handle: u64) -> bool;
+    /// Does the calling thread, which waits, hold what this one is blocked on?
+    fn waits_for_caller(&self, thread: ThreadToken) -> bool;
     /// Lets time pass in a waiting delete; `attempt` counts from 0.
     fn pause(&self, attempt: u32);
     /// Tells the collector that there is something new.

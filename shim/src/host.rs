@@ -8,6 +8,7 @@ use deadwalk_detector::ladder::Sample;
 use deadwalk_detector::platform::{Module, Platform, ThreadToken};
 use deadwalk_detector::record::layout::BodySegment;
 
+use crate::kernel::holder;
 use crate::record_file::Extended;
 use crate::{collector, modules, real, record_file, sample, stack, tls};
 
@@ -76,6 +77,10 @@ impl Platform for Host {
             real::timer_gettime(handle as usize, &raw mut value) == 0
                 && (value.it_value.tv_sec != 0 || value.it_value.tv_nsec != 0)
         }
+    }
+
+    fn waits_for_caller(&self, thread: ThreadToken) -> bool {
+        holder::waits_for(thread.tid) == Some(tls::tid())
     }
 
     fn pause(&self, attempt: u32) {

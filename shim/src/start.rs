@@ -38,6 +38,9 @@ static SETTINGS: OnceLock<Settings> = OnceLock::new();
 extern "C" fn constructor(_argc: c_int, argv: *const *const c_char, _envp: *const *const c_char) {
     // SAFETY: errno is thread-local and always valid.
     let errno = unsafe { *libc::__errno_location() };
+    if is_second_copy() {
+        return;
+    }
     say::remember_stderr();
     modules::prepare();
     real::prepare();
@@ -53,6 +56,15 @@ extern "C" fn constructor(_argc: c_int, argv: *const *const c_char, _envp: *cons
     }
     // SAFETY: as above.
     unsafe { *libc::__errno_location() = errno };
+}
+
+/// Is another file of this library loaded, before this one? Its exports are the
+/// ones that the program got: this copy does nothing.
+fn is_second_copy() -> bool {
+    let ours = crate::api::deadwalk_version as *const () as usize;
+    // SAFETY: a C string.
+    let first = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"deadwalk_version".as_ptr()) };
+    first as usize != ours && !first.is_null()
 }
 
 fn start(argv: *const *const c_char) {

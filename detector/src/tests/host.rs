@@ -270,6 +270,10 @@ impl Platform for Host {
         self.pending.lock().unwrap().get(&handle).copied().unwrap_or(true)
     }
 
+    fn waits_for_caller(&self, _thread: ThreadToken) -> bool {
+        false
+    }
+
     fn pause(&self, attempt: u32) {
         self.pass(100);
         let act = self.pause.lock().unwrap().take();

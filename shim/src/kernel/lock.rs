@@ -22,9 +22,6 @@ use core::sync::atomic::{
 use crate::kernel::waiters::{self, Waiter};
 use crate::{jump, tls};
 
-#[allow(unused_imports)]
-pub use crate::kernel::holder::{stack_of_waiter, waits_for};
-
 const OPEN: u32 = 0;
 const HELD: u32 = 1;
 const AWAITED: u32 = 2;

@@ -77,6 +77,7 @@ fn counter(count: Count) -> Counter {
         Count::AutoDetached => Counter::TimersAutoDetached,
         Count::Refused => Counter::TimersSuppressed,
         Count::FieldsChanged => Counter::TimersFieldsChanged,
+        Count::Reentered => Counter::DroppedEvents,
         Count::SyncWait => Counter::DelSyncWaits,
         Count::Trashed(Trash::Freed) => Counter::TrashedFreed,
         Count::Trashed(Trash::Uninit) => Counter::TrashedUninit,

@@ -13,7 +13,6 @@ enum After<H: Host> {
     TellRearm(RecordRef, Found<H::Timer>),
     Harm(H::Run, Kind, usize, Block),
     Worsen(u32),
-    Deleted(Deleted<H::Timer, H::Run>),
     Retire(H::Timer),
     Futile(Op, usize),
 }
@@ -23,13 +22,15 @@ enum After<H: Host> {
 pub(crate) struct Call<'a, H: Host> {
     pub engine: &'a Engine<H>,
     pub state: Locked<'a, H>,
+    /// Empty as a rule, and then without an allocation.
     after: Vec<After<H>>,
+    deleted: Option<Deleted<H::Timer, H::Run>>,
 }
 
 impl<'a, H: Host> Call<'a, H> {
     /// Takes the lock; `None` in a thread that has it.
     pub fn begin(engine: &'a Engine<H>) -> Option<Self> {
-        Some(Call { engine, state: engine.lock()?, after: Vec::new() })
+        Some(Call { engine, state: engine.lock()?, after: Vec::new(), deleted: None })
     }
 
     /// Will report a finding.
@@ -54,12 +55,16 @@ impl<'a, H: Host> Call<'a, H> {
 
     /// Will report a delete.
     pub fn deleted(&mut self, deleted: Deleted<H::Timer, H::Run>) {
-        self.after.push(After::Deleted(deleted));
+        self.deleted = Some(deleted);
     }
 
     /// Will let the detector forget a timer, after what is told of it.
     pub fn retire(&mut self, timer: H::Timer) {
-        self.after.push(After::Retire(timer));
+        if self.after.is_empty() {
+            self.engine.host.retired(timer);
+        } else {
+            self.after.push(After::Retire(timer));
+        }
     }
 
     /// Will hint at a delete that is called over and over.
@@ -69,17 +74,20 @@ impl<'a, H: Host> Call<'a, H> {
 
     /// Opens the lock, lets others have it, and takes it again.
     pub fn pause(self, attempt: u32) -> Option<Self> {
-        let Call { engine, state, after } = self;
+        let Call { engine, state, after, deleted } = self;
         drop(state);
         engine.host.pause(attempt);
-        Some(Call { engine, state: engine.lock()?, after })
+        Some(Call { engine, state: engine.lock()?, after, deleted })
     }
 
     /// Opens the lock and tells.
     pub fn end(self) {
-        let Call { engine, state, after } = self;
+        let Call { engine, state, after, deleted } = self;
         drop(state);
         let host = &engine.host;
+        if let Some(deleted) = deleted {
+            host.deleted(&deleted);
+        }
         for after in after {
             match after {
                 After::Tell(found) => {
@@ -97,7 +105,6 @@ impl<'a, H: Host> Call<'a, H> {
                     host.harmed(run, kind, addr, block);
                 }
                 After::Worsen(finding) => host.worsened(finding),
-                After::Deleted(deleted) => host.deleted(&deleted),
                 After::Retire(timer) => host.retired(timer),
                 After::Futile(op, site) => host.futile(op, site),
             }

@@ -160,7 +160,11 @@ impl<H: Host> Engine<H> {
 
     /// Takes the lock; `None` in a thread that has it: a signal handler.
     pub(crate) fn lock(&self) -> Option<Locked<'_, H>> {
-        self.state.lock(self.host.thread(), |attempt| self.host.pause(attempt))
+        let locked = self.state.lock(self.host.thread(), |attempt| self.host.pause(attempt));
+        if locked.is_none() {
+            self.host.count(Count::Reentered);
+        }
+        locked
     }
 
     /// Sets the clock to `tick`, if that is later; bit n of the result says that
@@ -220,7 +224,10 @@ impl<H: Host> Engine<H> {
         self.arming.clear();
         let Some(mut state) = self.lock() else { return };
         let (settings, keys, now) = (state.settings, state.keys, state.now);
-        *state = State { settings, keys, now, ..State::new() };
+        // A thread of the parent may have been in the middle of the old state:
+        // it is left as it is, and its memory with it.
+        let fresh = State { settings, keys, now, ..State::new() };
+        core::mem::forget(core::mem::replace(&mut *state, fresh));
     }
 }
 

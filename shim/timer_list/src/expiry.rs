@@ -131,10 +131,13 @@ impl<H: Host> Call<'_, H> {
                     _ => Kind::TimerClobbered,
                 };
                 self.refuse(id, kind, block);
-                if trash == Some(Trash::Freed)
-                    && let Some(timer) = self.state.table.unmap(id)
-                {
-                    self.retire(timer);
+                if trash == Some(Trash::Freed) {
+                    if let Some(finding) = self.state.table.at(id).rearm_finding.take() {
+                        self.worsen(finding);
+                    }
+                    if let Some(timer) = self.state.table.unmap(id) {
+                        self.retire(timer);
+                    }
                 }
                 return None;
             }

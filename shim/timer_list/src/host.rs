@@ -50,6 +50,9 @@ pub enum Count {
     FieldsChanged,
     /// A delete found the handler running and begins to wait.
     SyncWait,
+    /// A call was ignored, since its thread was in the middle of another: it
+    /// came from a signal handler.
+    Reentered,
     /// A trashed timer_list was met.
     Trashed(Trash),
 }
@@ -165,7 +168,7 @@ pub trait Host: Storage + Sync {
     fn rearmed(&self, run: Self::Run);
     /// The handler of this run freed or deleted its own timer. Lock held.
     fn handled(&self, run: Self::Run);
-    /// Counts. Lock held.
+    /// Counts. The lock may be held.
     fn count(&self, count: Count);
 
     /// The handler has returned.
