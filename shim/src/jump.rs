@@ -50,6 +50,7 @@ pub fn called() {
 }
 
 /// The calling thread is about to take our own lock at `object`.
+#[inline]
 pub fn locking(object: usize) {
     if tls::hooks() != 0 {
         note(object, Role::Lock);
@@ -57,12 +58,14 @@ pub fn locking(object: usize) {
 }
 
 /// The calling thread is about to let go of our own lock at `object`.
+#[inline]
 pub fn unlocking(object: usize) {
     if tls::hooks() != 0 {
         note(object, Role::Unlock);
     }
 }
 
+#[cold]
 fn note(object: usize, role: Role) {
     if tls::hooks() & tls::IN_HANDLER != 0
         && let Some(run) = tls::run()

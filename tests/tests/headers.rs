@@ -1,7 +1,7 @@
 //! The C headers: every generation of the timer interface, every standard, both
 //! compilers, beside the C library's own headers.
 
-use deadwalk_tests::{Outcome, Program, Run, find_tool};
+use deadwalk_tests::{Outcome, Program, Run, Target, find_tool};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -107,27 +107,34 @@ fn no_warning_is_lost() {
     assert!(!accepts(&["-std=gnu2x", "-DDEADWALK_STRICT_HANDLERS"]));
 }
 
+/// What an object refers to, or a library exports, by the flag given to nm.
+fn symbols(flags: &[&str], file: &Path) -> Vec<String> {
+    let output = Command::new("nm").arg("-P").args(flags).arg(file).output();
+    let text = output.expect("nm is installed").stdout;
+    let text = String::from_utf8_lossy(&text);
+    text.lines().filter_map(|line| line.split(' ').next()).map(String::from).collect()
+}
+
 /// A bare `add_timer` in a preloaded library would take over other libraries'.
+/// What the headers declare is there.
 #[test]
 fn every_name_of_ours_has_the_prefix() {
     let theirs = ["fprintf", "stderr", "timer_delete", "_GLOBAL_OFFSET_TABLE_"];
     let folder = tempfile::tempdir().expect("a temporary folder");
     let object = folder.path().join("object.o");
+    let exported = symbols(&["-D", "--defined-only"], &Target::get().library());
     for compiler in compilers() {
         for name in PROGRAMS {
             compile(&compiler, name, &["-O0"], &object);
-            let symbols = Command::new("nm").args(["-P", "-u"]).arg(&object).output();
-            let symbols = symbols.expect("nm is installed").stdout;
-            let symbols = String::from_utf8_lossy(&symbols);
-            let referred: Vec<&str> =
-                symbols.lines().filter_map(|line| line.split(' ').next()).collect();
+            let referred = symbols(&["-u"], &object);
             let ours = referred.iter().filter(|name| name.starts_with("deadwalk_")).count();
             assert!(ours > 0, "{name} calls us: {referred:?}");
             for symbol in referred {
-                assert!(
-                    symbol.starts_with("deadwalk_") || theirs.contains(&symbol),
-                    "{name} refers to {symbol}"
-                );
+                if symbol.starts_with("deadwalk_") {
+                    assert!(exported.contains(&symbol), "{name}: there is no {symbol}");
+                } else {
+                    assert!(theirs.contains(&&*symbol), "{name} refers to {symbol}");
+                }
             }
         }
     }
@@ -139,6 +146,20 @@ fn timer_delete_goes_by_its_arguments_type() {
         let program = Program::with_headers("kernel_dispatch", &[&format!("-std={standard}")]);
         let outcome = Run::of(&program).plain().assert_status(0);
         assert_eq!(outcome.stdout, "kernel 2 1\nposix 0 0 0 0\nkernel 2\n", "{standard}");
+    }
+}
+
+/// In real time and in virtual time; `jiffies` may be a copy in the program.
+#[test]
+fn timers_of_every_generation_fire() {
+    let expected = "real 7 of 7, wrong 0\nran 4 3 1, virtual 8 of 8, wrong 0, jiffies 102\n";
+    for flags in [&["-std=gnu89"][..], &["-std=gnu2x", "-no-pie", "-fno-pie"]] {
+        let run = Run::of(&Program::kernel_with_flags("kernel_generations", flags));
+        assert_eq!(run.plain().assert_status(0).stdout, expected, "{flags:?}");
+        let watched = run.watched();
+        assert_eq!(watched.outcome.assert_status(0).stdout, expected, "{flags:?}");
+        watched.report.assert_clean();
+        assert_eq!(watched.report.counter("timers.handlers_run"), 15);
     }
 }
 
@@ -182,7 +203,7 @@ fn a_linked_program_finds_the_preloaded_copy() {
 fn pkg_config_says_how_to_compile() {
     let Some(pkg_config) = find_tool("pkg-config") else { return };
     let shim = Program::include_folder().join("..").canonicalize().expect("the shim's folder");
-    let library = deadwalk_tests::Target::get().library();
+    let library = Target::get().library();
     let libdir = library.parent().expect("the library lies in a folder");
     let ask = |arguments: &[&str]| {
         let output = Command::new(&pkg_config)

@@ -89,18 +89,24 @@ impl SpinLock {
     fn release(&self) {
         self.owner.store(0, Relaxed);
         let word = self.word.as_ptr();
-        // Whoever takes the lock now may free it: it is not touched again, and
-        // the address may mean nothing any more to the call that wakes.
+        // Whoever takes the lock now may free it: it is not touched again.
         if self.word.swap(OPEN, Release) == AWAITED {
-            // SAFETY: errno is thread-local and always valid; the kernel does
-            // not write to the word, and bears with an address that is gone.
-            unsafe {
-                let errno = *libc::__errno_location();
-                let operation = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
-                libc::syscall(libc::SYS_futex, word, operation, 1);
-                *libc::__errno_location() = errno;
-            }
+            wake(word);
         }
+    }
+}
+
+/// Wakes one who sleeps at an address, which may mean nothing any more: the
+/// kernel bears with that, and its sleepers look again when they wake.
+#[cold]
+fn wake(word: *mut u32) {
+    let operation = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
+    // SAFETY: errno is thread-local and always valid; the kernel only compares
+    // the address.
+    unsafe {
+        let errno = *libc::__errno_location();
+        libc::syscall(libc::SYS_futex, word, operation, 1);
+        *libc::__errno_location() = errno;
     }
 }
 
