@@ -3,7 +3,7 @@
 //! It runs once, in one thread, before main but not before every other
 //! constructor: malloc and the jump thunks work before it.
 
-use core::ffi::{CStr, c_char, c_int};
+use core::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::OnceLock;
 
 use deadwalk_alloc::{Block, Config, HeapObserver, Misuse};
@@ -61,10 +61,18 @@ extern "C" fn constructor(_argc: c_int, argv: *const *const c_char, _envp: *cons
 /// Is another file of this library loaded, before this one? Its exports are the
 /// ones that the program got: this copy does nothing.
 fn is_second_copy() -> bool {
-    let ours = crate::api::deadwalk_version as *const () as usize;
+    let object_of = |addr: *const c_void| {
+        // SAFETY: an all-zero structure is valid, and dladdr only writes to it.
+        unsafe {
+            let mut info: libc::Dl_info = core::mem::zeroed();
+            libc::dladdr(addr, &raw mut info);
+            info.dli_fbase
+        }
+    };
     // SAFETY: a C string.
     let first = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"deadwalk_version".as_ptr()) };
-    first as usize != ours && !first.is_null()
+    // The address of an export would be the first copy's here too.
+    !first.is_null() && object_of(first) != object_of(constructor as *const c_void)
 }
 
 fn start(argv: *const *const c_char) {

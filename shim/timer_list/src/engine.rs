@@ -23,6 +23,7 @@ use crate::host::{Count, Host};
 use crate::lock::{Guard, Lock};
 use crate::sync::{AtomicU32, Ordering};
 use crate::table::{RecordRef, Table};
+use crate::wait::Wait;
 use crate::wheel::Wheel;
 
 /// Most timer threads.
@@ -96,8 +97,8 @@ pub(crate) struct State<T, R> {
     /// Records whose handlers run.
     pub running: Vec<RecordRef>,
     pub runs: u64,
-    /// Threads in a waiting delete, and for what.
-    pub waits: Vec<(u32, RecordRef)>,
+    /// Threads in a waiting delete.
+    pub waits: Vec<Wait>,
 }
 
 /// The timers of a process.

@@ -6,6 +6,7 @@ use deadwalk_detector::{Kind, Severity};
 use crate::call::{Call, finding};
 use crate::engine::Engine;
 use crate::host::{Block, Caller, Found, Host};
+use crate::table::RecordRef;
 
 impl<H: Host> Engine<H> {
     /// A watched block is about to be freed, or moved away by realloc. Runs
@@ -89,6 +90,11 @@ impl<H: Host> Call<'_, H> {
             if let Some(finding) = rearmed {
                 self.worsen(finding);
             }
+        }
+        let generation = self.state.table.at(id).generation;
+        let this = RecordRef { id, generation };
+        for wait in self.state.waits.iter_mut().filter(|wait| wait.timer == this) {
+            wait.is_flag_gone = true;
         }
         let mut harmed = None;
         let mut own = None;

@@ -40,15 +40,23 @@ impl Waited {
     }
 }
 
+/// A thread in a waiting delete.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wait {
+    pub thread: u32,
+    /// For the handler of this timer.
+    pub timer: RecordRef,
+    /// The storage was freed meanwhile, and with it the flag of policy `running`.
+    pub is_flag_gone: bool,
+}
+
 /// What a look at a handler says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Look {
-    /// It does not run.
-    Ended,
+struct Look {
     /// It runs, on this thread.
-    Runs(u32),
-    /// As `Runs`, but the flag to be waited on is in freed memory.
-    FlagIsGone(u32),
+    thread: Option<u32>,
+    /// The flag that was to be waited on is in freed memory.
+    is_flag_gone: bool,
 }
 
 impl<H: Host> Engine<H> {
@@ -134,18 +142,20 @@ impl<'a, H: Host> Call<'a, H> {
     ) -> Option<Self> {
         let host = &self.engine.host;
         let me = host.thread();
+        let about = self.state.table.get(timer).map(|record| (record.timer, record.addr))?;
+        let tell = |call: &mut Self, kind, blocked| {
+            let found = finding(kind, Severity::Error, about.0, about.1, site);
+            call.tell(Found { caller: Caller::Delete, blocked, ..found });
+        };
         let mut by_flag = by_flag;
         let mut start = 0;
         for attempt in 0u64.. {
-            let thread = match self.state.look_at_run(host, timer, me, by_flag) {
-                Look::Ended => break,
-                Look::Runs(thread) => thread,
-                Look::FlagIsGone(thread) => {
-                    by_flag = false;
-                    self.tell_waiter(Kind::RunningFlagAfterFree, timer, site, None);
-                    thread
-                }
-            };
+            let look = self.state.look_at_run(host, timer, me, by_flag);
+            if look.is_flag_gone {
+                by_flag = false;
+                tell(&mut self, Kind::RunningFlagAfterFree, None);
+            }
+            let Some(thread) = look.thread else { break };
             if attempt == 0 {
                 start = host.now_ns();
                 waited.ns = Some(0);
@@ -156,7 +166,7 @@ impl<'a, H: Host> Call<'a, H> {
             }
             if self.is_hopeless(attempt, start, thread, me) {
                 waited.gave_up = true;
-                self.tell_waiter(Kind::DelDeadlock, timer, site, Some(thread));
+                tell(&mut self, Kind::DelDeadlock, Some(thread));
                 break;
             }
             self = self.pause(attempt.min(u64::from(u32::MAX)) as u32)?;
@@ -179,12 +189,6 @@ impl<'a, H: Host> Call<'a, H> {
                 && (host.now_ns().saturating_sub(start) > settings.deadlock_ns
                     || self.state.waits_for_me(host, thread, me))
     }
-
-    fn tell_waiter(&mut self, kind: Kind, timer: RecordRef, site: usize, blocked: Option<u32>) {
-        let Some(record) = self.state.table.get(timer) else { return };
-        let found = finding(kind, Severity::Error, record.timer, record.addr, site);
-        self.tell(Found { caller: Caller::Delete, blocked, ..found });
-    }
 }
 
 impl<T: Copy, R: Copy> State<T, R> {
@@ -195,36 +199,44 @@ impl<T: Copy, R: Copy> State<T, R> {
         me: u32,
         by_flag: bool,
     ) -> Look {
-        let hooked = self.settings.hook_free;
-        let Some(record) = self.table.get(timer) else { return Look::Ended };
-        let (addr, has_flag, block) = (record.addr, record.is_full, record.block);
-        let Some(run) = record.running_elsewhere(me).filter(|run| !run.has_exited) else {
-            return Look::Ended;
+        let is_waited_for = |wait: &&mut Wait| wait.thread == me && wait.timer == timer;
+        let own = self.waits.iter_mut().find(is_waited_for);
+        let mut look = Look {
+            thread: None,
+            is_flag_gone: by_flag && own.is_some_and(|own| core::mem::take(&mut own.is_flag_gone)),
         };
-        if !by_flag || !has_flag {
-            return Look::Runs(run.thread);
+        let is_hooked = self.settings.hook_free;
+        let Some(record) = self.table.get(timer) else { return look };
+        let (addr, has_flag, block) = (record.addr, record.is_full, record.block);
+        let run = record.running_elsewhere(me).filter(|run| !run.has_exited);
+        look.thread = run.as_ref().map(|run| run.thread);
+        if !by_flag || !has_flag || look.is_flag_gone {
+            return look;
         }
-        let is_there = !run.is_gone
-            && match block {
-                0 => host.is_readable(addr, FULL_BYTES),
-                block => hooked || host.block(addr).is_some_and(|b| !b.is_freed && b.base == block),
+        let is_gone = run.is_some_and(|run| run.is_gone)
+            || match block {
+                0 => !host.is_readable(addr, FULL_BYTES),
+                block => {
+                    !is_hooked && host.block(addr).is_none_or(|b| b.is_freed || b.base != block)
+                }
             };
-        match is_there {
-            false => Look::FlagIsGone(run.thread),
-            true if host.read_running(addr) => Look::Runs(run.thread),
-            true => Look::Ended,
+        if is_gone {
+            look.is_flag_gone = true;
+        } else if look.thread.is_some() && !host.read_running(addr) {
+            look.thread = None;
         }
+        look
     }
 
     fn begin_wait(&mut self, timer: RecordRef, me: u32) {
-        self.waits.push((me, timer));
+        self.waits.push(Wait { thread: me, timer, is_flag_gone: false });
         if let Some(run) = self.table.get(timer).and_then(|record| record.run.as_mut()) {
             run.waiters += 1;
         }
     }
 
     fn end_wait(&mut self, timer: RecordRef, me: u32) {
-        self.waits.retain(|&wait| wait != (me, timer));
+        self.waits.retain(|wait| (wait.thread, wait.timer) != (me, timer));
         if let Some(run) = self.table.get(timer).and_then(|record| record.run.as_mut()) {
             run.waiters = run.waiters.saturating_sub(1);
         }
@@ -240,7 +252,8 @@ impl<T: Copy, R: Copy> State<T, R> {
     ) -> bool {
         let mut thread = thread;
         for _ in 0..CHAIN {
-            let on_handler = self.waits.iter().find(|wait| wait.0 == thread).map(|wait| wait.1);
+            let on_handler =
+                self.waits.iter().find(|wait| wait.thread == thread).map(|wait| wait.timer);
             let handler =
                 on_handler.and_then(|timer| self.table.get(timer)?.run).map(|run| run.thread);
             match handler.or_else(|| host.waits_for(thread)) {
