@@ -11,7 +11,7 @@
 #include "scenario.h"
 
 /* A delete comes somewhere in a tick, or in a run of the handler. */
-enum { SEED = 2000, MAX_PHASE_US = 12000, HANDLER_US = 1000 };
+enum { SEED = 2000, MAX_PHASE_US = 12000, HANDLER_US = 1000, PERIOD = 20 };
 
 static struct timer_list timer;
 static atomic_int in_handler, runs, arms, is_gated, rearmed;
@@ -25,7 +25,7 @@ static void handler(unsigned long unused)
 		enter_and_wait();
 	else
 		usleep(HANDLER_US);
-	timer.expires = jiffies + (atomic_load(&is_gated) ? HZ : 2);
+	timer.expires = jiffies + (atomic_load(&is_gated) ? HZ : PERIOD);
 	add_timer(&timer);
 	atomic_fetch_add(&arms, 1);
 	atomic_store(&rearmed, 1);

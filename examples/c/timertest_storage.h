@@ -74,9 +74,9 @@ static void copy_inactive(void)
 	expect("del_timer of the copy", del_timer(&copy), 0);
 }
 
-enum { MANY = 200000, SOME = 4096 };
+enum { MANY = 200000 };
 
-/* Allocates until the heap gives out that block again. */
+/* Allocates until the heap gives out the block that this thread freed again. */
 static struct timer_list *allocate_again(const void *old)
 {
 	for (int i = 0; i < MANY; i++) {
@@ -112,26 +112,21 @@ static void storage_reused(void)
 	use_again(allocate_again(old));
 }
 
-/* Frees itself, and so much more that the block comes to other threads. */
+static struct timer_list *_Atomic given_out_again;
+
+/* Frees its timer, which is legal, and stays. The block is given to main. */
 static void frees_itself_and_stays(unsigned long data)
 {
-	static void *blocks[SOME];
-
 	kfree((void *)data);
-	for (int i = 0; i < SOME; i++)
-		blocks[i] = kmalloc(sizeof(struct timer_list), GFP_KERNEL);
-	for (int i = 0; i < SOME; i++)
-		kfree(blocks[i]);
+	atomic_store(&given_out_again, allocate_again((void *)data));
 	enter_and_wait();
 	atomic_fetch_add(&runs, 1);
 }
 
 static void storage_reused_after_own(void)
 {
-	struct timer_list *old = heap_timer(frees_itself_and_stays);
-
-	start_and_enter(old);
-	use_again(allocate_again(old));
+	start_and_enter(heap_timer(frees_itself_and_stays));
+	use_again(atomic_load(&given_out_again));
 }
 
 static void realloc_moves(void)
