@@ -17,7 +17,7 @@ use crate::run_word::News;
 use crate::runs::{RunRef, RunSlot};
 use crate::state::{Phase, State, Verb};
 use crate::timers::{TimerRef, TimerSlot};
-use crate::{Kind, Op};
+use crate::{Api, Kind, Op};
 
 /// A waiting delete looks this often (in pauses) at what the handler's thread is
 /// blocked on.
@@ -367,6 +367,11 @@ impl Detector {
         };
         landing.del_ns.store(call.at_ns.unwrap_or_else(|| platform.now_ns()), Relaxed);
         landing.sample.set(&self.sample_run(platform, run));
+        let again = match slot.api() {
+            Api::TimerList => run.timer().as_object(slot.uses.load(Relaxed)),
+            _ => 0,
+        };
+        landing.again.store(again, Relaxed);
         landing.waited.clear();
         let stack = *call.stack.get_or_insert_with(|| self.record.capture(platform));
         let mut spec =

@@ -105,6 +105,8 @@ pub struct LandingNote {
     pub counted: AtomicU32,
     /// The handler's thread at that moment; its `asleep` is meaningless without `sampled`.
     pub sample: SampleCell,
+    /// What a second delete by the same thread names; 0 for none.
+    pub again: AtomicU64,
     /// What the deleter waited for since.
     pub waited: Objects,
     /// 1 if the deleter gave up a wait, which is a finding of its own.
@@ -125,6 +127,7 @@ impl LandingNote {
             finding: AtomicU32::new(0),
             counted: AtomicU32::new(0),
             sample: SampleCell::new(),
+            again: AtomicU64::new(0),
             waited: Objects::new(),
             gave_up: AtomicU32::new(0),
             flags: AtomicU32::new(0),

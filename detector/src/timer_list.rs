@@ -21,6 +21,19 @@ use crate::state::Verb;
 use crate::timers::TimerRef;
 use crate::{Api, Consequence, Kind, Op, Subject};
 
+/// A call that arms.
+#[derive(Clone, Copy, Debug)]
+pub struct ListArm {
+    /// The handler.
+    pub handler: usize,
+    /// Its argument.
+    pub value: usize,
+    /// Return address.
+    pub site: usize,
+    /// The timer's running handler makes it.
+    pub by_handler: bool,
+}
+
 /// A delete call and what it did.
 #[derive(Clone, Copy, Debug)]
 pub struct ListDelete {
@@ -82,15 +95,15 @@ impl Detector {
         Some(timer)
     }
 
-    /// The timer is armed. `block` finds the heap block of `value`; it is asked
-    /// only if that may have changed.
+    /// The timer is armed. `block` finds the heap block of its value; it is
+    /// asked only if that may have changed.
     pub fn list_armed(
         &self,
         timer: TimerRef,
-        (handler, value): (usize, usize),
-        site: usize,
+        arming: &ListArm,
         block: impl FnOnce() -> Option<HeapBlock>,
     ) {
+        let &ListArm { handler, value, site, by_handler } = arming;
         let Some(slot) = self.registry.get(timer) else { return };
         slot.handler.store(handler as u64, Relaxed);
         let known = slot.block.load(Relaxed).checked_sub(1).and_then(|b| self.blocks.get(b));
@@ -103,6 +116,9 @@ impl Detector {
             }
         }
         slot.arm_site.store(site as u64, Relaxed);
+        if !by_handler {
+            slot.uses.fetch_add(1, Relaxed);
+        }
         if let Some((before, after, _)) =
             slot.apply(timer.generation, Verb::Arm { periodic: false })
         {
@@ -132,6 +148,15 @@ impl Detector {
         {
             self.phase_changed(slot, before, after);
         }
+    }
+
+    /// The calling thread, one of whose deletes had landed, deletes this timer:
+    /// perhaps again, which makes the first good. Returns as
+    /// [`deleter_waits`](Self::deleter_waits).
+    pub fn list_deleted_again(&self, timer: TimerRef) -> bool {
+        self.registry.get(timer).is_none_or(|slot| {
+            self.deleter_waits(timer.as_object(slot.uses.load(Relaxed)) as usize)
+        })
     }
 
     /// A delete returned. Whether it landed on a handler that was still running.

@@ -42,9 +42,11 @@ impl TimerRef {
         (self.generation as u64) << 32 | self.index as u64
     }
 
-    /// Among the objects that a deleter may wait for; no pointer has the top bit.
-    pub const fn as_object(self) -> u64 {
-        self.pack() | 1 << 63
+    /// Its name, in its n-th use, among the objects that a deleter may wait for;
+    /// no pointer has the top bit.
+    pub const fn as_object(self, uses: u32) -> u64 {
+        const { assert!(TIMERS <= 1 << 16) };
+        1 << 63 | (uses as u64 & 0x7fff) << 48 | (self.generation as u64) << 16 | self.index as u64
     }
 
     /// From one word.
@@ -68,6 +70,8 @@ pub struct TimerSlot {
     pub threaded: AtomicU32,
     /// The [`Api`].
     pub api: AtomicU32,
+    /// How often it was armed by something else than its own handler (timer_list).
+    pub uses: AtomicU32,
     /// Return address of the last arm.
     pub arm_site: AtomicU64,
     /// Return address of the delete or last disarm.
@@ -91,6 +95,7 @@ impl TimerSlot {
             block: AtomicU32::new(0),
             threaded: AtomicU32::new(0),
             api: AtomicU32::new(Api::Posix as u32),
+            uses: AtomicU32::new(0),
             arm_site: AtomicU64::new(0),
             del_site: AtomicU64::new(0),
             due_ns: AtomicU64::new(0),

@@ -9,6 +9,7 @@ use core::sync::atomic::{
     fence,
 };
 
+use crate::Consequence;
 use crate::core::Detector;
 use crate::handlers::MUTEX;
 use crate::ladder::{Sample, WentOn, freed_while_running, landed_harmlessly, went_on};
@@ -16,15 +17,14 @@ use crate::platform::Platform;
 use crate::record::layout::{FindingEntry, SiteEntry, StackRole, Verdict};
 use crate::run_notes::{HarmNote, LandingNote};
 use crate::runs::{HARMS, RunSlot};
-use crate::{Api, Consequence};
 
 impl Detector {
     /// The deleter may yet wait for what the handler has posted.
     fn leave_to_aftermath(&self, run: &RunSlot, landing: &LandingNote, finding: u32) {
         let (del_ns, del_tid) = (landing.del_ns.load(Relaxed), landing.del_tid.load(Relaxed));
-        self.aftermath.add(del_tid, finding, self.awaited(run, del_ns));
+        self.aftermath.add(del_tid, finding, awaited(run, landing));
         fence(SeqCst);
-        for object in self.awaited(run, del_ns) {
+        for object in awaited(run, landing) {
             if landing.waited.since(del_ns).any(|waited| waited == object) {
                 self.aftermath.waited(del_tid, object, |finding| {
                     self.record.reclassify(finding, Verdict::Warning, Verdict::Info);
@@ -68,8 +68,11 @@ impl Detector {
                     let mut went_on = went_on(&landing.sample.get(), &sample, tail_ns);
                     let handled = handled || landing.gave_up.load(Relaxed) != 0;
                     let verdict = landed_harmlessly(went_on, handled);
-                    let wait_may_come =
-                        verdict == Verdict::Warning && self.awaited(run, del_ns).next().is_some();
+                    let wait_may_come = verdict == Verdict::Warning
+                        && match went_on {
+                            WentOn::Yes => awaited(run, landing).next().is_some(),
+                            _ => posted(run, del_ns).next().is_some(),
+                        };
                     if wait_may_come {
                         went_on = WentOn::Yes; // not open: the deleter's wait decides
                     }
@@ -155,15 +158,6 @@ impl Detector {
         }
     }
 
-    /// What a wait or a second delete of the deleter may name: what the handler
-    /// posted, and a timer_list itself.
-    fn awaited<'a>(&self, run: &'a RunSlot, since_ns: u64) -> impl Iterator<Item = u64> + 'a {
-        let timer = run.timer();
-        let list = self.registry.get(timer).is_some_and(|slot| slot.api() == Api::TimerList);
-        let again = list.then_some(timer.as_object());
-        again.into_iter().chain(posted(run, since_ns))
-    }
-
     pub(crate) fn site_of(&self, landing: &LandingNote) -> Option<&'static SiteEntry> {
         self.record.body_if_any()?.sites.get(landing.site.load(Relaxed) as usize)
     }
@@ -193,9 +187,15 @@ fn worst<'a>(
 /// posted, or delete again?
 fn waited_for(run: &RunSlot, landing: &LandingNote) -> bool {
     let del_ns = landing.del_ns.load(Relaxed);
-    let again = run.timer().as_object();
-    let mut posted = posted(run, del_ns).chain([again]);
-    posted.any(|posted| landing.waited.since(del_ns).any(|w| w == posted))
+    awaited(run, landing).any(|object| landing.waited.since(del_ns).any(|w| w == object))
+}
+
+/// What a wait or a second delete by the deleter may name: what the handler
+/// posted since, and a timer_list itself.
+fn awaited<'a>(run: &'a RunSlot, landing: &LandingNote) -> impl Iterator<Item = u64> + use<'a> {
+    let again = landing.again.load(Relaxed);
+    let again = (again != 0).then_some(again);
+    again.into_iter().chain(posted(run, landing.del_ns.load(Relaxed)))
 }
 
 /// What the handler posted since. A mutex counts only if it signalled a

@@ -6,9 +6,9 @@ use deadwalk_alloc::BlockState;
 use deadwalk_detector::counters::Counter;
 use deadwalk_detector::platform::Platform;
 use deadwalk_detector::record::layout::{STACK_DEPTH, StackRole, Verdict};
-use deadwalk_detector::timer_list::{ListDelete, ListFinding};
+use deadwalk_detector::timer_list::{ListArm, ListDelete, ListFinding};
 use deadwalk_detector::{DETECTOR, HeapBlock, Kind, Op, RunRef, Severity, TimerRef};
-use deadwalk_timer::host::{Block, Caller, Count, Deleted, Found, Host, Trash};
+use deadwalk_timer::host::{Armed, Block, Caller, Count, Deleted, Found, Host, Trash};
 use deadwalk_timer::layout::Fields;
 use deadwalk_timer::storage::{Memory, Storage};
 
@@ -144,8 +144,10 @@ impl Host for Process {
         DETECTOR.list_init(handler)
     }
 
-    fn armed(&self, timer: TimerRef, handler: usize, data: usize, site: usize, storage: usize) {
-        DETECTOR.list_armed(timer, (handler, data), site, || {
+    fn armed(&self, timer: TimerRef, armed: &Armed) {
+        let &Armed { handler, data, site, storage, by_handler } = armed;
+        let arming = ListArm { handler, value: data, site, by_handler };
+        DETECTOR.list_armed(timer, &arming, || {
             // A block that holds the timer itself is its storage, not its data.
             let block = deadwalk_alloc::lookup(data)?;
             if block.state != BlockState::Live || block.base == storage {
@@ -186,9 +188,7 @@ impl Host for Process {
 
     fn deleted(&self, deleted: &Deleted<TimerRef, RunRef>) {
         // An earlier delete of this thread that landed is made good by this one.
-        if tls::hooks() & tls::LANDED != 0
-            && !DETECTOR.deleter_waits(deleted.timer.as_object() as usize)
-        {
+        if tls::hooks() & tls::LANDED != 0 && !DETECTOR.list_deleted_again(deleted.timer) {
             tls::set_hooks(tls::hooks() & !tls::LANDED);
         }
         let landed = DETECTOR.list_deleted(&ListDelete {

@@ -5,7 +5,7 @@ use deadwalk_detector::{Kind, Severity};
 use crate::call::{Call, finding};
 use crate::check::Checked;
 use crate::engine::{CPUS_MAX, Engine};
-use crate::host::{Count, Found, Host};
+use crate::host::{Armed, Count, Found, Host};
 use crate::layout::{Fields, SELF};
 use crate::sync::{AtomicUsize, Ordering};
 use crate::table::{Readd, RecordRef};
@@ -218,13 +218,16 @@ impl<H: Host> Call<'_, H> {
         let (_, is_past) = self.state.tick_of(expires);
         let record = self.state.table.at(id);
         let (timer, generation) = (record.timer, record.generation);
-        let Some(run) = &mut record.run else { return };
+        let Some(run) = record.run else {
+            record.readd = None;
+            return;
+        };
         if run.thread != me {
-            run.readd = Some(Readd::ByOther);
+            record.readd = Some(Readd::ByOther);
             return;
         }
-        run.readd = Some(Readd::ByHandler);
         let rearms_after = run.is_deleted.then_some(run.token);
+        record.readd = Some(Readd::ByHandler);
         if is_past {
             self.tell(finding(Kind::RearmPast, Severity::Info, timer, addr, site));
         }
@@ -275,7 +278,8 @@ impl<H: Host> Call<'_, H> {
             host.write_expires(addr, expires);
         }
         if let Some(timer) = self.state.timer_of(host, id) {
-            host.armed(timer, function, data, site, storage);
+            let by_handler = self.state.table.at(id).running_here(host.thread()).is_some();
+            host.armed(timer, &Armed { handler: function, data, site, storage, by_handler });
         }
     }
 }

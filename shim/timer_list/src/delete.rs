@@ -60,7 +60,7 @@ impl<H: Host> Engine<H> {
         }
         let timer = call.state.timer_of(&self.host, id);
         let mut tally = Tally::default();
-        call.detach(id, &mut tally);
+        call.detach(id, &mut tally, false);
         let record = call.state.table.at(id);
         if matches!(op, Op::TimerShutdown | Op::TimerShutdownSync) {
             record.is_shutdown = true;
@@ -124,8 +124,9 @@ impl<H: Host> Engine<H> {
 }
 
 impl<H: Host> Call<'_, H> {
-    /// Takes the timer off its wheel, if it is on one.
-    pub fn detach(&mut self, id: u32, tally: &mut Tally) {
+    /// Takes the timer off its wheel, if it is on one. `has_waited`: the delete
+    /// has waited for its handler.
+    pub fn detach(&mut self, id: u32, tally: &mut Tally, has_waited: bool) {
         let host = &self.engine.host;
         if !self.state.table.at(id).is_pending() {
             return;
@@ -137,15 +138,14 @@ impl<H: Host> Call<'_, H> {
         let me = host.thread();
         let record = self.state.table.at(id);
         let (addr, timer, is_full) = (record.addr, record.timer, record.is_full);
-        if let Some(run) = &mut record.run {
-            match run.readd.take() {
-                Some(Readd::ByHandler) => {
-                    tally.by_handler += 1;
-                    run.took_back |= run.thread == me;
-                }
-                Some(Readd::ByOther) => tally.by_other += 1,
-                None => {}
-            }
+        let readd = record.readd.take().filter(|_| has_waited || record.run.is_some());
+        match readd {
+            Some(Readd::ByHandler) => tally.by_handler += 1,
+            Some(Readd::ByOther) => tally.by_other += 1,
+            None => {}
+        }
+        if let Some(run) = record.running_here(me) {
+            run.took_back |= readd == Some(Readd::ByHandler);
         }
         if is_sound {
             let (next, prev) = self.state.keys.idle(addr, is_full);

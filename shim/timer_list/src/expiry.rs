@@ -154,12 +154,12 @@ impl<H: Host> Call<'_, H> {
             host.count(Count::FieldsChanged);
         }
         record.rearm_finding = None;
+        record.readd = None;
         record.run = Some(Run {
             thread: me,
             token,
             sequence,
             is_deleted: false,
-            readd: None,
             took_back: false,
             is_gone: false,
             freed_own: false,

@@ -37,6 +37,21 @@ pub enum Trash {
     Clobbered,
 }
 
+/// How a timer was armed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Armed {
+    /// Its handler.
+    pub handler: usize,
+    /// The handler's argument.
+    pub data: usize,
+    /// Return address of the call.
+    pub site: usize,
+    /// Start of the heap block that holds the timer, 0 for none.
+    pub storage: usize,
+    /// Its running handler made the call.
+    pub by_handler: bool,
+}
+
 /// What is counted beside the verbs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Count {
@@ -155,9 +170,8 @@ pub trait Host: Storage + Sync {
 
     /// A timer that the detector does not know yet. Lock held.
     fn init(&self, handler: usize) -> Option<Self::Timer>;
-    /// It was armed with this handler and argument; `storage` is the block that
-    /// holds the timer. Lock held.
-    fn armed(&self, timer: Self::Timer, handler: usize, data: usize, site: usize, storage: usize);
+    /// It was armed. Lock held.
+    fn armed(&self, timer: Self::Timer, armed: &Armed);
     /// It is off the wheel without having expired. Lock held.
     fn detached(&self, timer: Self::Timer, by_caller: bool);
     /// Its handler is about to start on this thread. Lock held.

@@ -48,8 +48,6 @@ pub struct Run<R> {
     pub sequence: u64,
     /// A delete took effect meanwhile and did not wait for it.
     pub is_deleted: bool,
-    /// The timer was armed again meanwhile, and stands armed.
-    pub readd: Option<Readd>,
     /// The handler armed its timer and then deleted it.
     pub took_back: bool,
     /// The timer's storage was freed meanwhile: nothing touches it any more.
@@ -83,6 +81,8 @@ pub struct Record<T, R> {
     pub is_stuck: bool,
     /// Jiffies, handler and argument when it was armed last.
     pub armed_with: (usize, usize, usize),
+    /// It stands armed by a call that came while its handler ran.
+    pub readd: Option<Readd>,
     /// Its handler, if it runs.
     pub run: Option<Run<R>>,
     /// Start of the heap block that holds it, 0 for none.
@@ -181,6 +181,7 @@ impl<T: Copy, R: Copy> Table<T, R> {
             is_shutdown: false,
             is_stuck: false,
             armed_with: (0, 0, 0),
+            readd: None,
             run: None,
             block,
             next_in_block: NONE,
@@ -373,7 +374,6 @@ mod tests {
             token: None,
             sequence: 1,
             is_deleted: false,
-            readd: None,
             took_back: false,
             is_gone: false,
             freed_own: false,

@@ -111,7 +111,7 @@ impl<'a, H: Host> Call<'a, H> {
         let mut again = Tally::default();
         let detach = |call: &mut Self, again: &mut Tally| {
             if call.state.table.get(timer).is_some_and(|record| record.is_mapped) {
-                call.detach(timer.id, again);
+                call.detach(timer.id, again, true);
             }
         };
         let mut call = self.wait_until(timer, site, by_flag, waited, |call| {
