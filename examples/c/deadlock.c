@@ -16,7 +16,7 @@ static void handler(unsigned long unused)
 	spin_lock(&lock);
 	atomic_store(&got_lock_late, !atomic_load(&is_locked));
 	spin_unlock(&lock);
-	gate_pass(&go_gate);
+	stay_until_go();
 }
 
 int main(int argc, char **argv)

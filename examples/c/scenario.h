@@ -182,11 +182,21 @@ static inline void __attribute__((constructor)) gates_init(void)
 	gate_init(&go_gate);
 }
 
-/* The handler's side: it has begun, and stays until GO. */
+/*
+ * The handler's side: stays until GO, and goes on for so long that nobody takes
+ * what was done before for something in its last instructions.
+ */
+static inline void stay_until_go(void)
+{
+	gate_pass(&go_gate);
+	nap_ms(1);
+}
+
+/* It has begun, and stays. */
 static inline void enter_and_wait(void)
 {
 	gate_open(&entered_gate);
-	gate_pass(&go_gate);
+	stay_until_go();
 }
 
 /* Waits for a flag of the handler's without deadwalk taking it for the end of its run. */

@@ -16,7 +16,7 @@ static void handler(unsigned long unused)
 	(void)unused;
 	atomic_store(&in_handler, 1);
 	atomic_fetch_add(&started, 1);
-	gate_pass(&go_gate);
+	stay_until_go();
 	atomic_store(&in_handler, 0);
 	atomic_fetch_add(&left, 1);
 }

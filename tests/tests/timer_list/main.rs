@@ -45,6 +45,10 @@ fn differences(watched: &Watched, expected: &Cell, policy: &str) -> Vec<String> 
             differences.push(format!("{path}: {n}, expected {count}"));
         }
     }
+    let readds = report.counter("del.readds_by_handler") + report.counter("del.readds_by_other");
+    if readds < report.counter("del.re_deletes") {
+        differences.push(format!("deleted again, but armed again only {readds} times"));
+    }
     if watched.outcome.status != 0 {
         differences.push(format!("exit status {}", watched.outcome.status));
     }

@@ -36,6 +36,9 @@ fn page() -> String {
             page += &format!(" with `DEADWALK_OPTIONS={}`", scenario.options);
         }
         page += "\n\n";
+        if !scenario.note.is_empty() {
+            page += &format!("{}\n\n", scenario.note);
+        }
         page += COLUMNS;
         page += &rows(index, scenario);
         page += "\n";

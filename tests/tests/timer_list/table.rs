@@ -15,6 +15,8 @@ pub struct Scenario {
     pub command: &'static str,
     /// `DEADWALK_OPTIONS`.
     pub options: &'static str,
+    /// A remark for the page.
+    pub note: &'static str,
     /// What is expected, by policy.
     pub cells: [Cell; 3],
 }
@@ -60,7 +62,7 @@ const fn or_waits(landed: Cell, waits: Cell) -> [Cell; 3] {
 }
 
 const fn scenario(name: &'static str, command: &'static str, cells: [Cell; 3]) -> Scenario {
-    Scenario { name, command, options: "", cells }
+    Scenario { name, command, options: "", note: "", cells }
 }
 
 const LANDING: &str = "del-while-running";
@@ -75,11 +77,14 @@ pub const SCENARIOS: [Scenario; 24] = [
             WAITED,
         ),
     ),
-    scenario(
-        "D2 device shut down",
-        "d2_device",
-        or_waits(landed(&[error(LANDING).so("resource-closed")]), WAITED),
-    ),
+    Scenario {
+        note: "Descriptors are not followed: that the device was closed is not seen.",
+        ..scenario(
+            "D2 device shut down",
+            "d2_device",
+            or_waits(landed(&[warning(LANDING)]), WAITED),
+        )
+    },
     Scenario {
         options: FAST,
         ..scenario(
@@ -197,32 +202,11 @@ pub const SCENARIOS: [Scenario; 24] = [
             ]),
         ),
     ),
-    scenario(
-        "Rusty 2 (retry)",
-        "collection retry",
-        [
-            Cell {
-                while_running: AtLeast(1),
-                ..found(&[info(LANDING).at_least(1), info("free-own-handler")])
-            },
-            Cell {
-                findings: &[
-                    error("del-deadlock").at_least(1),
-                    info(LANDING).at_least(1),
-                    info("free-own-handler"),
-                ],
-                ..RETRIED
-            },
-            Cell {
-                findings: &[
-                    error("del-deadlock").at_least(1),
-                    info(LANDING).at_least(1),
-                    error("free-own-handler"),
-                ],
-                ..RETRIED
-            },
-        ],
-    ),
+    Scenario {
+        note: "Correct code, where deletes do not wait. Where they do, it must say \
+               `del_timer_async`.",
+        ..scenario("Rusty 2 (retry)", "collection retry", RETRY)
+    },
     Scenario {
         options: FAST,
         ..scenario("Rusty 3 (self re-arming)", "rearming sync 1000", [RANDOM_PHASE; 3])
@@ -232,14 +216,41 @@ pub const SCENARIOS: [Scenario; 24] = [
         "rearming plain",
         or_waits(landed(&[error(LANDING).so("rearmed"), warning("rearm-after-del")]), RE_DELETED),
     ),
-    scenario("retry for ever", "collection forever", [CLEAN; 3]),
+    Scenario {
+        note: "It is no finding; `deadwalk run` prints a hint to whoever looks for the hang.",
+        ..scenario("retry for ever", "collection forever", [CLEAN; 3])
+    },
 ];
 
 /// Ticks of a millisecond for what takes many.
 const FAST: &str = "hz=1000";
 
-/// Rusty 2 where deletes wait: each try is a deadlock.
-const RETRIED: Cell = Cell { while_running: AtLeast(1), sync_waits: AtLeast(1), ..CLEAN };
+/// Rusty 2: how often it tries is the scheduler's; where deletes wait, each try
+/// is a deadlock.
+const RETRY: [Cell; 3] = [
+    Cell {
+        while_running: AtLeast(1),
+        ..found(&[info(LANDING).at_least(1), info("free-own-handler")])
+    },
+    Cell {
+        sync_waits: AtLeast(1),
+        while_running: AtLeast(1),
+        ..found(&[
+            error("del-deadlock").at_least(1),
+            info(LANDING).at_least(1),
+            info("free-own-handler"),
+        ])
+    },
+    Cell {
+        sync_waits: AtLeast(1),
+        while_running: AtLeast(1),
+        ..found(&[
+            error("del-deadlock").at_least(1),
+            info(LANDING).at_least(1),
+            error("free-own-handler"),
+        ])
+    },
+];
 
 /// Rusty 3: some of a thousand deletes come in a handler, which arms again.
 const RANDOM_PHASE: Cell = Cell { sync_waits: AtLeast(1), re_deletes: AtLeast(1), ..CLEAN };
