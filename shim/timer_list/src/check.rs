@@ -10,7 +10,7 @@ use crate::call::{Call, finding};
 use crate::canary::Links;
 use crate::engine::{Engine, State};
 use crate::host::{Block, Count, Found, Host, Trash};
-use crate::layout::{Fields, LEGACY_BYTES};
+use crate::layout::{FULL_BYTES, Fields, LEGACY_BYTES};
 use crate::table::{RecordRef, Run};
 
 /// A timer that passed, with what stands in its storage.
@@ -161,7 +161,7 @@ impl<H: Host> Call<'_, H> {
 
 impl<T: Copy, R: Copy> State<T, R> {
     fn place<H: Host<Timer = T, Run = R>>(&self, host: &H, addr: usize) -> Place {
-        if addr < 4096 || addr % align_of::<usize>() != 0 || addr >> 47 != 0 {
+        if addr < 4096 || !addr.is_multiple_of(align_of::<usize>()) || addr >> 47 != 0 {
             return Place::Nowhere;
         }
         match host.block(addr) {
@@ -181,6 +181,22 @@ impl<T: Copy, R: Copy> State<T, R> {
             let run = record.run.filter(|run| run.is_gone && run.thread != me)?;
             (record.addr == addr).then_some(run)
         })
+    }
+
+    /// Is the whole structure of a known timer, in the heap block that starts at
+    /// `block` (0: elsewhere), still there?
+    pub fn is_there<H: Host<Timer = T, Run = R>>(
+        &self,
+        host: &H,
+        addr: usize,
+        block: usize,
+    ) -> bool {
+        match block {
+            0 => host.is_readable(addr, FULL_BYTES),
+            // Were it freed, its timers would not be known.
+            _ if self.settings.hook_free => true,
+            block => host.block(addr).is_some_and(|b| !b.is_freed && b.base == block),
+        }
     }
 
     /// Do the links say what the record says?

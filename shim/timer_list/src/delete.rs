@@ -137,7 +137,7 @@ impl<H: Host> Call<'_, H> {
         tally.detaches += 1;
         let me = host.thread();
         let record = self.state.table.at(id);
-        let (addr, timer, is_full) = (record.addr, record.timer, record.is_full);
+        let timer = record.timer;
         let readd = record.readd.take().filter(|_| has_waited || record.run.is_some());
         match readd {
             Some(Readd::ByHandler) => tally.by_handler += 1,
@@ -148,8 +148,7 @@ impl<H: Host> Call<'_, H> {
             run.took_back |= readd == Some(Readd::ByHandler);
         }
         if is_sound {
-            let (next, prev) = self.state.keys.idle(addr, is_full);
-            host.write_links(addr, next, prev);
+            self.make_idle(id);
         }
         if let Some(timer) = timer {
             host.detached(timer, true);

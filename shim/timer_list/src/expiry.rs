@@ -166,8 +166,7 @@ impl<H: Host> Call<'_, H> {
             has_exited: false,
             waiters: 0,
         });
-        let (next, prev) = self.state.keys.idle(addr, is_full);
-        host.write_links(addr, next, prev);
+        self.make_idle(id);
         if by_flag && is_full {
             host.write_running(addr, true);
         }
@@ -203,14 +202,7 @@ impl<H: Host> Call<'_, H> {
         if !is_mapped {
             self.state.table.release(timer.id);
         } else if by_flag && is_full {
-            let is_there = match block {
-                0 => host.is_readable(addr, crate::layout::FULL_BYTES),
-                block => {
-                    settings.hook_free
-                        || host.block(addr).is_some_and(|b| !b.is_freed && b.base == block)
-                }
-            };
-            if is_there {
+            if self.state.is_there(host, addr, block) {
                 host.write_running(addr, false);
             }
         }

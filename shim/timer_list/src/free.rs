@@ -52,8 +52,11 @@ impl<H: Host> Engine<H> {
             let running = record.running_elsewhere(me).and_then(|run| run.token);
             let bad = |kind| finding(kind, Severity::Error, timer, addr, site);
             if record.is_pending() {
+                let is_sound = call.state.read_armed(&self.host, id).is_ok();
                 call.state.auto_detach(&self.host, id);
-                call.make_idle(id);
+                if is_sound {
+                    call.make_idle(id);
+                }
                 call.tell(bad(Kind::UnloadWhilePending));
                 findings += 1;
             }
@@ -126,8 +129,8 @@ impl<H: Host> Call<'_, H> {
         }
     }
 
-    /// Writes the links of a timer that is not armed any more.
-    fn make_idle(&mut self, id: u32) {
+    /// Writes the links of a timer that is not armed any more, and is there.
+    pub fn make_idle(&mut self, id: u32) {
         let record = self.state.table.at(id);
         let (addr, is_full) = (record.addr, record.is_full);
         let (next, prev) = self.state.keys.idle(addr, is_full);

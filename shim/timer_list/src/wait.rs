@@ -14,7 +14,6 @@ use crate::call::{Call, finding};
 use crate::delete::Tally;
 use crate::engine::{Engine, State};
 use crate::host::{Caller, Count, Found, Host};
-use crate::layout::FULL_BYTES;
 use crate::table::RecordRef;
 
 /// Looks at the handler's thread begin after this many attempts, and come again
@@ -205,7 +204,6 @@ impl<T: Copy, R: Copy> State<T, R> {
             thread: None,
             is_flag_gone: by_flag && own.is_some_and(|own| core::mem::take(&mut own.is_flag_gone)),
         };
-        let is_hooked = self.settings.hook_free;
         let Some(record) = self.table.get(timer) else { return look };
         let (addr, has_flag, block) = (record.addr, record.is_full, record.block);
         let run = record.running_elsewhere(me).filter(|run| !run.has_exited);
@@ -213,13 +211,7 @@ impl<T: Copy, R: Copy> State<T, R> {
         if !by_flag || !has_flag || look.is_flag_gone {
             return look;
         }
-        let is_gone = run.is_some_and(|run| run.is_gone)
-            || match block {
-                0 => !host.is_readable(addr, FULL_BYTES),
-                block => {
-                    !is_hooked && host.block(addr).is_none_or(|b| b.is_freed || b.base != block)
-                }
-            };
+        let is_gone = run.is_some_and(|run| run.is_gone) || !self.is_there(host, addr, block);
         if is_gone {
             look.is_flag_gone = true;
         } else if look.thread.is_some() && !host.read_running(addr) {
