@@ -5,12 +5,12 @@
 //! | `process` | what the engine needs: heap, threads, detector |
 //! | `calls` | the exports behind `deadwalk/timer.h`, and of `deadwalk.h` what concerns timers |
 //! | `ticks` | the clock and the timer threads |
-//! | `readable` | is there memory at an address |
+//! | `usable` | is there memory at an address |
 
 mod calls;
 mod process;
-mod readable;
 mod ticks;
+mod usable;
 
 use deadwalk_detector::DETECTOR;
 use deadwalk_detector::counters::Counter;
@@ -27,7 +27,7 @@ static ENGINE: Engine<Process> = Engine::new(Process);
 
 /// Settings from the options, in the constructor.
 pub fn configure(options: &Options<'_>) {
-    readable::prepare();
+    usable::prepare();
     process::find_jiffies();
     ENGINE.configure(Settings {
         hz: options.hz,

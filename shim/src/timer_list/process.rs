@@ -14,7 +14,7 @@ use deadwalk_timer::storage::{Memory, Storage};
 
 use crate::kernel::holder;
 use crate::say::Line;
-use crate::timer_list::{readable, ticks};
+use crate::timer_list::{ticks, usable};
 use crate::{host, tls};
 
 /// This process.
@@ -126,8 +126,8 @@ impl Host for Process {
         deadwalk_alloc::watch(addr);
     }
 
-    fn is_readable(&self, addr: usize, bytes: usize) -> bool {
-        readable::is_readable(addr, bytes)
+    fn is_usable(&self, addr: usize, bytes: usize) -> bool {
+        usable::is_usable(addr, bytes)
     }
 
     fn want_ticks(&self) {

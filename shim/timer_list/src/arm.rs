@@ -55,9 +55,16 @@ impl Arming {
         }
     }
 
-    /// The call is over; was it overtaken?
-    pub fn finish(&self, own: Option<usize>) -> bool {
-        own.is_some_and(|own| self.cells[own].swap(0, Ordering::AcqRel) & OVERTAKEN != 0)
+    /// Was the call overtaken?
+    pub fn is_overtaken(&self, own: Option<usize>) -> bool {
+        own.is_some_and(|own| self.cells[own].load(Ordering::Acquire) & OVERTAKEN != 0)
+    }
+
+    /// The call is over.
+    pub fn finish(&self, own: Option<usize>) {
+        if let Some(own) = own {
+            self.cells[own].store(0, Ordering::Release);
+        }
     }
 
     pub fn clear(&self) {
@@ -181,7 +188,7 @@ impl<H: Host> Call<'_, H> {
             self.tell(about(Kind::NullHandler, Severity::Error));
             return i32::from(was_pending);
         }
-        let overtaken = was_pending && self.engine.arming.finish(own);
+        let overtaken = was_pending && self.engine.arming.is_overtaken(own);
         if overtaken {
             let severity = if adds { Severity::Warning } else { Severity::Info };
             self.tell(about(Kind::ConcurrentArm, severity));
@@ -244,6 +251,8 @@ impl<H: Host> Call<'_, H> {
     fn queue(&mut self, id: u32, fields: &Fields, how: Arm, expires: usize, site: usize) {
         let host = &self.engine.host;
         let (tick, _) = self.state.tick_of(expires);
+        // Its wheel may be behind the clock: now means the next tick all the same.
+        let tick = tick.max(self.state.now + 1);
         let record = self.state.table.at(id);
         let addr = record.addr;
         let (was_pending, is_running) = (record.is_pending(), record.run.is_some());

@@ -28,7 +28,7 @@ enum Place {
     Outside,
     /// In a freed block.
     Freed(Block),
-    /// Nowhere: NULL, misaligned, not mapped.
+    /// Nowhere: NULL, misaligned, not mapped, read-only, too small a block.
     Nowhere,
 }
 
@@ -58,7 +58,7 @@ impl<H: Host> Engine<H> {
         let mut call = Call::begin(self)?;
         let old = call.state.table.find(addr);
         let bad = |kind| finding(kind, Severity::Error, None, addr, site);
-        let found = match call.state.place(&self.host, addr) {
+        let found = match call.state.place(&self.host, addr, FULL_BYTES) {
             Place::Heap(block) => return Some((call, old, block)),
             Place::Outside => return Some((call, old, Block::default())),
             Place::Freed(block) => {
@@ -85,7 +85,7 @@ impl<H: Host> Call<'_, H> {
             && known.is_some_and(|known| state.table.at(known.id).block != 0);
         let mut block = Block::default();
         if !watched {
-            match state.place(host, addr) {
+            match state.place(host, addr, LEGACY_BYTES) {
                 Place::Heap(found) => block = found,
                 Place::Outside => {}
                 Place::Freed(block) => {
@@ -160,14 +160,15 @@ impl<H: Host> Call<'_, H> {
 }
 
 impl<T: Copy, R: Copy> State<T, R> {
-    fn place<H: Host<Timer = T, Run = R>>(&self, host: &H, addr: usize) -> Place {
+    fn place<H: Host<Timer = T, Run = R>>(&self, host: &H, addr: usize, bytes: usize) -> Place {
         if addr < 4096 || !addr.is_multiple_of(align_of::<usize>()) || addr >> 47 != 0 {
             return Place::Nowhere;
         }
         match host.block(addr) {
             Some(block) if block.is_freed => Place::Freed(block),
-            Some(block) => Place::Heap(block),
-            None if host.is_readable(addr, LEGACY_BYTES) => Place::Outside,
+            Some(block) if addr + bytes <= block.base + block.size => Place::Heap(block),
+            Some(_) => Place::Nowhere,
+            None if host.is_usable(addr, bytes) => Place::Outside,
             None => Place::Nowhere,
         }
     }
@@ -192,7 +193,7 @@ impl<T: Copy, R: Copy> State<T, R> {
         block: usize,
     ) -> bool {
         match block {
-            0 => host.is_readable(addr, FULL_BYTES),
+            0 => host.is_usable(addr, FULL_BYTES),
             // Were it freed, its timers would not be known.
             _ if self.settings.hook_free => true,
             block => host.block(addr).is_some_and(|b| !b.is_freed && b.base == block),
@@ -230,7 +231,7 @@ impl<T: Copy, R: Copy> State<T, R> {
         let record = self.table.at(id);
         let (addr, in_block, generation) = (record.addr, record.block, record.generation);
         if !(self.settings.hook_free && in_block != 0) {
-            match self.place(host, addr) {
+            match self.place(host, addr, LEGACY_BYTES) {
                 Place::Heap(_) | Place::Outside => {}
                 Place::Freed(block) => return Err((Some(Trash::Freed), block)),
                 Place::Nowhere => return Err((None, Block::default())),

@@ -31,6 +31,9 @@ pub const CPUS_MAX: usize = 64;
 /// The longest delay, in ticks: 2.4 kernels lost longer ones for ever.
 pub const DELAY_MAX: u64 = u32::MAX as u64;
 
+/// Where the clock stops: every delay from there is still a tick.
+pub(crate) const LAST_TICK: u64 = u64::MAX - 2 * DELAY_MAX;
+
 /// What is set at the start and does not change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -173,7 +176,7 @@ impl<H: Host> Engine<H> {
     pub fn clock(&self, tick: u64) -> u64 {
         let Some(mut state) = self.lock() else { return 0 };
         if tick > state.now {
-            state.now = tick;
+            state.now = tick.min(LAST_TICK);
             self.host.set_jiffies(state.jiffies());
         }
         let now = state.now;
@@ -182,12 +185,13 @@ impl<H: Host> Engine<H> {
         due.fold(0, |bits, (cpu, _)| bits | 1 << cpu)
     }
 
-    /// The tick up to which nothing expires, no later than `until`: how far a
-    /// virtual clock may be set at once.
+    /// The next tick at which something may expire, no later than `until`: how
+    /// far a virtual clock may be set at once.
     pub fn next_tick(&self, until: u64) -> u64 {
         let Some(state) = self.lock() else { return until };
+        let until = until.min(LAST_TICK);
         let next = state.wheels.iter().filter_map(Wheel::next_expiry).min();
-        next.unwrap_or(until).clamp(state.now + 1, until.max(state.now + 1)).min(until)
+        next.map_or(until, |next| next.max(state.now + 1).min(until))
     }
 
     /// Ticks since the start.

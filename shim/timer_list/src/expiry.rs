@@ -9,7 +9,7 @@ use deadwalk_detector::{Kind, Severity};
 
 use crate::arm::argument;
 use crate::call::{Call, finding};
-use crate::engine::Engine;
+use crate::engine::{Engine, LAST_TICK};
 use crate::host::{Block, Caller, Count, Found, Host, Trash};
 use crate::table::{RecordRef, Run};
 
@@ -46,6 +46,11 @@ impl<H: Host> Engine<H> {
             let (wheel, table) = call.state.wheel(cpu);
             wheel.advance(table, until);
             let id = wheel.pop_expired(table)?;
+            if call.must_wait(id) {
+                let (wheel, table) = call.state.wheel(cpu);
+                wheel.add(table, id, until + 1);
+                continue;
+            }
             let due = call.expire(id);
             call.end();
             if due.is_some() {
@@ -70,7 +75,7 @@ impl<H: Host> Engine<H> {
     /// Lets virtual time pass, and has every handler called by `run` on this
     /// thread.
     pub fn advance(&self, ticks: u64, mut run: impl FnMut(Due<H::Run>)) {
-        let until = self.now() + ticks;
+        let until = self.now().saturating_add(ticks).min(LAST_TICK);
         loop {
             let now = self.clock_to(until);
             for cpu in 0..self.settings().cpus {
@@ -109,6 +114,15 @@ impl<H: Host> Engine<H> {
 }
 
 impl<H: Host> Call<'_, H> {
+    /// Is a timer that is due put off by a tick? Its handler runs: one that lets
+    /// virtual time pass itself, say. Or a delete waits, for the handler's last
+    /// run, and is about to find it armed again.
+    fn must_wait(&mut self, id: u32) -> bool {
+        let record = self.state.table.at(id);
+        let timer = RecordRef { id, generation: record.generation };
+        record.run.is_some() || self.state.waits.iter().any(|wait| wait.timer == timer)
+    }
+
     /// A timer was taken off its wheel because it is due.
     fn expire(&mut self, id: u32) -> Option<Due<H::Run>> {
         let host = &self.engine.host;
@@ -201,10 +215,8 @@ impl<H: Host> Call<'_, H> {
         record.is_stuck = settings.legacy_timer_exit && !run.has_exited;
         if !is_mapped {
             self.state.table.release(timer.id);
-        } else if by_flag && is_full {
-            if self.state.is_there(host, addr, block) {
-                host.write_running(addr, false);
-            }
+        } else if by_flag && is_full && self.state.is_there(host, addr, block) {
+            host.write_running(addr, false);
         }
     }
 }

@@ -160,8 +160,8 @@ pub trait Host: Storage + Sync {
     /// Has [`Engine::freeing`](crate::Engine::freeing) called before the block
     /// at `addr` is freed. Lock held.
     fn watch(&self, addr: usize);
-    /// Can these bytes outside the heap be read? Lock held.
-    fn is_readable(&self, addr: usize, bytes: usize) -> bool;
+    /// Can these bytes outside the heap be read and written? Lock held.
+    fn is_usable(&self, addr: usize, bytes: usize) -> bool;
 
     /// The first timer was armed, or the clock is wanted: timer threads must run.
     fn want_ticks(&self);

@@ -89,10 +89,10 @@ impl<'a, H: Host> Call<'a, H> {
         Some(self.state.table.get(timer)?.run?.sequence)
     }
 
-    /// Waits until the timer is neither pending nor running, detaching it again
-    /// as often as it was armed. `by_flag`: on `running` in the storage, and
-    /// detaching once, afterwards. The call goes on with what is returned;
-    /// `None`: it cannot.
+    /// Waits until the timer is neither pending nor running: if it was armed
+    /// again, it is detached after the handler has ended and not before, since
+    /// the handler may yet do that itself. `by_flag`: on `running` in the
+    /// storage. The call goes on with what is returned; `None`: it cannot.
     pub fn wait_for(
         mut self,
         timer: RecordRef,
@@ -107,20 +107,11 @@ impl<'a, H: Host> Call<'a, H> {
             let (known, addr) = (record.timer, record.addr);
             self.tell(finding(Kind::MissingTimerExit, Severity::Error, known, addr, site));
         }
+        let mut call = self.wait_until(timer, site, by_flag, waited, |_| false)?;
         let mut again = Tally::default();
-        let detach = |call: &mut Self, again: &mut Tally| {
-            if call.state.table.get(timer).is_some_and(|record| record.is_mapped) {
-                call.detach(timer.id, again, true);
-            }
-        };
-        let mut call = self.wait_until(timer, site, by_flag, waited, |call| {
-            if !by_flag {
-                detach(call, &mut again);
-            }
-            false
-        })?;
-        if waited.has_waited() {
-            detach(&mut call, &mut again);
+        if waited.has_waited() && call.state.table.get(timer).is_some_and(|record| record.is_mapped)
+        {
+            call.detach(timer.id, &mut again, true);
         }
         tally.detaches += again.detaches;
         tally.re_deletes += again.detaches;

@@ -9,8 +9,16 @@
 #[cfg(not(loom))]
 mod arming;
 #[cfg(not(loom))]
+mod canaries;
+#[cfg(not(loom))]
 mod deletes;
+#[cfg(not(loom))]
+mod frees;
 #[cfg(not(loom))]
 mod host;
 #[cfg(not(loom))]
 mod rig;
+#[cfg(not(loom))]
+mod time;
+#[cfg(not(loom))]
+mod waits;
