@@ -41,6 +41,6 @@ int main(int argc, char **argv)
 	saw(deleted == 0, "del_timer returned %d", deleted);
 	saw(found_unloaded == !scenario.deletes_wait, "the handler ran in %s text",
 	    found_unloaded ? "unloaded" : "loaded");
-	saw(findings == !scenario.deletes_wait, "the unload made %d findings", findings);
+	saw(findings == !scenario.deletes_wait, "findings of the unload: %d", findings);
 	return scenario_end();
 }

@@ -73,6 +73,6 @@ int main(int argc, char **argv)
 	saw(deleted == scenario.deletes_wait, "del_timer returned %d", deleted);
 	saw(atomic_load(&mod_returned) == 0, "the handler's mod_timer returned %d",
 	    atomic_load(&mod_returned));
-	saw(atomic_load(&runs) == 1, "the handler ran %d times", atomic_load(&runs));
+	saw(atomic_load(&runs) == 1, "runs of the handler: %d", atomic_load(&runs));
 	return scenario_end();
 }

@@ -35,7 +35,7 @@ static void free_while_pending(void)
 	while (time_before_eq(jiffies, expires))
 		nap_ms(1);
 	handlers_return();
-	saw(atomic_load(&runs) == 0, "the handler ran %d times", atomic_load(&runs));
+	saw(atomic_load(&runs) == 0, "runs of the handler: %d", atomic_load(&runs));
 }
 
 static void delete_after_free(void)

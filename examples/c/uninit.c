@@ -49,7 +49,7 @@ static void use_garbage(struct timer_list *timer)
 		nap_ms(1);
 	handlers_return();
 	deleted = del_timer(timer);
-	saw(atomic_load(&runs) == 0, "the handler ran %d times", atomic_load(&runs));
+	saw(atomic_load(&runs) == 0, "runs of the handler: %d", atomic_load(&runs));
 	saw(deleted == 0, "del_timer returned %d", deleted);
 }
 

@@ -17,7 +17,7 @@ the mail). `running`: it waits for a flag in the timer itself (the mail's other
 design). `≥`: how often depends on how the threads are scheduled.
 
 This file is written by a test, from the reports of its runs:
-`DEADWALK_BLESS=1 tests/run -p deadwalk-tests --test timer_list`.
+`DEADWALK_BLESS=1 tests/run --test timer_list`.
 
 `examples/run-scenarios` runs them for people.
 
