@@ -17,7 +17,11 @@ mod frees;
 #[cfg(not(loom))]
 mod host;
 #[cfg(not(loom))]
+mod model;
+#[cfg(not(loom))]
 mod rig;
+#[cfg(not(loom))]
+mod stress;
 #[cfg(not(loom))]
 mod time;
 #[cfg(not(loom))]
