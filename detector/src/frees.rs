@@ -91,7 +91,7 @@ impl Detector {
         for (_, slot) in self.registry.each() {
             if slot.block.load(Relaxed) != index + 1
                 || slot.state().phase != Phase::Armed
-                || slot.api() == Api::Posix && !platform.is_pending(slot.handle.load(Relaxed))
+                || !self.is_armed_over(platform, slot, entry)
             {
                 continue;
             }
@@ -103,6 +103,16 @@ impl Detector {
                 let open = (u64::from(finding) + 1) << 32 | u64::from(me);
                 slot.freed_pending.store(open, Relaxed);
             }
+        }
+    }
+
+    /// Is the timer, which the registry has as armed with a value in that block,
+    /// so for whoever fires it?
+    fn is_armed_over(&self, platform: &dyn Platform, slot: &TimerSlot, entry: &BlockEntry) -> bool {
+        let handle = slot.handle.load(Relaxed);
+        match slot.api() {
+            Api::TimerList => platform.list_uses(handle, &entry.facts()),
+            _ => platform.is_pending(handle),
         }
     }
 

@@ -70,6 +70,10 @@ impl Platform for InProcess {
         false
     }
 
+    fn list_uses(&self, _addr: u64, _block: &HeapBlock) -> bool {
+        true
+    }
+
     fn waits_for_caller(&self, _thread: ThreadToken) -> bool {
         false
     }

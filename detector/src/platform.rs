@@ -3,6 +3,7 @@
 //! The shim implements it over system calls, [`crate::in_process`] over std for
 //! Rust test binaries, the tests over plain variables.
 
+use crate::blocks::HeapBlock;
 use crate::ladder::Sample;
 use crate::record::layout::BodySegment;
 
@@ -54,6 +55,9 @@ pub trait Platform: Sync {
     fn body(&self) -> Option<&'static BodySegment>;
     /// Is this timer armed, as the kernel sees it?
     fn is_pending(&self, handle: u64) -> bool;
+    /// Does the argument of the armed timer_list at `addr` point into `block`?
+    /// The program may change it while the timer is armed.
+    fn list_uses(&self, addr: u64, block: &HeapBlock) -> bool;
     /// Does the calling thread, which waits, hold what this one is blocked on?
     fn waits_for_caller(&self, thread: ThreadToken) -> bool;
     /// Lets time pass in a waiting delete; `attempt` counts from 0.

@@ -17,8 +17,8 @@ use crate::record::layout::{FLAG_DECLARED_ASYNC, StackRole, Verdict};
 use crate::record::writer::FindingSpec;
 use crate::run_word::News;
 use crate::runs::RunRef;
-use crate::state::Verb;
-use crate::timers::TimerRef;
+use crate::state::{Phase, State, Verb};
+use crate::timers::{TimerRef, TimerSlot};
 use crate::{Api, Consequence, Kind, Op, Subject};
 
 /// A call that arms.
@@ -87,11 +87,13 @@ pub struct ListFinding<'a> {
 }
 
 impl Detector {
-    /// A new timer_list timer, not armed. `None`: no room, it is not watched.
-    pub fn list_init(&self, handler: usize) -> Option<TimerRef> {
+    /// A new timer_list timer at `addr`, not armed. `None`: no room, it is not
+    /// watched.
+    pub fn list_init(&self, addr: usize, handler: usize) -> Option<TimerRef> {
         let timer = self.init_timer(&NewTimer { handler, ..NewTimer::default() })?;
         let slot = self.registry.get(timer)?;
         slot.api.store(Api::TimerList as u32, Relaxed);
+        slot.handle.store(addr as u64, Relaxed);
         Some(timer)
     }
 
@@ -105,16 +107,7 @@ impl Detector {
     ) {
         let &ListArm { handler, value, site, by_handler } = arming;
         let Some(slot) = self.registry.get(timer) else { return };
-        slot.handler.store(handler as u64, Relaxed);
-        let known = slot.block.load(Relaxed).checked_sub(1).and_then(|b| self.blocks.get(b));
-        let stale = known.is_none_or(|known| known.is_freed());
-        if slot.value.swap(value as u64, Relaxed) != value as u64 || stale {
-            let new = block().and_then(|block| self.blocks.acquire(&block));
-            let old = slot.block.swap(new.map_or(0, |index| index + 1), Relaxed);
-            if let Some(old) = old.checked_sub(1) {
-                self.blocks.release(old);
-            }
-        }
+        self.set_fields(slot, handler, value, block);
         slot.arm_site.store(site as u64, Relaxed);
         if !by_handler {
             slot.uses.fetch_add(1, Relaxed);
@@ -127,12 +120,52 @@ impl Detector {
         self.record.count(Counter::TimersArmed, 1);
     }
 
+    /// The program changed the handler and value of an armed timer. `block` as in
+    /// [`list_armed`](Self::list_armed).
+    pub fn list_changed(
+        &self,
+        timer: TimerRef,
+        handler: usize,
+        value: usize,
+        block: impl FnOnce() -> Option<HeapBlock>,
+    ) {
+        if let Some(slot) = self.registry.get(timer) {
+            self.set_fields(slot, handler, value, block);
+        }
+    }
+
+    fn set_fields(
+        &self,
+        slot: &TimerSlot,
+        handler: usize,
+        value: usize,
+        block: impl FnOnce() -> Option<HeapBlock>,
+    ) {
+        slot.handler.store(handler as u64, Relaxed);
+        let known = slot.block.load(Relaxed).checked_sub(1).and_then(|b| self.blocks.get(b));
+        let stale = known.is_none_or(|known| known.is_freed());
+        if slot.value.swap(value as u64, Relaxed) != value as u64 || stale {
+            let new = block().and_then(|block| self.blocks.acquire(&block));
+            let old = slot.block.swap(new.map_or(0, |index| index + 1), Relaxed);
+            let is_armed = slot.state().phase == Phase::Armed;
+            if let Some(entry) = new.and_then(|new| self.blocks.get(new)).filter(|_| is_armed) {
+                entry.armed.fetch_add(1, Relaxed);
+            }
+            if let Some(old) = old.checked_sub(1) {
+                if let Some(entry) = self.blocks.get(old).filter(|_| is_armed) {
+                    entry.armed.fetch_sub(1, Relaxed);
+                }
+                self.blocks.release(old);
+            }
+        }
+    }
+
     /// The timer is off the wheel. `by_caller`: the calling thread stopped it.
     pub fn list_detached(&self, timer: TimerRef, by_caller: bool) {
         let (Some(platform), Some(slot)) = (self.platform(), self.registry.get(timer)) else {
             return;
         };
-        let disarm = |now: crate::state::State| Verb::Disarm { seen_arms: now.arms };
+        let disarm = |now: State| Verb::Disarm { seen_arms: now.arms };
         if let Some((before, after, _)) = slot.apply_by(timer.generation, disarm) {
             self.phase_changed(slot, before, after);
         }

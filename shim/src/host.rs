@@ -2,15 +2,15 @@
 
 use core::sync::atomic::Ordering::{Relaxed, Release};
 
-use deadwalk_detector::DETECTOR;
 use deadwalk_detector::counters::Counter;
 use deadwalk_detector::ladder::Sample;
 use deadwalk_detector::platform::{Module, Platform, ThreadToken};
 use deadwalk_detector::record::layout::BodySegment;
+use deadwalk_detector::{DETECTOR, HeapBlock};
 
 use crate::kernel::holder;
 use crate::record_file::Extended;
-use crate::{collector, modules, real, record_file, sample, stack, tls};
+use crate::{collector, modules, real, record_file, sample, stack, timer_list, tls};
 
 /// The platform.
 pub struct Host;
@@ -77,6 +77,10 @@ impl Platform for Host {
             real::timer_gettime(handle as usize, &raw mut value) == 0
                 && (value.it_value.tv_sec != 0 || value.it_value.tv_nsec != 0)
         }
+    }
+
+    fn list_uses(&self, addr: u64, block: &HeapBlock) -> bool {
+        timer_list::uses(addr as usize, block)
     }
 
     fn waits_for_caller(&self, thread: ThreadToken) -> bool {

@@ -270,6 +270,10 @@ impl Platform for Host {
         self.pending.lock().unwrap().get(&handle).copied().unwrap_or(true)
     }
 
+    fn list_uses(&self, _addr: u64, _block: &HeapBlock) -> bool {
+        true
+    }
+
     fn waits_for_caller(&self, _thread: ThreadToken) -> bool {
         false
     }

@@ -12,9 +12,9 @@ mod process;
 mod ticks;
 mod usable;
 
-use deadwalk_detector::DETECTOR;
 use deadwalk_detector::counters::Counter;
 use deadwalk_detector::options::{DelPolicy, Options};
+use deadwalk_detector::{DETECTOR, HeapBlock};
 use deadwalk_timer::host::Block;
 use deadwalk_timer::{Engine, Settings};
 
@@ -66,6 +66,13 @@ pub fn freeing(block: &deadwalk_alloc::Block, site: usize) {
         free_site: site,
     };
     ENGINE.freeing(block, site);
+}
+
+/// Is the armed timer at `addr` to get something in that block for its argument?
+/// Inside `free`.
+pub fn uses(addr: usize, block: &HeapBlock) -> bool {
+    let (base, size) = (block.base, block.size);
+    ENGINE.uses(addr, &Block { base, size, ..Block::default() })
 }
 
 /// The process ends: no handler starts from now on, and the books must balance.

@@ -1,6 +1,6 @@
 //! The engine's host: this process.
 
-use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering::Relaxed};
 
 use deadwalk_alloc::BlockState;
 use deadwalk_detector::counters::Counter;
@@ -69,6 +69,17 @@ impl Storage for Process {
 
 fn heap_block(block: &Block) -> HeapBlock {
     HeapBlock { base: block.base, size: block.size, alloc_site: block.alloc_site }
+}
+
+/// The block that a handler's argument points into, watched from now on. One that
+/// holds the timer itself, at `storage`, is not its data.
+fn data_block(data: usize, storage: usize) -> Option<HeapBlock> {
+    let block = deadwalk_alloc::lookup(data)?;
+    if block.state != BlockState::Live || block.base == storage {
+        return None;
+    }
+    let block = deadwalk_alloc::watch(data)?;
+    Some(HeapBlock { base: block.base, size: block.size, alloc_site: block.alloc_site })
 }
 
 fn counter(count: Count) -> Counter {
@@ -140,22 +151,18 @@ impl Host for Process {
         found.unwrap_or(&deadwalk_jiffies).store(jiffies, Relaxed);
     }
 
-    fn init(&self, handler: usize) -> Option<TimerRef> {
-        DETECTOR.list_init(handler)
+    fn init(&self, addr: usize, handler: usize) -> Option<TimerRef> {
+        DETECTOR.list_init(addr, handler)
     }
 
     fn armed(&self, timer: TimerRef, armed: &Armed) {
         let &Armed { handler, data, site, storage, by_handler } = armed;
         let arming = ListArm { handler, value: data, site, by_handler };
-        DETECTOR.list_armed(timer, &arming, || {
-            // A block that holds the timer itself is its storage, not its data.
-            let block = deadwalk_alloc::lookup(data)?;
-            if block.state != BlockState::Live || block.base == storage {
-                return None;
-            }
-            let block = deadwalk_alloc::watch(data)?;
-            Some(HeapBlock { base: block.base, size: block.size, alloc_site: block.alloc_site })
-        });
+        DETECTOR.list_armed(timer, &arming, || data_block(data, storage));
+    }
+
+    fn changed(&self, timer: TimerRef, handler: usize, data: usize, storage: usize) {
+        DETECTOR.list_changed(timer, handler, data, || data_block(data, storage));
     }
 
     fn detached(&self, timer: TimerRef, by_caller: bool) {
@@ -243,10 +250,14 @@ impl Host for Process {
     }
 
     fn futile(&self, op: Op, _site: usize) {
+        static TOLD: AtomicBool = AtomicBool::new(false);
+        if TOLD.swap(true, Relaxed) {
+            return;
+        }
         Line::new()
             .text("hint: ")
             .text(op.name())
-            .text(" was called 100 times on a timer that is neither pending nor running: ")
+            .text(" was called hundreds of times on a timer that is neither pending nor running: ")
             .text("a loop that waits for its handler waits for ever")
             .say();
     }

@@ -5,7 +5,7 @@ use deadwalk_detector::{Kind, Severity};
 use crate::call::{Call, finding};
 use crate::check::Checked;
 use crate::engine::{CPUS_MAX, Engine};
-use crate::host::{Armed, Count, Found, Host};
+use crate::host::{Armed, Found, Host};
 use crate::layout::{Fields, SELF};
 use crate::sync::{AtomicUsize, Ordering};
 use crate::table::{Readd, RecordRef};
@@ -95,37 +95,18 @@ impl<H: Host> Engine<H> {
     /// argument to the timer's address.
     pub fn init(&self, addr: usize, handler: Option<usize>, flags: u32, site: usize) {
         let Some((mut call, old, block)) = self.check_place(addr, site) else { return };
-        let me = self.host.thread();
-        let mut renewed = None;
-        if let Some(RecordRef { id, .. }) = old {
-            let timer = call.state.table.at(id).timer;
-            if call.state.table.at(id).is_pending() {
-                call.state.auto_detach(&self.host, id);
-                let bad = finding(Kind::ReinitPending, Severity::Error, timer, addr, site);
-                call.tell(Found { block, ..bad });
-            }
-            let record = call.state.table.at(id);
-            let is_running = record.run.is_some();
-            if let Some(token) = record.running_elsewhere(me).and_then(|run| run.token) {
-                call.harm(token, Kind::ReinitRunning, addr, block);
-            }
-            let retired = if is_running {
-                // The handler keeps the old record; a new one begins.
-                call.state.table.unmap(id)
-            } else {
-                renewed = Some(id);
-                call.state.table.renew(id)
-            };
-            if let Some(timer) = retired {
-                call.retire(timer);
-            }
-        }
-        let id = match renewed {
-            Some(id) => {
-                self.host.count(Count::Inited);
-                id
-            }
+        let id = match old {
             None => call.adopt(addr, site, &block),
+            Some(RecordRef { id, .. }) => {
+                let record = call.state.table.at(id);
+                if record.is_pending() {
+                    let timer = record.timer;
+                    let bad = finding(Kind::ReinitPending, Severity::Error, timer, addr, site);
+                    call.tell(Found { block, ..bad });
+                    call.state.auto_detach(&self.host, id);
+                }
+                call.begin_anew(id, addr, site, &block)
+            }
         };
         let record = call.state.table.at(id);
         record.is_full = true;
@@ -225,11 +206,13 @@ impl<H: Host> Call<'_, H> {
         let (_, is_past) = self.state.tick_of(expires);
         let record = self.state.table.at(id);
         let (timer, generation) = (record.timer, record.generation);
-        let Some(run) = record.run else {
+        let Some(run) = &mut record.run else {
             record.readd = None;
             return;
         };
         if run.thread != me {
+            // Its owner wants it again: what the handler arms undoes no delete.
+            run.is_deleted = false;
             record.readd = Some(Readd::ByOther);
             return;
         }

@@ -35,6 +35,8 @@ pub enum Links {
     },
     /// Initialised at this address, or elsewhere and copied: not armed.
     Idle {
+        /// The address it was written for.
+        addr: usize,
         /// One of our initialisers saw the object.
         is_full: bool,
     },
@@ -81,9 +83,11 @@ impl Keys {
         match (fields.next, fields.prev) {
             (0, 0) => return Links::Zero,
             (0, STATIC | STATIC_OLD) => return Links::Static,
-            (0, prev) if is_address(prev ^ self.idle) => return Links::Idle { is_full: false },
+            (0, prev) if is_address(prev ^ self.idle) => {
+                return Links::Idle { addr: prev ^ self.idle, is_full: false };
+            }
             (0, prev) if is_address(prev ^ self.idle ^ FULL) => {
-                return Links::Idle { is_full: true };
+                return Links::Idle { addr: prev ^ self.idle ^ FULL, is_full: true };
             }
             (FREE_WORD, FREE_WORD) => return Links::Freed,
             (INUSE_WORD, INUSE_WORD) => return Links::Unwritten,
@@ -153,10 +157,10 @@ mod tests {
         fn an_idle_timer_s_links_are_known(
             seed: u64, addr in 1usize..1 << 44, is_full: bool,
         ) {
-            let keys = Keys::new(seed);
-            let (next, prev) = keys.idle(addr << 3, is_full);
+            let (keys, addr) = (Keys::new(seed), addr << 3);
+            let (next, prev) = keys.idle(addr, is_full);
             prop_assert_eq!(next, 0);
-            prop_assert_eq!(keys.read(&links((next, prev))), Links::Idle { is_full });
+            prop_assert_eq!(keys.read(&links((next, prev))), Links::Idle { addr, is_full });
         }
 
         /// One wrong bit in an armed timer's links is seen: they read as

@@ -105,13 +105,14 @@ impl<H: Host> Call<'_, H> {
         let is_idle = matches!(links, Links::Idle { .. } | Links::Static | Links::Zero);
         let is_pending = known.is_some_and(|known| state.table.at(known.id).is_pending());
         if is_idle && !is_pending {
-            // Zeroed, or initialised by the header, or copied from an idle one.
+            // Zeroed, or initialised by the header, or copied from an idle one:
+            // a new timer, whatever was there.
             let id = match known {
-                Some(known) => known.id,
+                Some(known) => self.begin_anew(known.id, addr, site, &block),
                 None => self.adopt(addr, site, &block),
             };
             let record = self.state.table.at(id);
-            record.is_full |= matches!(links, Links::Static | Links::Idle { is_full: true });
+            record.is_full = matches!(links, Links::Static | Links::Idle { is_full: true, .. });
             if links == Links::Zero && known.is_none() {
                 self.tell(finding(Kind::StaticUninit, Severity::Info, None, addr, site));
             }
@@ -136,6 +137,29 @@ impl<H: Host> Call<'_, H> {
             Trash::Clobbered => Kind::TimerClobbered,
         };
         Err(Found { block, ..error(kind) })
+    }
+
+    /// Another timer begins where there is one that is not pending; its record.
+    pub fn begin_anew(&mut self, old: u32, addr: usize, site: usize, block: &Block) -> u32 {
+        let host = &self.engine.host;
+        let record = self.state.table.at(old);
+        let is_running = record.run.is_some();
+        if let Some(token) = record.running_elsewhere(host.thread()).and_then(|run| run.token) {
+            self.harm(token, Kind::ReinitRunning, addr, *block);
+        }
+        // A running handler keeps the old record.
+        let retired = match is_running {
+            true => self.state.table.unmap(old),
+            false => self.state.table.renew(old),
+        };
+        if let Some(timer) = retired {
+            self.retire(timer);
+        }
+        if is_running {
+            return self.adopt(addr, site, block);
+        }
+        host.count(Count::Inited);
+        old
     }
 
     /// Makes a record for an address that has none. If a handler of an older
@@ -208,7 +232,7 @@ impl<T: Copy, R: Copy> State<T, R> {
                 record.is_pending()
                     && (id, generation, addr) == (known.id, known.generation, record.addr)
             }
-            Links::Idle { .. } => !record.is_pending(),
+            Links::Idle { addr, .. } => !record.is_pending() && addr == record.addr,
             _ => false,
         }
     }

@@ -9,9 +9,12 @@ use crate::host::{Deleted, Host};
 use crate::table::{Readd, RecordRef};
 use crate::wait::Waited;
 
-/// Deletes in a row of a timer that is neither pending nor running, after which
-/// a hint is given: a loop that waits for a handler that will never run.
-const FUTILE: u32 = 100;
+/// So many deletes in a row of a timer that is neither pending nor running,
+/// within [`FUTILE_NS`], get a hint: a loop that retries until a handler has run
+/// which never will.
+const FUTILE: u32 = 500;
+/// A driver that deletes an idle timer now and then is no such loop.
+const FUTILE_NS: u64 = 1_000_000_000;
 
 /// What a delete does while the handler runs on another thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,9 +179,17 @@ impl<H: Host> Call<'_, H> {
             record.futile_count = 0;
             return;
         }
-        record.futile_count = record.futile_count.saturating_add(1);
-        if record.futile_count == FUTILE {
-            self.futile(op, site);
+        if style_of(op) == Style::Sync {
+            return; // nobody retries one that waits
+        }
+        record.futile_count += 1;
+        if record.futile_count == 1 {
+            record.futile_since_ns = self.engine.host.now_ns();
+        } else if record.futile_count == FUTILE {
+            record.futile_count = 0;
+            if self.engine.host.now_ns() - record.futile_since_ns < FUTILE_NS {
+                self.futile(op, site);
+            }
         }
     }
 }

@@ -304,7 +304,7 @@ impl<T: Copy, R: Copy> State<T, R> {
     pub fn timer_of<H: Host<Timer = T, Run = R>>(&mut self, host: &H, id: u32) -> Option<T> {
         let record = self.table.at(id);
         if record.timer.is_none() {
-            record.timer = host.init(record.armed_with.1);
+            record.timer = host.init(record.addr, record.armed_with.1);
         }
         record.timer
     }

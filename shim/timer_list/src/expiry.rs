@@ -96,6 +96,20 @@ impl<H: Host> Engine<H> {
         tick
     }
 
+    /// Is the armed timer at `addr` to get something in that block for its
+    /// argument? Runs inside `free`.
+    pub fn uses(&self, addr: usize, block: &Block) -> bool {
+        let Some(mut state) = self.lock() else { return false };
+        let Some(timer) = state.table.find(addr) else { return false };
+        if !state.table.at(timer.id).is_pending() {
+            return false;
+        }
+        let fields = state.read_armed(&self.host, timer.id);
+        fields.is_ok_and(|fields| {
+            argument(&fields, addr).wrapping_sub(block.base) < block.size.max(1)
+        })
+    }
+
     /// `timer_exit` of 2.3: the handler says that it is about to end.
     pub fn exit_handler(&self, addr: usize) {
         let me = self.host.thread();
@@ -160,13 +174,18 @@ impl<H: Host> Call<'_, H> {
         let me = host.thread();
         let sequence = self.state.runs;
         self.state.runs += 1;
+        let record = self.state.table.at(id);
+        let (armed_with, storage) = (record.armed_with, record.block);
+        if armed_with != (fields.expires, fields.function, fields.data) {
+            host.count(Count::FieldsChanged);
+            if let Some(timer) = timer {
+                host.changed(timer, fields.function, argument(&fields, addr), storage);
+            }
+        }
         let token = timer.and_then(|timer| host.entered(timer));
         let by_flag = self.engine.policy() == DelPolicy::Running;
         let record = self.state.table.at(id);
         let is_full = record.is_full;
-        if record.armed_with != (fields.expires, fields.function, fields.data) {
-            host.count(Count::FieldsChanged);
-        }
         record.rearm_finding = None;
         record.readd = None;
         record.run = Some(Run {

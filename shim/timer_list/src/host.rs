@@ -169,9 +169,11 @@ pub trait Host: Storage + Sync {
     fn set_jiffies(&self, jiffies: u64);
 
     /// A timer that the detector does not know yet. Lock held.
-    fn init(&self, handler: usize) -> Option<Self::Timer>;
+    fn init(&self, addr: usize, handler: usize) -> Option<Self::Timer>;
     /// It was armed. Lock held.
     fn armed(&self, timer: Self::Timer, armed: &Armed);
+    /// The program changed its handler or argument while it was armed. Lock held.
+    fn changed(&self, timer: Self::Timer, handler: usize, data: usize, storage: usize);
     /// It is off the wheel without having expired. Lock held.
     fn detached(&self, timer: Self::Timer, by_caller: bool);
     /// Its handler is about to start on this thread. Lock held.
@@ -196,7 +198,7 @@ pub trait Host: Storage + Sync {
     fn found(&self, found: &Found<Self::Timer>) -> Option<u32>;
     /// A finding that was a warning has done harm.
     fn worsened(&self, finding: u32);
-    /// The same delete was called over and over on a timer that is neither
-    /// pending nor running.
+    /// The same delete was called over and over, and fast, on a timer that is
+    /// neither pending nor running.
     fn futile(&self, op: Op, site: usize);
 }

@@ -94,6 +94,8 @@ pub struct Record<T, R> {
     pub rearm_finding: Option<u32>,
     /// Deletes in a row that found it neither pending nor running.
     pub futile_count: u32,
+    /// When the first of them was, ns.
+    pub futile_since_ns: u64,
 }
 
 impl<T, R> Record<T, R> {
@@ -188,6 +190,7 @@ impl<T: Copy, R: Copy> Table<T, R> {
             timer: None,
             rearm_finding: None,
             futile_count: 0,
+            futile_since_ns: 0,
         };
         let id = match self.vacant.pop() {
             Some(id) => {

@@ -291,7 +291,7 @@ impl crate::host::Host for Host {
         self.jiffies.store(jiffies, SeqCst);
     }
 
-    fn init(&self, _handler: usize) -> Option<u32> {
+    fn init(&self, _addr: usize, _handler: usize) -> Option<u32> {
         let mut inner = self.inner();
         inner.timers += 1;
         let timer = inner.timers;
@@ -302,6 +302,8 @@ impl crate::host::Host for Host {
     fn armed(&self, timer: u32, _armed: &Armed) {
         self.say(Verb::Armed(timer));
     }
+
+    fn changed(&self, _timer: u32, _handler: usize, _data: usize, _storage: usize) {}
 
     fn detached(&self, timer: u32, by_caller: bool) {
         self.say(Verb::Detached(timer, by_caller));

@@ -105,11 +105,13 @@ impl Host for Light {
         self.jiffies.store(jiffies, Relaxed);
     }
 
-    fn init(&self, _handler: usize) -> Option<()> {
+    fn init(&self, _addr: usize, _handler: usize) -> Option<()> {
         Some(())
     }
 
     fn armed(&self, _timer: (), _armed: &Armed) {}
+
+    fn changed(&self, _timer: (), _handler: usize, _data: usize, _storage: usize) {}
 
     fn detached(&self, _timer: (), _by_caller: bool) {}
 
