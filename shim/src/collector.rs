@@ -70,6 +70,11 @@ pub fn start_if_wished() {
     }
 }
 
+/// Is there a collector thread?
+pub fn is_running() -> bool {
+    matches!(STATE.load(Relaxed), STARTED | RUNNING | FINISHING)
+}
+
 fn ring() {
     if BELL.swap(1, AcqRel) == 0 {
         let op = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;

@@ -121,14 +121,26 @@ pub fn read_file(path: &[u8], out: &mut [u8]) -> Option<usize> {
     }
 }
 
+/// How many threads are left, if the main thread has ended; it still counts.
+pub fn threads_without_main() -> Option<u64> {
+    let mut text = [0u8; 4096];
+    let got = read_task(std::process::id(), b"status\0", &mut text)?;
+    let text = &text[..got];
+    let state = *field(text, b"\nState:\t")?.first()?;
+    if state == b'Z' { number(text, b"\nThreads:\t") } else { None }
+}
+
 fn parse_status(text: &[u8]) -> Option<(bool, u64)> {
-    let field = |name: &[u8]| {
-        text.windows(name.len()).position(|w| w == name).map(|at| &text[at + name.len()..])
-    };
-    let state = *field(b"\nState:\t")?.first()?;
-    let switches = field(b"\nvoluntary_ctxt_switches:\t")?
-        .iter()
-        .take_while(|b| b.is_ascii_digit())
-        .fold(0u64, |n, b| n.wrapping_mul(10).wrapping_add(u64::from(b - b'0')));
-    Some((state == b'S', switches))
+    let state = *field(text, b"\nState:\t")?.first()?;
+    Some((state == b'S', number(text, b"\nvoluntary_ctxt_switches:\t")?))
+}
+
+/// What follows `name` in a status file.
+fn field<'a>(text: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    text.windows(name.len()).position(|w| w == name).map(|at| &text[at + name.len()..])
+}
+
+fn number(text: &[u8], name: &[u8]) -> Option<u64> {
+    let digits = field(text, name)?.iter().take_while(|b| b.is_ascii_digit());
+    Some(digits.fold(0u64, |n, b| n.wrapping_mul(10).wrapping_add(u64::from(b - b'0'))))
 }

@@ -257,8 +257,8 @@ impl Host for Process {
         Line::new()
             .text("hint: ")
             .text(op.name())
-            .text(" was called hundreds of times on a timer that is neither pending nor running: ")
-            .text("a loop that waits for its handler waits for ever")
+            .text(" was called 500 times within a second on a timer that is neither pending nor ")
+            .text("running; if that is a loop that waits for the handler, it waits for ever")
             .say();
     }
 }

@@ -28,7 +28,7 @@ use deadwalk_timer::{Due, Ticket};
 use crate::say::Line;
 use crate::thunk::Leaving;
 use crate::timer_list::ENGINE;
-use crate::{host, sample, tls};
+use crate::{collector, host, sample, tls};
 
 const IDLE: u32 = 0;
 const REAL: u32 = 1;
@@ -38,6 +38,9 @@ const STOPPED: u32 = 3;
 static STATE: AtomicU32 = AtomicU32::new(IDLE);
 /// Rings of the timer threads: each sleeps until its word changes.
 static BELLS: [AtomicU32; CPUS_MAX] = [const { AtomicU32::new(0) }; CPUS_MAX];
+/// How many forks there are between the first process and this one: a timer
+/// thread whose handler forked ends in the child when the handler does.
+static FORKS: AtomicU32 = AtomicU32::new(0);
 static COMPLAINED: AtomicBool = AtomicBool::new(false);
 
 type Main = extern "C-unwind" fn(*mut c_void) -> *mut c_void;
@@ -81,6 +84,7 @@ pub fn stop() {
 
 /// In a fork child.
 pub fn reset_after_fork() {
+    FORKS.fetch_add(1, Relaxed);
     let _ = STATE.compare_exchange(REAL, IDLE, AcqRel, Relaxed);
     tls::set_cpu_word(0);
 }
@@ -121,6 +125,7 @@ fn spawn(main: Main, cpu: usize) -> bool {
 extern "C-unwind" fn clock_thread(_: *mut c_void) -> *mut c_void {
     let (start_ns, first) = (host::now_ns(), ENGINE.now());
     let hz = u64::from(ENGINE.settings().hz);
+    let mut next_look = 0;
     while STATE.load(Acquire) == REAL {
         let passed = u128::from(host::now_ns() - start_ns) * u128::from(hz) / 1_000_000_000;
         let ticks = passed as u64;
@@ -130,10 +135,30 @@ extern "C-unwind" fn clock_thread(_: *mut c_void) -> *mut c_void {
                 ring(bell);
             }
         }
+        if ticks >= next_look {
+            next_look = ticks + hz;
+            if is_left_alone() {
+                // As the last thread of a process does.
+                // SAFETY: no lock is held.
+                unsafe { libc::exit(0) };
+            }
+        }
         let next = u128::from(ticks + 1) * 1_000_000_000 / u128::from(hz) + 1;
         sleep_until(start_ns + next as u64);
     }
     core::ptr::null_mut()
+}
+
+/// Has the main thread ended, and every other one of the program's? Without us
+/// the process would have ended with them. Looked at once a second.
+fn is_left_alone() -> bool {
+    if sample::is_sandboxed() {
+        return false;
+    }
+    let Some(threads) = sample::threads_without_main() else { return false };
+    // The main thread, this one, the timer threads, perhaps the collector.
+    let cpus = ENGINE.settings().cpus.clamp(1, CPUS_MAX) as u64;
+    threads <= 2 + cpus + u64::from(collector::is_running()) && ENGINE.is_idle()
 }
 
 fn sleep_until(ns: u64) {
@@ -154,11 +179,17 @@ fn sleep_until(ns: u64) {
 }
 
 /// Takes the place of a timer thread that a handler ended.
-struct Place(usize);
+struct Place {
+    cpu: usize,
+    forks: u32,
+}
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if STATE.load(Acquire) == REAL && !spawn(timer_thread, self.0) {
+        if FORKS.load(Relaxed) == self.forks
+            && STATE.load(Acquire) == REAL
+            && !spawn(timer_thread, self.cpu)
+        {
             Line::new()
                 .text("a timer thread was ended by a handler and could not be replaced")
                 .say();
@@ -169,16 +200,18 @@ impl Drop for Place {
 extern "C-unwind" fn timer_thread(cpu: *mut c_void) -> *mut c_void {
     let cpu = cpu as usize;
     tls::set_cpu_word(cpu as u64 + 1);
-    let place = Place(cpu);
+    let forks = FORKS.load(Relaxed);
+    let place = Place { cpu, forks };
     let bell = &BELLS[cpu % CPUS_MAX];
     loop {
         let rung = bell.load(Acquire);
-        while STATE.load(Acquire) == REAL
+        let goes_on = || STATE.load(Acquire) == REAL && FORKS.load(Relaxed) == forks;
+        while goes_on()
             && let Some(due) = ENGINE.next_due(cpu)
         {
             call(due);
         }
-        if STATE.load(Acquire) != REAL {
+        if !goes_on() {
             break;
         }
         wait(bell, rung);

@@ -102,7 +102,12 @@ impl<H: Host> Call<'_, H> {
         {
             return Ok(Checked { id: known.id, fields });
         }
-        let is_idle = matches!(links, Links::Idle { .. } | Links::Static | Links::Zero);
+        let is_idle = match links {
+            Links::Idle { .. } | Links::Static | Links::Zero => true,
+            // What was armed when the parent forked is not armed here.
+            Links::Armed { addr: own, .. } => own == addr && known.is_none() && state.is_fork_child,
+            _ => false,
+        };
         let is_pending = known.is_some_and(|known| state.table.at(known.id).is_pending());
         if is_idle && !is_pending {
             // Zeroed, or initialised by the header, or copied from an idle one:

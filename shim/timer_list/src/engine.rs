@@ -102,6 +102,8 @@ pub(crate) struct State<T, R> {
     pub runs: u64,
     /// Threads in a waiting delete.
     pub waits: Vec<Wait>,
+    /// The storage may hold canaries of the parent's timers.
+    pub is_fork_child: bool,
 }
 
 /// The timers of a process.
@@ -194,6 +196,11 @@ impl<H: Host> Engine<H> {
         next.map_or(until, |next| next.max(state.now + 1).min(until))
     }
 
+    /// Does no handler run?
+    pub fn is_idle(&self) -> bool {
+        self.lock().is_some_and(|state| state.running.is_empty())
+    }
+
     /// Ticks since the start.
     pub fn now(&self) -> u64 {
         self.lock().map_or(0, |state| state.now)
@@ -231,7 +238,7 @@ impl<H: Host> Engine<H> {
         let (settings, keys, now) = (state.settings, state.keys, state.now);
         // A thread of the parent may have been in the middle of the old state:
         // it is left as it is, and its memory with it.
-        let fresh = State { settings, keys, now, ..State::new() };
+        let fresh = State { settings, keys, now, is_fork_child: true, ..State::new() };
         core::mem::forget(core::mem::replace(&mut *state, fresh));
     }
 }
@@ -248,6 +255,7 @@ impl<T: Copy, R: Copy> State<T, R> {
             running: Vec::new(),
             runs: 0,
             waits: Vec::new(),
+            is_fork_child: false,
         }
     }
 

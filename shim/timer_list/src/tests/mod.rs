@@ -16,6 +16,8 @@ mod deletes;
 mod frees;
 #[cfg(not(loom))]
 mod host;
+#[cfg(loom)]
+mod loom;
 #[cfg(not(loom))]
 mod model;
 #[cfg(not(loom))]
