@@ -109,6 +109,8 @@ impl<H: Host> Call<'_, H> {
             _ => false,
         };
         let is_pending = known.is_some_and(|known| state.table.at(known.id).is_pending());
+        // One that we saw initialised, and whose memory was not freed since.
+        let was_inited = known.is_some_and(|known| state.table.at(known.id).is_full);
         if is_idle && !is_pending {
             // Zeroed, or initialised by the header, or copied from an idle one:
             // a new timer, whatever was there.
@@ -129,7 +131,7 @@ impl<H: Host> Call<'_, H> {
             }
             Links::Freed | Links::Unwritten => Trash::Uninit,
             _ if is_pending && is_idle => Trash::Wiped,
-            _ if is_pending => Trash::Clobbered,
+            _ if is_pending || was_inited => Trash::Clobbered,
             _ => Trash::Uninit,
         };
         host.count(Count::Trashed(trash));
