@@ -91,7 +91,8 @@ static int destroy_all_with_retry(int *retries)
 			spin_unlock_bh(&list_lock);
 			if (++*retries == MAX_RETRIES)
 				return freed;
-			nap_ms(1);
+			if (atomic_load(&entered))
+				nap_ms(1); /* it wants a CPU, and the lock */
 			spin_lock_bh(&list_lock);
 			continue;
 		}
