@@ -231,6 +231,13 @@ impl<T: Copy, R: Copy> State<T, R> {
         }
     }
 
+    /// Do the links in the storage of a known timer still name it?
+    pub fn is_own<H: Host<Timer = T, Run = R>>(&mut self, host: &H, timer: RecordRef) -> bool {
+        let addr = self.table.at(timer.id).addr;
+        let links = self.keys.read(&host.read(addr));
+        self.is_sound(timer, links)
+    }
+
     /// Do the links say what the record says?
     fn is_sound(&mut self, known: RecordRef, links: Links) -> bool {
         let record = self.table.at(known.id);

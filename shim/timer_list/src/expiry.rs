@@ -192,6 +192,7 @@ impl<H: Host> Call<'_, H> {
             thread: me,
             token,
             sequence,
+            handler: fields.function,
             is_deleted: false,
             took_back: false,
             is_gone: false,
@@ -229,13 +230,19 @@ impl<H: Host> Call<'_, H> {
         self.state.running.retain(|&running| running != timer);
         let Some(record) = self.state.table.get(timer) else { return };
         let Some(run) = record.run.take() else { return };
-        let (addr, block, is_mapped, is_full) =
-            (record.addr, record.block, record.is_mapped, record.is_full);
+        let (addr, block, is_mapped, is_full, known) =
+            (record.addr, record.block, record.is_mapped, record.is_full, record.timer);
         record.is_stuck = settings.legacy_timer_exit && !run.has_exited;
         if !is_mapped {
             self.state.table.release(timer.id);
-        } else if by_flag && is_full && self.state.is_there(host, addr, block) {
-            host.write_running(addr, false);
+        } else if by_flag && is_full {
+            // A frame that ended may be another function's by now.
+            if self.state.is_there(host, addr, block) && self.state.is_own(host, timer) {
+                host.write_running(addr, false);
+            } else {
+                let bad = finding(Kind::RunningFlagAfterFree, Severity::Error, known, addr, 0);
+                self.tell(Found { caller: Caller::Nobody, ..bad });
+            }
         }
     }
 }

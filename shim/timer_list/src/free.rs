@@ -35,26 +35,32 @@ impl<H: Host> Engine<H> {
     pub fn unload(&self, text: core::ops::Range<usize>, site: usize) -> usize {
         let me = self.host.thread();
         let Some(mut call) = Call::begin(self) else { return 0 };
-        let in_text = |handler: usize| text.contains(&handler);
-        let hit: Vec<u32> = call
+        let busy: Vec<u32> = call
             .state
             .table
             .each()
-            .filter(|(_, record)| in_text(record.armed_with.1))
             .filter(|(_, record)| record.is_pending() || record.run.is_some())
             .map(|(id, _)| id)
             .collect();
         let mut findings = 0;
-        for &id in &hit {
+        for id in busy {
             let record = call.state.table.at(id);
             let (timer, addr) = (record.timer, record.addr);
-            let is_own = record.running_here(me).is_some();
-            let running = record.running_elsewhere(me).and_then(|run| run.token);
+            let runs_there = record.run.is_some_and(|run| text.contains(&run.handler));
+            let is_own = runs_there && record.running_here(me).is_some();
+            let running = record.running_elsewhere(me).filter(|_| runs_there);
+            let running = running.and_then(|run| run.token);
+            let (is_pending, armed_with) = (record.is_pending(), record.armed_with.1);
             let bad = |kind| finding(kind, Severity::Error, timer, addr, site);
-            if record.is_pending() {
-                let is_sound = call.state.read_armed(&self.host, id).is_ok();
+            // The program may have changed the function since.
+            let fields = is_pending.then(|| call.state.read_armed(&self.host, id));
+            let function = match fields {
+                Some(Ok(fields)) => fields.function,
+                _ => armed_with,
+            };
+            if is_pending && text.contains(&function) {
                 call.state.auto_detach(&self.host, id);
-                if is_sound {
+                if matches!(fields, Some(Ok(_))) {
                     call.make_idle(id);
                 }
                 call.tell(bad(Kind::UnloadWhilePending));

@@ -46,6 +46,8 @@ pub struct Run<R> {
     pub token: Option<R>,
     /// Which run it is of all.
     pub sequence: u64,
+    /// The handler.
+    pub handler: usize,
     /// A delete took effect meanwhile and did not wait for it.
     pub is_deleted: bool,
     /// The handler armed its timer and then deleted it.
@@ -376,6 +378,7 @@ mod tests {
             thread: 1,
             token: None,
             sequence: 1,
+            handler: 0,
             is_deleted: false,
             took_back: false,
             is_gone: false,

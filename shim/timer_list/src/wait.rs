@@ -227,24 +227,46 @@ impl<T: Copy, R: Copy> State<T, R> {
 
     /// Is `thread` blocked, over other threads perhaps, on something that `me`
     /// holds? `me` is in a waiting delete and will not let it go.
+    ///
+    /// The links of a chain are read one after the other, and threads that are
+    /// not blocked for good move on meanwhile. So a chain that was found is read
+    /// again from its end: the last thread cannot move since it was seen blocked
+    /// on `me`, hence the one before it since it was seen, after that, blocked
+    /// on the last, and so on.
     fn waits_for_me<H: Host<Timer = T, Run = R>>(
         &mut self,
         host: &H,
         thread: u32,
         me: u32,
     ) -> bool {
-        let mut thread = thread;
-        for _ in 0..CHAIN {
-            let on_handler =
-                self.waits.iter().find(|wait| wait.thread == thread).map(|wait| wait.timer);
-            let handler =
-                on_handler.and_then(|timer| self.table.get(timer)?.run).map(|run| run.thread);
-            match handler.or_else(|| host.waits_for(thread)) {
-                Some(holder) if holder == me => return true,
-                Some(holder) if holder != thread => thread = holder,
+        let mut chain = vec![thread];
+        let mut last = thread;
+        while chain.len() <= CHAIN {
+            match self.waits_for(host, last) {
+                Some(next) if next == me => {
+                    let mut held_by = me;
+                    return chain.len() == 1
+                        || chain.iter().rev().all(|&thread| {
+                            let still = self.waits_for(host, thread) == Some(held_by);
+                            held_by = thread;
+                            still
+                        });
+                }
+                Some(next) if !chain.contains(&next) => {
+                    chain.push(next);
+                    last = next;
+                }
                 _ => return false,
             }
         }
         false
+    }
+
+    /// The thread that holds what `thread` is blocked on: a lock, or a handler
+    /// that it waits for in a delete.
+    fn waits_for<H: Host<Timer = T, Run = R>>(&mut self, host: &H, thread: u32) -> Option<u32> {
+        let handler = self.waits.iter().find(|wait| wait.thread == thread).map(|wait| wait.timer);
+        let handler = handler.and_then(|timer| self.table.get(timer)?.run).map(|run| run.thread);
+        handler.or_else(|| host.waits_for(thread))
     }
 }

@@ -211,7 +211,7 @@ fn a_stale_canary() {
     let armed = links(timer);
     rig.del(timer);
     set_links(timer, armed);
-    refused(&rig, timer, Kind::UninitUse, Trash::Uninit);
+    refused(&rig, timer, Kind::TimerClobbered, Trash::Clobbered);
     rig.setup(timer);
     rig.add(timer, 1);
     set_links(timer, armed);

@@ -98,6 +98,9 @@ impl Reference {
             if self.run.unwrap().is_deleted {
                 self.found.push(Kind::RearmAfterDel);
             }
+        } else if self.runs(n) {
+            // Somebody else wants it again: the delete is history.
+            self.run.as_mut().unwrap().is_deleted = false;
         }
         let tick = self.now + (delay.max(1) as u64).min(DELAY_MAX);
         self.queueings += 1;
