@@ -41,7 +41,6 @@ pub mod kind;
 #[cfg(not(loom))]
 pub mod ladder;
 mod note;
-#[cfg(not(loom))]
 pub mod options;
 #[cfg(not(loom))]
 pub mod platform;
