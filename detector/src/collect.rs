@@ -105,7 +105,23 @@ pub fn add_subscriber() -> Receiver<Finding> {
 #[derive(Clone, Copy, Default)]
 struct Sent {
     counts: [u32; 4],
-    warned_at: Option<Instant>,
+    /// When its occurrences were counted last, and how many there were.
+    counted: Option<(Instant, u32)>,
+}
+
+impl Sent {
+    /// Is one of its warnings older than [`WARNING_REST`]? Young ones come and
+    /// go in a correct program; so there must be more than came since.
+    fn has_rested(&mut self, entry: &FindingEntry) -> bool {
+        let given = |verdict: &AtomicU32| verdict.load(Ordering::Relaxed);
+        let all = entry.verdicts.iter().map(given).fold(0, u32::wrapping_add);
+        let (since, before) = *self.counted.get_or_insert_with(|| (Instant::now(), all));
+        if since.elapsed() < WARNING_REST {
+            return false;
+        }
+        self.counted = Some((Instant::now(), all));
+        given(&entry.verdicts[Verdict::Warning as usize]) > all.wrapping_sub(before)
+    }
 }
 
 /// Reads the record for subscribers; one thread's.
@@ -145,10 +161,7 @@ impl Collector {
                 if count == 0 || sent.counts[verdict as usize] != 0 {
                     continue;
                 }
-                if verdict == Verdict::Warning
-                    && !last
-                    && sent.warned_at.get_or_insert_with(Instant::now).elapsed() < WARNING_REST
-                {
+                if verdict == Verdict::Warning && !last && !sent.has_rested(entry) {
                     continue;
                 }
                 sent.counts[verdict as usize] = count;

@@ -270,7 +270,7 @@ impl Platform for Host {
         self.pending.lock().unwrap().get(&handle).copied().unwrap_or(true)
     }
 
-    fn list_uses(&self, _addr: u64, _block: &HeapBlock) -> bool {
+    fn list_uses(&self, _addr: u64, _block: &crate::HeapBlock) -> bool {
         true
     }
 
