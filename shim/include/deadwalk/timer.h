@@ -167,7 +167,13 @@ extern int timer_delete_sync_try(struct timer_list *) DEADWALK_NAMED(timer_delet
 extern int timer_shutdown(struct timer_list *) DEADWALK_NAMED(timer_shutdown);
 extern int timer_shutdown_sync(struct timer_list *) DEADWALK_NAMED(timer_shutdown_sync);
 
+/*
+ * Of 2.3 only. Many a module calls its own exit function so, and such code includes
+ * <linux/timer.h>: there it is declared only if DEADWALK_TIMER_EXIT is defined.
+ */
+#if !defined DEADWALK_LINUX_TIMER_H || defined DEADWALK_TIMER_EXIT
 extern void timer_exit(struct timer_list *) DEADWALK_NAMED(timer_exit);
+#endif
 extern void sync_timers(void) DEADWALK_NAMED(sync_timers);
 extern void wait_on_timers(void) DEADWALK_NAMED(wait_on_timers);
 

@@ -1,4 +1,5 @@
 /* deadwalk: <linux/timer.h> in user space. */
 #pragma GCC system_header
+#define DEADWALK_LINUX_TIMER_H
 #include <deadwalk/timer.h>
 #include <deadwalk/list.h>
