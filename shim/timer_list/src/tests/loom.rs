@@ -266,7 +266,8 @@ fn loom_no_waiting_delete_returns_under_the_handler() {
     for policy in [Sync, Running] {
         check(None, move || {
             let model = Model::new(policy);
-            let ticker = as_thread(&model, TICKER, |model| model.tick(|_| ()));
+            // Who waits looks again in the middle of the handler.
+            let ticker = as_thread(&model, TICKER, |model| model.tick(|_| thread::yield_now()));
             let detached = model.del();
             assert_eq!(model.handlers.load(SeqCst), 0, "the handler runs");
             assert_eq!(detached as u32 + ticker.join().unwrap(), 1);
