@@ -27,6 +27,9 @@ pub const REST_NS: u64 = 2_000_000_000;
 /// Slots looked at for reuse before a never-used one is taken.
 const LOOK: usize = 8;
 
+/// ... and when there is none.
+const LOOK_FULL: usize = 1024;
+
 /// A timer, safe to keep beyond its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimerRef {
@@ -202,7 +205,8 @@ impl Registry {
     ) -> Option<(TimerRef, &TimerSlot)> {
         let used = (self.used.load(Relaxed) as usize).min(self.slots.len());
         let crowded = used > self.slots.len() / 4;
-        for _ in 0..LOOK.min(used) {
+        let look = if used == self.slots.len() { LOOK_FULL } else { LOOK };
+        for _ in 0..look.min(used) {
             let index = self.hand.fetch_add(1, Relaxed) as usize % used;
             let slot = &self.slots[index];
             if (is_rested(slot, now_ns) || crowded && never_fired(slot))

@@ -11,7 +11,7 @@ use deadwalk_detector::{DETECTOR, RunRef, TimerRef};
 
 use crate::tls;
 
-unsafe extern "C" {
+unsafe extern "C-unwind" {
     fn pthread_setcancelstate(state: c_int, old: *mut c_int) -> c_int;
 }
 
@@ -19,6 +19,17 @@ const CANCEL_ENABLE: c_int = 0;
 const CANCEL_DISABLE: c_int = 1;
 
 type Handler = unsafe extern "C-unwind" fn(usize);
+
+/// Runs `f` without being cancelled in the middle.
+pub fn not_cancelled<T>(f: impl FnOnce() -> T) -> T {
+    let mut state = CANCEL_ENABLE;
+    // SAFETY: `state` is writable; the old state comes back.
+    unsafe { pthread_setcancelstate(CANCEL_DISABLE, &raw mut state) };
+    let result = f();
+    // SAFETY: as above; this may unwind, with nothing left to drop.
+    unsafe { pthread_setcancelstate(state, core::ptr::null_mut()) };
+    result
+}
 
 /// The calling thread is in a handler; dropping this ends it.
 pub struct Leaving<T: Copy> {
@@ -41,11 +52,10 @@ impl<T: Copy> Drop for Leaving<T> {
         // thread cancellable at any instruction: not in here.
         unsafe {
             let errno = *libc::__errno_location();
-            let mut state = CANCEL_ENABLE;
-            pthread_setcancelstate(CANCEL_DISABLE, &raw mut state);
-            tls::set_run(self.outer);
-            (self.leave)(self.with);
-            pthread_setcancelstate(state, core::ptr::null_mut());
+            not_cancelled(|| {
+                tls::set_run(self.outer);
+                (self.leave)(self.with);
+            });
             *libc::__errno_location() = errno;
         }
     }

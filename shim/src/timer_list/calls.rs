@@ -10,6 +10,7 @@ use deadwalk_detector::Op;
 use deadwalk_detector::options::DelPolicy;
 use deadwalk_timer::Arm;
 
+use crate::thunk::not_cancelled;
 use crate::timer_list::{ENGINE, ticks};
 use crate::{jump, tls};
 
@@ -26,59 +27,61 @@ export_with_site!("rsi", exit, deadwalk_timer_exit);
 export_with_site!("rdi", sync, deadwalk_sync_timers, deadwalk_wait_on_timers);
 export_with_site!("rdx", unload, deadwalk_module_unload);
 
-/// A call that a handler's verdict counts; errno stays.
+/// A call that a handler's verdict counts; errno stays. A thread that may be
+/// cancelled at any instruction is so before or behind it: hence the "C-unwind"
+/// of all these functions.
 fn call<T>(f: impl FnOnce() -> T) -> T {
     jump::called();
-    tls::keeping_errno(f)
+    not_cancelled(|| tls::keeping_errno(f))
 }
 
-unsafe extern "C" fn init(timer: usize, site: usize) {
+unsafe extern "C-unwind" fn init(timer: usize, site: usize) {
     call(|| ENGINE.init(timer, None, 0, site));
 }
 
-unsafe extern "C" fn setup(timer: usize, handler: usize, flags: u32, site: usize) {
+unsafe extern "C-unwind" fn setup(timer: usize, handler: usize, flags: u32, site: usize) {
     call(|| ENGINE.init(timer, Some(handler), flags, site));
 }
 
 /// The frame of a timer on the stack ends: an armed or running timer there is
 /// misused from now on.
-unsafe extern "C" fn destroy(timer: usize, site: usize) {
+unsafe extern "C-unwind" fn destroy(timer: usize, site: usize) {
     call(|| ENGINE.destroy_on_stack(timer, site));
 }
 
-unsafe extern "C" fn add(timer: usize, site: usize) {
+unsafe extern "C-unwind" fn add(timer: usize, site: usize) {
     call(|| ENGINE.arm(timer, Arm::Add, site));
 }
 
-unsafe extern "C" fn add_on(timer: usize, cpu: i32, site: usize) {
+unsafe extern "C-unwind" fn add_on(timer: usize, cpu: i32, site: usize) {
     call(|| ENGINE.arm(timer, Arm::AddOn(cpu.max(0) as usize), site));
 }
 
-unsafe extern "C" fn modify(timer: usize, expires: usize, site: usize) -> i32 {
+unsafe extern "C-unwind" fn modify(timer: usize, expires: usize, site: usize) -> i32 {
     call(|| ENGINE.arm(timer, Arm::Mod(expires), site))
 }
 
-unsafe extern "C" fn modify_pending(timer: usize, expires: usize, site: usize) -> i32 {
+unsafe extern "C-unwind" fn modify_pending(timer: usize, expires: usize, site: usize) -> i32 {
     call(|| ENGINE.arm(timer, Arm::ModPending(expires), site))
 }
 
-unsafe extern "C" fn reduce(timer: usize, expires: usize, site: usize) -> i32 {
+unsafe extern "C-unwind" fn reduce(timer: usize, expires: usize, site: usize) -> i32 {
     call(|| ENGINE.arm(timer, Arm::Reduce(expires), site))
 }
 
-unsafe extern "C" fn pending(timer: usize, site: usize) -> i32 {
+unsafe extern "C-unwind" fn pending(timer: usize, site: usize) -> i32 {
     call(|| ENGINE.pending(timer, site))
 }
 
-unsafe extern "C" fn exit(timer: usize, _site: usize) {
+unsafe extern "C-unwind" fn exit(timer: usize, _site: usize) {
     call(|| ENGINE.exit_handler(timer));
 }
 
-unsafe extern "C" fn sync(site: usize) {
+unsafe extern "C-unwind" fn sync(site: usize) {
     call(|| ENGINE.sync(site));
 }
 
-unsafe extern "C" fn unload(low: usize, high: usize, site: usize) -> i32 {
+unsafe extern "C-unwind" fn unload(low: usize, high: usize, site: usize) -> i32 {
     call(|| ENGINE.unload(low..high, site)).try_into().unwrap_or(i32::MAX)
 }
 
@@ -88,7 +91,7 @@ macro_rules! delete {
         $(
             export_with_site!("rsi", $name, $export);
 
-            unsafe extern "C" fn $name(timer: usize, site: usize) -> i32 {
+            unsafe extern "C-unwind" fn $name(timer: usize, site: usize) -> i32 {
                 call(|| ENGINE.delete(timer, Op::$op, site))
             }
         )+
@@ -112,6 +115,12 @@ delete! {
 #[unsafe(no_mangle)]
 pub extern "C" fn deadwalk_timer_start() {
     tls::keeping_errno(ticks::start);
+}
+
+/// As [`deadwalk_timer_start`], of a program whose `HZ` is `hz`.
+#[unsafe(no_mangle)]
+pub extern "C" fn deadwalk_timer_start_hz(hz: u32) {
+    tls::keeping_errno(|| ticks::start_for(hz));
 }
 
 /// Lets `ticks` ticks of virtual time pass; how many handlers that called. The

@@ -38,10 +38,12 @@ const STOPPED: u32 = 3;
 static STATE: AtomicU32 = AtomicU32::new(IDLE);
 /// Rings of the timer threads: each sleeps until its word changes.
 static BELLS: [AtomicU32; CPUS_MAX] = [const { AtomicU32::new(0) }; CPUS_MAX];
-/// How many forks there are between the first process and this one: a timer
-/// thread whose handler forked ends in the child when the handler does.
-static FORKS: AtomicU32 = AtomicU32::new(0);
+/// Which set of threads is the process's: another one after a fork (a timer
+/// thread whose handler forked ends in the child when the handler does), and
+/// after a start that could not make them all.
+static EPOCH: AtomicU32 = AtomicU32::new(0);
 static COMPLAINED: AtomicBool = AtomicBool::new(false);
+static MISMATCHED: AtomicBool = AtomicBool::new(false);
 
 type Main = extern "C-unwind" fn(*mut c_void) -> *mut c_void;
 
@@ -67,12 +69,28 @@ pub fn start() {
     let all = (0..cpus).all(|cpu| spawn(timer_thread, cpu)) && spawn(clock_thread, 0);
     if !all {
         // The next timer tries again; threads that were made find the state and end.
+        EPOCH.fetch_add(1, AcqRel);
         STATE.store(IDLE, Release);
         ring_all();
         if !COMPLAINED.swap(true, Relaxed) {
             Line::new().text("no thread for timers could be made: they do not expire yet").say();
         }
     }
+}
+
+/// Starts the threads for a program that was compiled with this `HZ`.
+pub fn start_for(hz: u32) {
+    let ours = ENGINE.settings().hz;
+    if hz != ours && DETECTOR.platform().is_some() && !MISMATCHED.swap(true, Relaxed) {
+        Line::new()
+            .text("the program was compiled with HZ ")
+            .number(u64::from(hz))
+            .text(", timers tick with hz=")
+            .number(u64::from(ours))
+            .text(": its times are not what it means (compile with -DHZ=..., or set hz)")
+            .say();
+    }
+    start();
 }
 
 /// No handler starts from now on.
@@ -84,7 +102,7 @@ pub fn stop() {
 
 /// In a fork child.
 pub fn reset_after_fork() {
-    FORKS.fetch_add(1, Relaxed);
+    EPOCH.fetch_add(1, AcqRel);
     let _ = STATE.compare_exchange(REAL, IDLE, AcqRel, Relaxed);
     tls::set_cpu_word(0);
 }
@@ -103,6 +121,7 @@ pub fn advance(ticks: u64) -> u64 {
 }
 
 fn spawn(main: Main, cpu: usize) -> bool {
+    let arg = Arg { cpu, epoch: EPOCH.load(Acquire) };
     // SAFETY: every structure is initialised before use; the thread's argument
     // is a number; it may end by unwinding, for which its type allows.
     unsafe {
@@ -114,19 +133,41 @@ fn spawn(main: Main, cpu: usize) -> bool {
         libc::pthread_attr_setdetachstate(&raw mut attributes, libc::PTHREAD_CREATE_DETACHED);
         libc::sigfillset(&raw mut all);
         libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut old);
-        let result =
-            pthread_create(&raw mut thread, &raw const attributes, main, cpu as *mut c_void);
+        let result = pthread_create(&raw mut thread, &raw const attributes, main, arg.pack());
         libc::pthread_sigmask(libc::SIG_SETMASK, &raw const old, core::ptr::null_mut());
         libc::pthread_attr_destroy(&raw mut attributes);
         result == 0
     }
 }
 
-extern "C-unwind" fn clock_thread(_: *mut c_void) -> *mut c_void {
+/// What a thread is given.
+#[derive(Clone, Copy)]
+struct Arg {
+    cpu: usize,
+    epoch: u32,
+}
+
+impl Arg {
+    fn pack(self) -> *mut c_void {
+        (self.cpu << 32 | self.epoch as usize) as *mut c_void
+    }
+
+    fn unpack(arg: *mut c_void) -> Arg {
+        Arg { cpu: arg.addr() >> 32, epoch: arg.addr() as u32 }
+    }
+
+    /// Is its thread wanted?
+    fn is_current(self) -> bool {
+        STATE.load(Acquire) == REAL && EPOCH.load(Acquire) == self.epoch
+    }
+}
+
+extern "C-unwind" fn clock_thread(arg: *mut c_void) -> *mut c_void {
+    let arg = Arg::unpack(arg);
     let (start_ns, first) = (host::now_ns(), ENGINE.now());
     let hz = u64::from(ENGINE.settings().hz);
     let mut next_look = 0;
-    while STATE.load(Acquire) == REAL {
+    while arg.is_current() {
         let passed = u128::from(host::now_ns() - start_ns) * u128::from(hz) / 1_000_000_000;
         let ticks = passed as u64;
         let due = ENGINE.clock(first + ticks);
@@ -178,40 +219,30 @@ fn sleep_until(ns: u64) {
     }
 }
 
-/// Takes the place of a timer thread that a handler ended.
-struct Place {
-    cpu: usize,
-    forks: u32,
-}
+/// Has another thread take the place of one that a handler ended.
+struct Place(Arg);
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if FORKS.load(Relaxed) == self.forks
-            && STATE.load(Acquire) == REAL
-            && !spawn(timer_thread, self.cpu)
-        {
-            Line::new()
-                .text("a timer thread was ended by a handler and could not be replaced")
-                .say();
+        if self.0.is_current() && !spawn(timer_thread, self.0.cpu) {
+            Line::new().text("a timer thread that a handler ended could not be replaced").say();
         }
     }
 }
 
-extern "C-unwind" fn timer_thread(cpu: *mut c_void) -> *mut c_void {
-    let cpu = cpu as usize;
-    tls::set_cpu_word(cpu as u64 + 1);
-    let forks = FORKS.load(Relaxed);
-    let place = Place { cpu, forks };
-    let bell = &BELLS[cpu % CPUS_MAX];
+extern "C-unwind" fn timer_thread(arg: *mut c_void) -> *mut c_void {
+    let arg = Arg::unpack(arg);
+    tls::set_cpu_word(arg.cpu as u64 + 1);
+    let place = Place(arg);
+    let bell = &BELLS[arg.cpu % CPUS_MAX];
     loop {
         let rung = bell.load(Acquire);
-        let goes_on = || STATE.load(Acquire) == REAL && FORKS.load(Relaxed) == forks;
-        while goes_on()
-            && let Some(due) = ENGINE.next_due(cpu)
+        while arg.is_current()
+            && let Some(due) = ENGINE.next_due(arg.cpu)
         {
             call(due);
         }
-        if !goes_on() {
+        if !arg.is_current() {
             break;
         }
         wait(bell, rung);

@@ -1,5 +1,6 @@
 //! Initialising and arming.
 
+use deadwalk_detector::options::DelPolicy;
 use deadwalk_detector::{Kind, Severity};
 
 use crate::call::{Call, finding};
@@ -108,6 +109,7 @@ impl<H: Host> Engine<H> {
                 call.begin_anew(id, addr, site, &block)
             }
         };
+        let Some(id) = id else { return call.end() };
         let record = call.state.table.at(id);
         record.is_full = true;
         if let Some(handler) = handler {
@@ -116,7 +118,9 @@ impl<H: Host> Engine<H> {
         }
         let (next, prev) = call.state.keys.idle(addr, true);
         self.host.write_links(addr, next, prev);
-        self.host.write_running(addr, false);
+        // A handler that initialises its own timer still runs.
+        let is_own_run = record.run.is_some() && self.policy() == DelPolicy::Running;
+        self.host.write_running(addr, is_own_run);
         self.host.write_flags(addr, flags);
         call.end();
     }

@@ -3,7 +3,7 @@
 use deadwalk_detector::{Kind, Op, Severity};
 
 use crate::engine::{Engine, Locked};
-use crate::host::{Block, Caller, Deleted, Found, Host};
+use crate::host::{Block, Caller, Count, Deleted, Found, Host};
 use crate::table::RecordRef;
 
 /// What is to be done once the lock is open.
@@ -33,24 +33,32 @@ impl<'a, H: Host> Call<'a, H> {
         Some(Call { engine, state: engine.lock()?, after: Vec::new(), deleted: None })
     }
 
+    fn later(&mut self, after: After<H>) {
+        if self.after.try_reserve(1).is_ok() {
+            self.after.push(after);
+        } else {
+            self.engine.host.count(Count::Lost);
+        }
+    }
+
     /// Will report a finding.
     pub fn tell(&mut self, found: Found<H::Timer>) {
-        self.after.push(After::Tell(found));
+        self.later(After::Tell(found));
     }
 
     /// Will report a `rearm-after-del` of this timer.
     pub fn tell_rearm(&mut self, timer: RecordRef, found: Found<H::Timer>) {
-        self.after.push(After::TellRearm(timer, found));
+        self.later(After::TellRearm(timer, found));
     }
 
     /// Will leave word on a run of another thread, of the timer at `addr`.
     pub fn harm(&mut self, run: H::Run, kind: Kind, addr: usize, block: Block) {
-        self.after.push(After::Harm(run, kind, addr, block));
+        self.later(After::Harm(run, kind, addr, block));
     }
 
     /// Will say that a finding has done harm.
     pub fn worsen(&mut self, finding: u32) {
-        self.after.push(After::Worsen(finding));
+        self.later(After::Worsen(finding));
     }
 
     /// Will report a delete.
@@ -63,13 +71,13 @@ impl<'a, H: Host> Call<'a, H> {
         if self.after.is_empty() {
             self.engine.host.retired(timer);
         } else {
-            self.after.push(After::Retire(timer));
+            self.later(After::Retire(timer));
         }
     }
 
     /// Will hint at a delete that is called over and over.
     pub fn futile(&mut self, op: Op, site: usize) {
-        self.after.push(After::Futile(op, site));
+        self.later(After::Futile(op, site));
     }
 
     /// Opens the lock, lets others have it, and takes it again.

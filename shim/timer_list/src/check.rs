@@ -38,7 +38,11 @@ impl<H: Host> Engine<H> {
     pub(crate) fn check(&self, addr: usize, site: usize) -> Option<(Call<'_, H>, Checked)> {
         let mut call = Call::begin(self)?;
         match call.look(addr, site) {
-            Ok(checked) => Some((call, checked)),
+            Ok(Some(checked)) => Some((call, checked)),
+            Ok(None) => {
+                call.end();
+                None
+            }
             Err(found) => {
                 call.tell(found);
                 call.end();
@@ -74,8 +78,9 @@ impl<H: Host> Engine<H> {
 }
 
 impl<H: Host> Call<'_, H> {
-    /// Looks a timer up, and makes its record if it is sound and new.
-    fn look(&mut self, addr: usize, site: usize) -> Result<Checked, Found<H::Timer>> {
+    /// Looks a timer up, and makes its record if it is sound and new; `None` if
+    /// there is no memory for that.
+    fn look(&mut self, addr: usize, site: usize) -> Result<Option<Checked>, Found<H::Timer>> {
         let (host, state) = (&self.engine.host, &mut *self.state);
         let known = state.table.find(addr);
         let timer = known.and_then(|known| state.table.get(known)?.timer);
@@ -100,7 +105,7 @@ impl<H: Host> Call<'_, H> {
         if let Some(known) = known
             && state.is_sound(known, links)
         {
-            return Ok(Checked { id: known.id, fields });
+            return Ok(Some(Checked { id: known.id, fields }));
         }
         let is_idle = match links {
             Links::Idle { .. } | Links::Static | Links::Zero => true,
@@ -118,12 +123,16 @@ impl<H: Host> Call<'_, H> {
                 Some(known) => self.begin_anew(known.id, addr, site, &block),
                 None => self.adopt(addr, site, &block),
             };
+            let Some(id) = id else { return Ok(None) };
             let record = self.state.table.at(id);
             record.is_full = matches!(links, Links::Static | Links::Idle { is_full: true, .. });
+            if matches!(links, Links::Armed { .. }) {
+                self.make_idle(id);
+            }
             if links == Links::Zero && known.is_none() {
                 self.tell(finding(Kind::StaticUninit, Severity::Info, None, addr, site));
             }
-            return Ok(Checked { id, fields });
+            return Ok(Some(Checked { id, fields }));
         }
         let trash = match links {
             Links::Armed { addr: from, .. } if from != addr && state.is_real(links) => {
@@ -147,9 +156,17 @@ impl<H: Host> Call<'_, H> {
     }
 
     /// Another timer begins where there is one that is not pending; its record.
-    pub fn begin_anew(&mut self, old: u32, addr: usize, site: usize, block: &Block) -> u32 {
+    pub fn begin_anew(&mut self, old: u32, addr: usize, site: usize, block: &Block) -> Option<u32> {
         let host = &self.engine.host;
         let record = self.state.table.at(old);
+        if record.running_here(host.thread()).is_some() {
+            // The handler itself: the object stays one timer, and who deletes it
+            // waits for this run.
+            record.is_full = false;
+            record.is_shutdown = false;
+            host.count(Count::Inited);
+            return Some(old);
+        }
         let is_running = record.run.is_some();
         if let Some(token) = record.running_elsewhere(host.thread()).and_then(|run| run.token) {
             self.harm(token, Kind::ReinitRunning, addr, *block);
@@ -163,15 +180,17 @@ impl<H: Host> Call<'_, H> {
             self.retire(timer);
         }
         if is_running {
-            return self.adopt(addr, site, block);
+            let block = host.block(addr).unwrap_or_default();
+            return self.adopt(addr, site, &block);
         }
         host.count(Count::Inited);
-        old
+        Some(old)
     }
 
-    /// Makes a record for an address that has none. If a handler of an older
+    /// Makes a record for an address that has none; `None` without memory: the
+    /// call on the timer has no effect then. If a handler of an older
     /// timer there still runs, its storage was used again too early.
-    pub fn adopt(&mut self, addr: usize, site: usize, block: &Block) -> u32 {
+    pub fn adopt(&mut self, addr: usize, site: usize, block: &Block) -> Option<u32> {
         let host = &self.engine.host;
         if let Some(run) = self.state.freed_under(addr, host.thread()) {
             if run.freed_own {
@@ -185,8 +204,9 @@ impl<H: Host> Call<'_, H> {
         if block.base != 0 {
             host.watch(addr);
         }
-        host.count(Count::Inited);
-        self.state.table.insert(addr, block.base, |timer| host.retired(timer))
+        let id = self.state.table.insert(addr, block.base, |timer| host.retired(timer));
+        host.count(if id.is_some() { Count::Inited } else { Count::NoMemory });
+        id
     }
 }
 

@@ -145,6 +145,7 @@ impl<H: Host> Engine<H> {
     pub fn configure(&self, settings: Settings) {
         let Some(mut state) = self.lock() else { return };
         state.settings = settings;
+        state.reserve();
         state.keys = Keys::new(settings.seed);
         self.host.set_jiffies(state.jiffies());
     }
@@ -168,7 +169,7 @@ impl<H: Host> Engine<H> {
     pub(crate) fn lock(&self) -> Option<Locked<'_, H>> {
         let locked = self.state.lock(self.host.thread(), |attempt| self.host.pause(attempt));
         if locked.is_none() {
-            self.host.count(Count::Reentered);
+            self.host.count(Count::Lost);
         }
         locked
     }
@@ -238,7 +239,9 @@ impl<H: Host> Engine<H> {
         let (settings, keys, now) = (state.settings, state.keys, state.now);
         // A thread of the parent may have been in the middle of the old state:
         // it is left as it is, and its memory with it.
-        let fresh = State { settings, keys, now, is_fork_child: true, ..State::new() };
+        let table = state.table.empty_after();
+        let mut fresh = State { settings, keys, now, table, is_fork_child: true, ..State::new() };
+        fresh.reserve();
         core::mem::forget(core::mem::replace(&mut *state, fresh));
     }
 }
@@ -257,6 +260,13 @@ impl<T: Copy, R: Copy> State<T, R> {
             waits: Vec::new(),
             is_fork_child: false,
         }
+    }
+
+    /// Has the room that the timer threads need, so that they do not have to ask.
+    fn reserve(&mut self) {
+        // Without it they ask, one by one.
+        let _ = self.wheels.try_reserve_exact(self.settings.cpus.clamp(1, CPUS_MAX));
+        let _ = self.running.try_reserve(2 * CPUS_MAX);
     }
 
     /// The program's time.

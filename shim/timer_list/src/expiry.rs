@@ -144,6 +144,7 @@ impl<H: Host> Call<'_, H> {
         let (addr, generation, timer) = (record.addr, record.generation, record.timer);
         let fields = match self.state.read_armed(host, id) {
             Ok(fields) if fields.function == 0 => {
+                self.make_idle(id);
                 self.refuse(id, Kind::NullHandler, Block::default());
                 return None;
             }

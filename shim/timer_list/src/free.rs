@@ -35,15 +35,10 @@ impl<H: Host> Engine<H> {
     pub fn unload(&self, text: core::ops::Range<usize>, site: usize) -> usize {
         let me = self.host.thread();
         let Some(mut call) = Call::begin(self) else { return 0 };
-        let busy: Vec<u32> = call
-            .state
-            .table
-            .each()
-            .filter(|(_, record)| record.is_pending() || record.run.is_some())
-            .map(|(id, _)| id)
-            .collect();
         let mut findings = 0;
-        for id in busy {
+        let mut from = 0;
+        while let Some(id) = call.state.table.next_used(from) {
+            from = id + 1;
             let record = call.state.table.at(id);
             let (timer, addr) = (record.timer, record.addr);
             let runs_there = record.run.is_some_and(|run| text.contains(&run.handler));

@@ -66,8 +66,10 @@ pub enum Count {
     /// A delete found the handler running and begins to wait.
     SyncWait,
     /// A call was ignored, since its thread was in the middle of another: it
-    /// came from a signal handler.
-    Reentered,
+    /// came from a signal handler. Or a finding was, for want of memory.
+    Lost,
+    /// A new timer was ignored for want of memory.
+    NoMemory,
     /// A trashed timer_list was met.
     Trashed(Trash),
 }

@@ -6,7 +6,7 @@
 //! generation but by no address, until the handler has ended. So a number alone
 //! says nothing: whoever let the lock go asks with [`RecordRef`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, TryReserveError};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::canary::GENERATIONS;
@@ -90,6 +90,7 @@ pub struct Record<T, R> {
     /// Start of the heap block that holds it, 0 for none.
     pub block: usize,
     next_in_block: u32,
+    prev_in_block: u32,
     /// The detector's name, once it has one.
     pub timer: Option<T>,
     /// The open `rearm-after-del`.
@@ -172,9 +173,10 @@ impl<T: Copy, R: Copy> Table<T, R> {
 
     /// A new record for an address that has none, in heap block `block` (0: in
     /// none). Its generation is new. `retire` gets the timers of records that are
-    /// forgotten for it.
-    pub fn insert(&mut self, addr: usize, block: usize, retire: impl FnMut(T)) -> u32 {
+    /// forgotten for it. `None`: no memory.
+    pub fn insert(&mut self, addr: usize, block: usize, retire: impl FnMut(T)) -> Option<u32> {
         self.forget_idle(retire);
+        self.reserve().ok()?;
         let record = Record {
             link: Link::new(),
             addr,
@@ -189,6 +191,7 @@ impl<T: Copy, R: Copy> Table<T, R> {
             run: None,
             block,
             next_in_block: NONE,
+            prev_in_block: NONE,
             timer: None,
             rearm_finding: None,
             futile_count: 0,
@@ -208,8 +211,22 @@ impl<T: Copy, R: Copy> Table<T, R> {
         if block != 0 {
             let next = self.by_block.insert(block, id).unwrap_or(NONE);
             self.records[id as usize].next_in_block = next;
+            if let Some(next) = self.records.get_mut(next as usize) {
+                next.prev_in_block = id;
+            }
         }
-        id
+        Some(id)
+    }
+
+    /// Makes room for one more record, wherever it may go.
+    fn reserve(&mut self) -> Result<(), TryReserveError> {
+        if self.vacant.is_empty() {
+            self.records.try_reserve(1)?;
+            // Giving records back must not need memory.
+            self.vacant.try_reserve(self.records.len() + 1)?;
+        }
+        self.by_addr.try_reserve(1)?;
+        self.by_block.try_reserve(1)
     }
 
     fn next_generation(&mut self) -> u32 {
@@ -234,14 +251,13 @@ impl<T: Copy, R: Copy> Table<T, R> {
     /// runs it stays as an orphan.
     pub fn unmap(&mut self, id: u32) -> Option<T> {
         let record = &mut self.records[id as usize];
-        let (addr, block, next) = (record.addr, record.block, record.next_in_block);
+        let (addr, block) = (record.addr, record.block);
         let timer = record.timer;
         let is_orphan = record.run.is_some();
         record.is_mapped = false;
-        record.next_in_block = NONE;
         self.by_addr.remove(&addr);
         if block != 0 {
-            self.unchain(block, id, next);
+            self.unchain(id, block);
         }
         if !is_orphan {
             self.release(id);
@@ -249,27 +265,21 @@ impl<T: Copy, R: Copy> Table<T, R> {
         timer
     }
 
-    fn unchain(&mut self, block: usize, id: u32, next: u32) {
-        match self.by_block.get(&block) {
-            Some(&first) if first == id => {
-                if next == NONE {
-                    self.by_block.remove(&block);
-                } else {
-                    self.by_block.insert(block, next);
-                }
+    fn unchain(&mut self, id: u32, block: usize) {
+        let record = &mut self.records[id as usize];
+        let next = core::mem::replace(&mut record.next_in_block, NONE);
+        let prev = core::mem::replace(&mut record.prev_in_block, NONE);
+        if let Some(next) = self.records.get_mut(next as usize) {
+            next.prev_in_block = prev;
+        }
+        match self.records.get_mut(prev as usize) {
+            Some(prev) => prev.next_in_block = next,
+            None if next == NONE => {
+                self.by_block.remove(&block);
             }
-            Some(&first) => {
-                let mut at = first;
-                while at != NONE {
-                    let record = &mut self.records[at as usize];
-                    if record.next_in_block == id {
-                        record.next_in_block = next;
-                        break;
-                    }
-                    at = record.next_in_block;
-                }
+            None => {
+                self.by_block.insert(block, next);
             }
-            None => {}
         }
     }
 
@@ -290,7 +300,24 @@ impl<T: Copy, R: Copy> Table<T, R> {
         !self.by_block.is_empty()
     }
 
+    /// No records, as after a fork: generations go on, so that what the parent's
+    /// threads still name is nobody's.
+    pub fn empty_after(&self) -> Self {
+        let mut table = Table::new();
+        table.generations = self.generations;
+        table
+    }
+
+    /// The next record in use from number `from` on, orphans too.
+    pub fn next_used(&self, from: u32) -> Option<u32> {
+        (from..)
+            .zip(self.records.get(from as usize..)?)
+            .find(|(_, r)| r.generation != 0)
+            .map(|r| r.0)
+    }
+
     /// Every record in use, orphans too.
+    #[cfg(test)]
     pub fn each(&self) -> impl Iterator<Item = (u32, &Record<T, R>)> {
         let numbered = (0..).zip(&self.records);
         numbered.filter(|(_, record)| record.generation != 0)
@@ -351,7 +378,7 @@ mod tests {
     #[test]
     fn a_block_knows_its_timers() {
         let mut table = Table::<u32, u32>::new();
-        let ids: Vec<u32> = (1..=3).map(|i| table.insert(i * 64, 64, |_| ())).collect();
+        let ids: Vec<u32> = (1..=3).map(|i| table.insert(i * 64, 64, |_| ()).unwrap()).collect();
         let in_block = |table: &Table<u32, u32>| {
             let mut at = table.first_in_block(64).unwrap_or(NONE);
             let mut found = vec![];
@@ -372,7 +399,7 @@ mod tests {
     #[test]
     fn an_orphan_is_known_by_number_until_it_is_released() {
         let mut table = Table::<u32, u32>::new();
-        let id = table.insert(64, 0, |_| ());
+        let id = table.insert(64, 0, |_| ()).unwrap();
         let timer = table.find(64).unwrap();
         table.at(id).run = Some(Run {
             thread: 1,
@@ -389,11 +416,11 @@ mod tests {
         table.unmap(id);
         assert_eq!(table.find(64), None);
         assert!(table.get(timer).is_some());
-        let other = table.insert(64, 0, |_| ());
+        let other = table.insert(64, 0, |_| ()).unwrap();
         assert_ne!(other, id);
         table.release(id);
         assert!(table.get(timer).is_none());
-        assert_eq!(table.insert(128, 0, |_| ()), id);
+        assert_eq!(table.insert(128, 0, |_| ()), Some(id));
         assert!(table.get(timer).is_none(), "another generation");
     }
 }

@@ -19,6 +19,9 @@ use crate::table::RecordRef;
 /// Looks at the handler's thread begin after this many attempts, and come again
 /// after as many.
 const PROOF_EVERY: u64 = 16;
+/// The most that one pause counts towards the bound: a process that is stopped
+/// or suspended does not wait.
+const PAUSE_MAX_NS: u64 = 20_000_000;
 /// How many threads may stand between the handler and the waiter.
 const CHAIN: usize = 16;
 
@@ -138,7 +141,7 @@ impl<'a, H: Host> Call<'a, H> {
             call.tell(Found { caller: Caller::Delete, blocked, ..found });
         };
         let mut by_flag = by_flag;
-        let mut start = 0;
+        let (mut start, mut paused_ns) = (0, 0);
         for attempt in 0u64.. {
             let look = self.state.look_at_run(host, timer, me, by_flag);
             if look.is_flag_gone {
@@ -154,12 +157,14 @@ impl<'a, H: Host> Call<'a, H> {
                     host.count(Count::SyncWait);
                 }
             }
-            if self.is_hopeless(attempt, start, thread, me) {
+            if self.is_hopeless(attempt, paused_ns, thread, me) {
                 waited.gave_up = true;
                 tell(&mut self, Kind::DelDeadlock, Some(thread));
                 break;
             }
+            let paused_at = host.now_ns();
             self = self.pause(attempt.min(u64::from(u32::MAX)) as u32)?;
+            paused_ns += host.now_ns().saturating_sub(paused_at).min(PAUSE_MAX_NS);
             if is_over(&mut self) {
                 break;
             }
@@ -171,13 +176,12 @@ impl<'a, H: Host> Call<'a, H> {
         Some(self)
     }
 
-    fn is_hopeless(&mut self, attempt: u64, start: u64, thread: u32, me: u32) -> bool {
+    fn is_hopeless(&mut self, attempt: u64, paused_ns: u64, thread: u32, me: u32) -> bool {
         let host = &self.engine.host;
         let settings = self.state.settings;
         attempt >= settings.deadlock_loops
             || attempt % PROOF_EVERY == PROOF_EVERY - 1
-                && (host.now_ns().saturating_sub(start) > settings.deadlock_ns
-                    || self.state.waits_for_me(host, thread, me))
+                && (paused_ns > settings.deadlock_ns || self.state.waits_for_me(host, thread, me))
     }
 }
 
@@ -212,6 +216,9 @@ impl<T: Copy, R: Copy> State<T, R> {
     }
 
     fn begin_wait(&mut self, timer: RecordRef, me: u32) {
+        if self.waits.try_reserve(1).is_err() {
+            return; // only its flag's end and what it is blocked on are not seen
+        }
         self.waits.push(Wait { thread: me, timer, is_flag_gone: false });
         if let Some(run) = self.table.get(timer).and_then(|record| record.run.as_mut()) {
             run.waiters += 1;
@@ -239,23 +246,22 @@ impl<T: Copy, R: Copy> State<T, R> {
         thread: u32,
         me: u32,
     ) -> bool {
-        let mut chain = vec![thread];
+        let mut chain = [0; CHAIN];
         let mut last = thread;
-        while chain.len() <= CHAIN {
+        for found in 0..CHAIN {
+            chain[found] = last;
+            let chain = &chain[..=found];
             match self.waits_for(host, last) {
                 Some(next) if next == me => {
                     let mut held_by = me;
-                    return chain.len() == 1
+                    return found == 0
                         || chain.iter().rev().all(|&thread| {
                             let still = self.waits_for(host, thread) == Some(held_by);
                             held_by = thread;
                             still
                         });
                 }
-                Some(next) if !chain.contains(&next) => {
-                    chain.push(next);
-                    last = next;
-                }
+                Some(next) if !chain.contains(&next) => last = next,
                 _ => return false,
             }
         }

@@ -141,11 +141,10 @@ impl Reference {
             self.books.auto_detached += 1;
             self.found.push(Kind::ReinitPending);
         }
-        if self.runs(n) {
+        // A handler that initialises its own timer goes on being that timer's.
+        if self.runs(n) && !in_handler {
             self.run.as_mut().unwrap().timer = None;
-            if !in_handler {
-                self.found.push(Kind::ReinitRunning);
-            }
+            self.found.push(Kind::ReinitRunning);
         }
         self.timers[n] = Timer::default();
     }
