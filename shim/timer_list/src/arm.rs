@@ -116,10 +116,9 @@ impl<H: Host> Engine<H> {
             record.armed_with.1 = handler;
             self.host.write_handler(addr, handler, addr);
         }
-        let (next, prev) = call.state.keys.idle(addr, true);
-        self.host.write_links(addr, next, prev);
         // A handler that initialises its own timer still runs.
         let is_own_run = record.run.is_some() && self.policy() == DelPolicy::Running;
+        call.make_idle(id);
         self.host.write_running(addr, is_own_run);
         self.host.write_flags(addr, flags);
         call.end();
