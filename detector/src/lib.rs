@@ -40,6 +40,8 @@ mod index_map;
 pub mod kind;
 #[cfg(not(loom))]
 pub mod ladder;
+#[cfg(not(loom))]
+mod landings;
 mod note;
 pub mod options;
 #[cfg(not(loom))]

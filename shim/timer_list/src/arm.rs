@@ -8,8 +8,8 @@ use crate::check::Checked;
 use crate::engine::{CPUS_MAX, Engine};
 use crate::host::{Armed, Found, Host};
 use crate::layout::{Fields, SELF};
+use crate::record::{Readd, RecordRef};
 use crate::sync::{AtomicUsize, Ordering};
-use crate::table::{Readd, RecordRef};
 
 /// Calls that may be on their way to arm a timer at the same time and be seen.
 const CALLS: usize = 32;

@@ -4,7 +4,7 @@ use deadwalk_detector::{Kind, Op, Severity};
 
 use crate::engine::{Engine, Locked};
 use crate::host::{Block, Caller, Count, Deleted, Found, Host};
-use crate::table::RecordRef;
+use crate::record::RecordRef;
 
 /// What is to be done once the lock is open.
 enum After<H: Host> {

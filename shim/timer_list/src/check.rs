@@ -11,7 +11,7 @@ use crate::canary::Links;
 use crate::engine::{Engine, State};
 use crate::host::{Block, Count, Found, Host, Trash};
 use crate::layout::{FULL_BYTES, Fields, LEGACY_BYTES};
-use crate::table::{RecordRef, Run};
+use crate::record::{RecordRef, Run};
 
 /// A timer that passed, with what stands in its storage.
 #[derive(Clone, Copy, Debug)]
@@ -106,6 +106,11 @@ impl<H: Host> Call<'_, H> {
             && state.is_sound(known, links)
         {
             return Ok(Some(Checked { id: known.id, fields }));
+        }
+        if watched && let Place::Freed(block) = state.place(host, addr, LEGACY_BYTES) {
+            // Freed by another thread just now.
+            host.count(Count::Trashed(Trash::Freed));
+            return Err(Found { block, ..error(Kind::ApiUseAfterFree) });
         }
         let is_idle = match links {
             Links::Idle { .. } | Links::Static | Links::Zero => true,

@@ -6,7 +6,7 @@ use deadwalk_detector::{Kind, Op, Severity};
 use crate::call::{Call, finding};
 use crate::engine::Engine;
 use crate::host::{Deleted, Host};
-use crate::table::{Readd, RecordRef};
+use crate::record::{Readd, RecordRef};
 use crate::wait::Waited;
 
 /// So many deletes in a row of a timer that is neither pending nor running,

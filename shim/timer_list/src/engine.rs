@@ -21,8 +21,9 @@ use crate::arm::Arming;
 use crate::canary::Keys;
 use crate::host::{Count, Host};
 use crate::lock::{Guard, Lock};
+use crate::record::RecordRef;
 use crate::sync::{AtomicU32, Ordering};
-use crate::table::{RecordRef, Table};
+use crate::table::Table;
 use crate::wait::Wait;
 use crate::wheel::Wheel;
 

@@ -11,7 +11,7 @@ use crate::arm::argument;
 use crate::call::{Call, finding};
 use crate::engine::{Engine, LAST_TICK};
 use crate::host::{Block, Caller, Count, Found, Host, Trash};
-use crate::table::{RecordRef, Run};
+use crate::record::{RecordRef, Run};
 
 /// A handler to be called, and then [left](Engine::leave).
 #[derive(Clone, Copy, Debug)]

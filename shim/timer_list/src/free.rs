@@ -6,7 +6,7 @@ use deadwalk_detector::{Kind, Severity};
 use crate::call::{Call, finding};
 use crate::engine::Engine;
 use crate::host::{Block, Caller, Found, Host};
-use crate::table::RecordRef;
+use crate::record::RecordRef;
 
 impl<H: Host> Engine<H> {
     /// A watched block is about to be freed, or moved away by realloc. Runs

@@ -5,7 +5,7 @@
 //! | [`wheel`] | which entry expires when: pure |
 //! | [`layout`], [`storage`] | the structure in the program's memory, and all access to it |
 //! | [`canary`] | what stands in an armed timer's list links, and what else may be found there |
-//! | [`table`] | the truth: a record per timer, outside the program's memory |
+//! | [`record`], [`table`] | the truth: a record per timer, outside the program's memory |
 //! | [`host`] | what the engine needs: threads, time, heap, detector |
 //! | [`engine`] | lock, settings, clock |
 //! | `call`, `check`, `arm`, `delete`, `wait`, `expiry`, `free` | the calls, by who makes them |
@@ -29,6 +29,7 @@ mod free;
 pub mod host;
 pub mod layout;
 mod lock;
+pub mod record;
 pub mod storage;
 mod sync;
 pub mod table;

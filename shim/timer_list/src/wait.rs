@@ -14,7 +14,7 @@ use crate::call::{Call, finding};
 use crate::delete::Tally;
 use crate::engine::{Engine, State};
 use crate::host::{Caller, Count, Found, Host};
-use crate::table::RecordRef;
+use crate::record::RecordRef;
 
 /// Looks at the handler's thread begin after this many attempts, and come again
 /// after as many.
