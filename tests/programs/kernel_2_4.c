@@ -2,7 +2,7 @@
  * The interface of 2.2 to 2.5: init_timer, static initialisers, a handler that
  * gets a number.
  */
-#include <linux/timer.h>
+#include <deadwalk/timer.h> /* before all of linux/: for timer_exit */
 #include <linux/module.h>
 #include <linux/init.h>
 #include <linux/kernel.h>

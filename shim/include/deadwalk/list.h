@@ -89,19 +89,78 @@ static __inline__ void list_move_tail(struct list_head *entry, struct list_head 
 	list_add_tail(entry, head);
 }
 
+static __inline__ void __list_del_entry(struct list_head *entry)
+{
+	deadwalk_list_unlink(entry);
+}
+
+static __inline__ void list_replace(struct list_head *old, struct list_head *entry)
+{
+	deadwalk_list_link(entry, old->prev, old->next);
+}
+
+static __inline__ void list_replace_init(struct list_head *old, struct list_head *entry)
+{
+	list_replace(old, entry);
+	INIT_LIST_HEAD(old);
+}
+
 static __inline__ int list_empty(const struct list_head *head)
 {
 	return head->next == head;
 }
 
+static __inline__ int list_empty_careful(const struct list_head *head)
+{
+	return head->next == head && head->prev == head;
+}
+
+static __inline__ int list_is_singular(const struct list_head *head)
+{
+	return !list_empty(head) && head->next == head->prev;
+}
+
+static __inline__ int list_is_first(const struct list_head *entry, const struct list_head *head)
+{
+	return entry->prev == head;
+}
+
+static __inline__ int list_is_last(const struct list_head *entry, const struct list_head *head)
+{
+	return entry->next == head;
+}
+
+static __inline__ int list_is_head(const struct list_head *entry, const struct list_head *head)
+{
+	return entry == head;
+}
+
+static __inline__ void list_rotate_left(struct list_head *head)
+{
+	if (!list_empty(head))
+		list_move_tail(head->next, head);
+}
+
+/* All of `list`, which is not empty, between prev and next. */
+static __inline__ void deadwalk_list_link_all(struct list_head *list, struct list_head *prev,
+					      struct list_head *next)
+{
+	list->next->prev = prev;
+	list->prev->next = next;
+	prev->next = list->next;
+	next->prev = list->prev;
+}
+
 static __inline__ void list_splice(struct list_head *list, struct list_head *head)
 {
-	if (!list_empty(list)) {
-		list->next->prev = head;
-		list->prev->next = head->next;
-		head->next->prev = list->prev;
-		head->next = list->next;
-	}
+	if (!list_empty(list))
+		deadwalk_list_link_all(list, head, head->next);
+}
+
+static __inline__ void list_splice_tail(struct list_head *list, struct list_head *head)
+{
+	if (!list_empty(list))
+		deadwalk_list_link_all(list, head->prev, head);
 }
 
 static __inline__ void list_splice_init(struct list_head *list, struct list_head *head)
@@ -110,26 +169,68 @@ static __inline__ void list_splice_init(struct list_head *list, struct list_head
 	INIT_LIST_HEAD(list);
 }
 
+static __inline__ void list_splice_tail_init(struct list_head *list, struct list_head *head)
+{
+	list_splice_tail(list, head);
+	INIT_LIST_HEAD(list);
+}
+
 #define list_entry(ptr, type, member) container_of(ptr, type, member)
 #define list_first_entry(head, type, member) list_entry((head)->next, type, member)
 #define list_last_entry(head, type, member) list_entry((head)->prev, type, member)
+#define list_first_entry_or_null(head, type, member) \
+	(list_empty(head) ? (type *)0 : list_first_entry(head, type, member))
 #define list_next_entry(pos, member) list_entry((pos)->member.next, __typeof__(*(pos)), member)
+#define list_prev_entry(pos, member) list_entry((pos)->member.prev, __typeof__(*(pos)), member)
+#define list_entry_is_head(pos, head, member) (&(pos)->member == (head))
 
 #define list_for_each(pos, head) \
 	for ((pos) = (head)->next; (pos) != (head); (pos) = (pos)->next)
+
+#define list_for_each_prev(pos, head) \
+	for ((pos) = (head)->prev; (pos) != (head); (pos) = (pos)->prev)
 
 #define list_for_each_safe(pos, n, head) \
 	for ((pos) = (head)->next, (n) = (pos)->next; (pos) != (head); \
 	     (pos) = (n), (n) = (pos)->next)
 
+#define list_for_each_prev_safe(pos, n, head) \
+	for ((pos) = (head)->prev, (n) = (pos)->prev; (pos) != (head); \
+	     (pos) = (n), (n) = (pos)->prev)
+
+/* On from pos itself, or from the one behind it. */
+#define list_for_each_entry_from(pos, head, member) \
+	for (; !list_entry_is_head(pos, head, member); (pos) = list_next_entry(pos, member))
+
+#define list_for_each_entry_continue(pos, head, member) \
+	for ((pos) = list_next_entry(pos, member); !list_entry_is_head(pos, head, member); \
+	     (pos) = list_next_entry(pos, member))
+
+#define list_for_each_entry_continue_reverse(pos, head, member) \
+	for ((pos) = list_prev_entry(pos, member); !list_entry_is_head(pos, head, member); \
+	     (pos) = list_prev_entry(pos, member))
+
 #define list_for_each_entry(pos, head, member) \
 	for ((pos) = list_first_entry(head, __typeof__(*(pos)), member); \
-	     &(pos)->member != (head); (pos) = list_next_entry(pos, member))
+	     !list_entry_is_head(pos, head, member); (pos) = list_next_entry(pos, member))
+
+#define list_for_each_entry_reverse(pos, head, member) \
+	for ((pos) = list_last_entry(head, __typeof__(*(pos)), member); \
+	     !list_entry_is_head(pos, head, member); (pos) = list_prev_entry(pos, member))
 
 #define list_for_each_entry_safe(pos, n, head, member) \
 	for ((pos) = list_first_entry(head, __typeof__(*(pos)), member), \
 	     (n) = list_next_entry(pos, member); \
-	     &(pos)->member != (head); (pos) = (n), (n) = list_next_entry(n, member))
+	     !list_entry_is_head(pos, head, member); \
+	     (pos) = (n), (n) = list_next_entry(n, member))
+
+#define list_for_each_entry_safe_reverse(pos, n, head, member) \
+	for ((pos) = list_last_entry(head, __typeof__(*(pos)), member), \
+	     (n) = list_prev_entry(pos, member); \
+	     !list_entry_is_head(pos, head, member); \
+	     (pos) = (n), (n) = list_prev_entry(n, member))
+
+#include <deadwalk/hlist.h>
 
 #endif /* no list.h of the program's own */
 #endif

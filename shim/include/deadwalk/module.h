@@ -8,7 +8,7 @@
 
 #include <deadwalk/kernel.h>
 
-/* C++'s own library uses both as names of arguments. */
+/* C++'s own library uses some of these as names of arguments. */
 #ifndef __cplusplus
 #ifndef __init
 #define __init
@@ -21,6 +21,20 @@
 #endif
 #ifndef __exitdata
 #define __exitdata
+#endif
+#ifndef __initconst
+#define __initconst
+#endif
+#ifndef __devinit
+#define __devinit
+#define __devinitdata
+#define __devinitconst
+#define __devexit
+#define __devexitdata
+#define __devexit_p(f) (f)
+#endif
+#ifndef __exit_p
+#define __exit_p(f) (f)
 #endif
 #endif
 
@@ -44,22 +58,66 @@
 #define module_init(f) DEADWALK_ENTRY(int, init_module, f)
 #define module_exit(f) DEADWALK_ENTRY(void, cleanup_module, f)
 
+/* The kernel calls the functions of one level before those of the next; a module
+ * has only one of them all. */
+#define early_initcall(f) module_init(f)
+#define core_initcall(f) module_init(f)
+#define postcore_initcall(f) module_init(f)
+#define arch_initcall(f) module_init(f)
+#define subsys_initcall(f) module_init(f)
+#define fs_initcall(f) module_init(f)
+#define rootfs_initcall(f) module_init(f)
+#define device_initcall(f) module_init(f)
+#define late_initcall(f) module_init(f)
+#define __initcall(f) module_init(f)
+#define __exitcall(f) module_exit(f)
+
 #define DEADWALK_NOTHING struct deadwalk_nothing
 #define MODULE_LICENSE(text) DEADWALK_NOTHING
 #define MODULE_AUTHOR(text) DEADWALK_NOTHING
 #define MODULE_DESCRIPTION(text) DEADWALK_NOTHING
 #define MODULE_VERSION(text) DEADWALK_NOTHING
+#define MODULE_INFO(tag, text) DEADWALK_NOTHING
+#define MODULE_FIRMWARE(name) DEADWALK_NOTHING
+#define MODULE_SOFTDEP(text) DEADWALK_NOTHING
+#define MODULE_IMPORT_NS(name) DEADWALK_NOTHING
+#define MODULE_SUPPORTED_DEVICE(name) DEADWALK_NOTHING
 #define MODULE_ALIAS(text) DEADWALK_NOTHING
+#define MODULE_ALIAS_MISCDEV(minor) DEADWALK_NOTHING
+#define MODULE_ALIAS_CHARDEV(major, minor) DEADWALK_NOTHING
+#define MODULE_ALIAS_CHARDEV_MAJOR(major) DEADWALK_NOTHING
+#define MODULE_ALIAS_BLOCKDEV_MAJOR(major) DEADWALK_NOTHING
+#define MODULE_ALIAS_LDISC(number) DEADWALK_NOTHING
+#define MODULE_ALIAS_NETPROTO(number) DEADWALK_NOTHING
+#define MODULE_ALIAS_FS(name) DEADWALK_NOTHING
 #define MODULE_PARM(name, type) DEADWALK_NOTHING
 #define MODULE_PARM_DESC(name, text) DEADWALK_NOTHING
-#define MODULE_DEVICE_TABLE(type, name) DEADWALK_NOTHING
-#define module_param(name, type, mode) DEADWALK_NOTHING
 #define EXPORT_SYMBOL(name) DEADWALK_NOTHING
 #define EXPORT_SYMBOL_GPL(name) DEADWALK_NOTHING
 #define EXPORT_NO_SYMBOLS DEADWALK_NOTHING
 
+/* Nobody sets parameters or matches devices: the variables keep their values.
+ * But they count as used. */
+#define DEADWALK_USES(name, variable) \
+	static __inline__ __attribute__((unused)) const volatile void *deadwalk_uses_##name(void) \
+	{ \
+		return (const volatile void *)&(variable); \
+	} \
+	struct deadwalk_nothing
+#define module_param(name, type, mode) DEADWALK_USES(param_##name, name)
+#define module_param_named(name, variable, type, mode) DEADWALK_USES(param_##name, variable)
+#define module_param_array(name, type, count, mode) DEADWALK_USES(param_##name, name)
+#define module_param_array_named(name, array, type, count, mode) DEADWALK_USES(param_##name, array)
+#define module_param_string(name, string, size, mode) DEADWALK_USES(param_##name, string)
+#define MODULE_DEVICE_TABLE(type, name) DEADWALK_USES(table_##type##_##name, name)
+
+#define __MODULE_STRING(x) __stringify(x)
+
 #define MOD_INC_USE_COUNT ((void)0)
 #define MOD_DEC_USE_COUNT ((void)0)
+#define try_module_get(module) ((void)(module), 1)
+#define __module_get(module) ((void)(module))
+#define module_put(module) ((void)(module))
 
 struct module;
 #define THIS_MODULE ((struct module *)0)

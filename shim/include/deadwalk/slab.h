@@ -48,9 +48,49 @@ extern void kfree(const void *) DEADWALK_SLAB_NAMED(kfree);
 /* Zeroes it first. */
 extern void kfree_sensitive(const void *) DEADWALK_SLAB_NAMED(kfree_sensitive);
 #define kzfree(block) kfree_sensitive(block)
+#define kmalloc_node(size, gfp, node) ((void)(node), kmalloc(size, gfp))
+#define kzalloc_node(size, gfp, node) ((void)(node), kzalloc(size, gfp))
+
+/* All from the one heap: any of these is freed by any of them. */
 #define kvmalloc(size, gfp) kmalloc(size, gfp)
 #define kvzalloc(size, gfp) kzalloc(size, gfp)
+#define kvmalloc_array(n, size, gfp) kmalloc_array(n, size, gfp)
+#define kvcalloc(n, size, gfp) kcalloc(n, size, gfp)
 #define kvfree(block) kfree(block)
+#define vmalloc(size) kmalloc(size, GFP_KERNEL)
+#define vzalloc(size) kzalloc(size, GFP_KERNEL)
+#define vfree(block) kfree(block)
+
+static __inline__ void *kmemdup(const void *from, size_t size, gfp_t gfp)
+{
+	void *copy = kmalloc(size, gfp);
+
+	return copy ? __builtin_memcpy(copy, from, size) : copy;
+}
+
+/* At most `most` characters; a NUL follows. */
+static __inline__ char *kstrndup(const char *text, size_t most, gfp_t gfp)
+{
+	size_t length = 0;
+	char *copy;
+
+	if (!text)
+		return NULL;
+	while (length < most && text[length])
+		length++;
+	copy = (char *)kmalloc(length + 1, gfp);
+	if (copy) {
+		__builtin_memcpy(copy, text, length);
+		copy[length] = '\0';
+	}
+	return copy;
+}
+
+/* Of NULL: NULL. */
+static __inline__ char *kstrdup(const char *text, gfp_t gfp)
+{
+	return text ? (char *)kmemdup(text, __builtin_strlen(text) + 1, gfp) : NULL;
+}
 
 /*
  * A constructor runs on every object that is handed out. Up to 2.6 it got the
@@ -65,6 +105,8 @@ extern struct kmem_cache *deadwalk_kmem_cache_create(const char *, size_t, size_
 	deadwalk_kmem_cache_create(name, size, align, flags, \
 				   DEADWALK_CONSTRUCTOR(__VA_ARGS__, ~))
 #define DEADWALK_CONSTRUCTOR(ctor, ...) ((void (*)(void *))(void (*)(void))(ctor))
+#define KMEM_CACHE(type, flags) \
+	kmem_cache_create(#type, sizeof(struct type), __alignof__(struct type), flags, NULL)
 extern void *kmem_cache_alloc(struct kmem_cache *, gfp_t) DEADWALK_SLAB_NAMED(kmem_cache_alloc);
 extern void *kmem_cache_zalloc(struct kmem_cache *, gfp_t)
 	DEADWALK_SLAB_NAMED(kmem_cache_zalloc);

@@ -8,6 +8,8 @@
 #ifndef DEADWALK_SPINLOCK_H
 #define DEADWALK_SPINLOCK_H
 
+#include <deadwalk/bug.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -51,12 +53,62 @@ static __inline__ void spin_lock_init(spinlock_t *lock)
 		spin_unlock(lock); \
 	} while (0)
 
+#define spin_trylock_irq(lock) spin_trylock(lock)
+#define spin_trylock_irqsave(lock, flags) ((flags) = 0, spin_trylock(lock))
+
+/* For lockdep, which is not here. */
+#define spin_lock_nested(lock, subclass) ((void)(subclass), spin_lock(lock))
+#define spin_lock_bh_nested(lock, subclass) spin_lock_nested(lock, subclass)
+#define spin_lock_nest_lock(lock, outer) ((void)(outer), spin_lock(lock))
+#define spin_lock_irqsave_nested(lock, flags, subclass) \
+	do { \
+		(void)(subclass); \
+		spin_lock_irqsave(lock, flags); \
+	} while (0)
+#ifndef lockdep_assert_held
+#define lockdep_assert_held(lock) ((void)(lock))
+#endif
+
+#define assert_spin_locked(lock) BUG_ON(!spin_is_locked(lock))
+#define spin_is_contended(lock) ((lock)->word == 2)
+#define spin_unlock_wait(lock) \
+	do { \
+		while (spin_is_locked(lock)) \
+			cpu_relax(); \
+	} while (0)
+
+#define DEFINE_RAW_SPINLOCK(name) raw_spinlock_t name = __RAW_SPIN_LOCK_UNLOCKED(name)
+#define __RAW_SPIN_LOCK_UNLOCKED(name) __SPIN_LOCK_UNLOCKED(name)
+#define raw_spin_lock_init(lock) spin_lock_init(lock)
+#define raw_spin_lock(lock) spin_lock(lock)
+#define raw_spin_lock_nested(lock, subclass) spin_lock_nested(lock, subclass)
+#define raw_spin_unlock(lock) spin_unlock(lock)
+#define raw_spin_trylock(lock) spin_trylock(lock)
+#define raw_spin_is_locked(lock) spin_is_locked(lock)
+#define raw_spin_lock_bh(lock) spin_lock_bh(lock)
+#define raw_spin_unlock_bh(lock) spin_unlock_bh(lock)
+#define raw_spin_lock_irq(lock) spin_lock_irq(lock)
+#define raw_spin_unlock_irq(lock) spin_unlock_irq(lock)
+#define raw_spin_lock_irqsave(lock, flags) spin_lock_irqsave(lock, flags)
+#define raw_spin_unlock_irqrestore(lock, flags) spin_unlock_irqrestore(lock, flags)
+#define raw_spin_trylock_irqsave(lock, flags) spin_trylock_irqsave(lock, flags)
+
 #define local_bh_disable() ((void)0)
 #define local_bh_enable() ((void)0)
 #define local_irq_disable() ((void)0)
 #define local_irq_enable() ((void)0)
 #define local_irq_save(flags) ((void)((flags) = 0))
 #define local_irq_restore(flags) ((void)(flags))
+
+/* As 2.4 called them. What relied on them to keep other processors out must
+ * take a lock here, as it must there. */
+#ifndef cli
+#define cli() local_irq_disable()
+#define sti() local_irq_enable()
+#define save_flags(flags) local_irq_save(flags)
+#define restore_flags(flags) local_irq_restore(flags)
+#define save_and_cli(flags) local_irq_save(flags)
+#endif
 
 #ifdef __cplusplus
 }

@@ -88,6 +88,9 @@ DEADWALK_ASSERT(offsetof(struct timer_list, flags) == 44, "the library's layout"
 DEADWALK_ASSERT(sizeof(struct timer_list) == 48, "the library's layout");
 
 /* Flags of timer_setup; kept, and without effect. */
+#define TIMER_CPUMASK 0x0003ffffu
+#define TIMER_MIGRATING 0x00040000u
+#define TIMER_BASEMASK (TIMER_CPUMASK | TIMER_MIGRATING)
 #define TIMER_DEFERRABLE 0x00080000u
 #define TIMER_PINNED 0x00100000u
 #define TIMER_IRQSAFE 0x00200000u
@@ -120,6 +123,11 @@ DEADWALK_ASSERT(sizeof(struct timer_list) == 48, "the library's layout");
 #define DEADWALK_INITIALIZER_3(fn, expires, data) DEADWALK_TIMER_INIT(fn, expires, data, 0)
 #define DEADWALK_INITIALIZER_1(fn) \
 	DEADWALK_TIMER_INIT(DEADWALK_HANDLER(fn), 0, DEADWALK_TIMER_SELF, 0)
+
+#define TIMER_DEFERRED_INITIALIZER(fn, expires, data) \
+	DEADWALK_TIMER_INIT(fn, expires, data, TIMER_DEFERRABLE)
+#define TIMER_PINNED_INITIALIZER(fn, expires, data) \
+	DEADWALK_TIMER_INIT(fn, expires, data, TIMER_PINNED)
 
 /* The same with flags behind. */
 #define __TIMER_INITIALIZER(...) \
@@ -193,10 +201,25 @@ extern void wait_on_timers(void) DEADWALK_NAMED(wait_on_timers);
 		deadwalk_timer_->data = (d); \
 	} while (0)
 #define init_timer_on_stack(timer) timer_setup_on_stack(timer, NULL, 0)
-#define init_timer_deferrable(timer) init_timer(timer)
-#define setup_deferrable_timer(timer, fn, d) setup_timer(timer, fn, d)
+#define timer_destroy_on_stack(timer) destroy_timer_on_stack(timer)
 #define del_singleshot_timer_sync(timer) del_timer_sync(timer)
+
+/* Nothing is deferred, pinned or late here: the same as the plain ones. */
+#define init_timer_deferrable(timer) init_timer(timer)
+#define init_timer_pinned(timer) init_timer(timer)
+#define setup_deferrable_timer(timer, fn, d) setup_timer(timer, fn, d)
+#define setup_deferrable_timer_on_stack(timer, fn, d) setup_timer_on_stack(timer, fn, d)
+#define setup_pinned_timer(timer, fn, d) setup_timer(timer, fn, d)
+#define setup_pinned_timer_on_stack(timer, fn, d) setup_timer_on_stack(timer, fn, d)
+#define __setup_timer(timer, fn, d, flags) \
+	do { \
+		(void)(flags); \
+		setup_timer(timer, fn, d); \
+	} while (0)
 #define mod_timer_pinned(timer, expires) mod_timer(timer, expires)
+#define add_timer_local(timer) add_timer(timer)
+#define add_timer_global(timer) add_timer(timer)
+#define set_timer_slack(timer, slack) ((void)(timer), (void)(slack))
 
 #ifdef __cplusplus
 } /* extern "C" */

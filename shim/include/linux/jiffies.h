@@ -1,3 +1,4 @@
 /* deadwalk: <linux/jiffies.h> in user space. */
 #pragma GCC system_header
+#include <deadwalk/kernel.h>
 #include <deadwalk/jiffies.h>

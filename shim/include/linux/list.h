@@ -1,3 +1,4 @@
 /* deadwalk: <linux/list.h> in user space. */
 #pragma GCC system_header
+#include <deadwalk/kernel.h>
 #include <deadwalk/list.h>

@@ -1,3 +1,4 @@
 /* deadwalk: <linux/slab.h> in user space. */
 #pragma GCC system_header
+#include <deadwalk/kernel.h>
 #include <deadwalk/slab.h>

@@ -1,3 +1,4 @@
 /* deadwalk: <linux/spinlock.h> in user space. */
 #pragma GCC system_header
-#include <deadwalk/spinlock.h>
+#include <deadwalk/kernel.h>
+#include <deadwalk/rwlock.h>

@@ -1,0 +1,28 @@
+/*
+ * deadwalk: the kernel's names of integers, and the C library's that are the
+ * kernel's too (dev_t, loff_t, size_t).
+ *
+ * A program that has its own u8 to s64 defines DEADWALK_OWN_INTS.
+ */
+#ifndef DEADWALK_TYPES_H
+#define DEADWALK_TYPES_H
+
+#include <stddef.h>
+#include <sys/types.h>
+#include <linux/types.h>
+#ifndef __cplusplus
+#include <stdbool.h>
+#endif
+
+#ifndef DEADWALK_OWN_INTS
+typedef __u8 u8;
+typedef __u16 u16;
+typedef __u32 u32;
+typedef __u64 u64;
+typedef __s8 s8;
+typedef __s16 s16;
+typedef __s32 s32;
+typedef __s64 s64;
+#endif
+
+#endif
