@@ -8,8 +8,18 @@ use std::process::Command;
 const STANDARDS: [&str; 5] = ["gnu89", "gnu99", "gnu11", "gnu17", "gnu2x"];
 
 /// What does not call anything but the C library and us.
-const PROGRAMS: [&str; 5] =
-    ["kernel_2_4", "kernel_2_6", "kernel_4_15", "kernel_mixed", "kernel_own_list"];
+const PROGRAMS: [&str; 6] = [
+    "kernel_2_4",
+    "kernel_2_6",
+    "kernel_4_15",
+    "kernel_mixed",
+    "kernel_own_list",
+    "kernel_own_names",
+];
+
+/// The same, and they check what the names mean: their status is 0.
+const NAMES: [&str; 5] =
+    ["kernel_names", "kernel_ticks", "kernel_locks", "kernel_lists", "kernel_module"];
 
 /// gcc and, if it is installed, clang.
 fn compilers() -> Vec<PathBuf> {
@@ -44,9 +54,11 @@ fn every_generation_compiles_under_every_standard() {
     for compiler in compilers() {
         for standard in STANDARDS {
             let standard = format!("-std={standard}");
-            for name in PROGRAMS {
+            for name in PROGRAMS.into_iter().chain(NAMES) {
                 compile(&compiler, name, &[&standard, "-O1"], &object);
-                compile(&compiler, name, &[&standard, "-O0", "-Wshadow"], &object);
+                // As the kernel is compiled: `index` is no function there.
+                let flags = [&standard, "-O0", "-Wshadow", "-fno-builtin"];
+                compile(&compiler, name, &flags, &object);
             }
         }
     }
@@ -75,6 +87,56 @@ fn cplusplus_takes_the_headers() {
     let object = folder.path().join("object.o");
     for order in ["-DOURS_FIRST", "-DTHEIRS_FIRST"] {
         compile(&compiler, "kernel_order", &["-x", "c++", order], &object);
+    }
+    for name in ["kernel_ticks", "kernel_locks", "kernel_lists"] {
+        compile(&compiler, name, &["-x", "c++"], &object);
+    }
+}
+
+#[test]
+fn the_names_of_kernel_code_mean_what_they_say() {
+    for standard in ["-std=gnu89", "-std=gnu2x"] {
+        for name in NAMES {
+            let program = Program::kernel_with_flags(name, &[standard]);
+            let outcome = Run::of(&program).plain().assert_status(0);
+            assert_eq!(outcome.stdout, "", "{name}");
+        }
+    }
+}
+
+/// The module's own `timer_exit`, `index`, `read`, `write` and `open` run.
+#[test]
+fn a_module_has_names_of_its_own() {
+    let outcome = Run::of(&Program::kernel("kernel_module")).plain().assert_status(0);
+    let said = "name: read 1\nname: write 3\nname: open -512 3\nindex 3\n";
+    assert!(outcome.stderr.starts_with(said), "{outcome:#?}");
+}
+
+/// Messages go to stderr, a warning says where, and BUG ends the program.
+#[test]
+fn warnings_and_bugs_say_where() {
+    let program = Program::kernel("kernel_names");
+    let place = |text: &str| format!("kernel_names.c:{} ", program.line_of(text));
+    let outcome = Run::of(&program).plain().assert_status(0);
+    assert_eq!(outcome.stderr.matches(&place("WARN_ON_ONCE(i < 2)")).count(), 1, "{outcome:#?}");
+    let said = "\nonce\nonce\n0\n1\n2\n3\n4\n4\n5\n6\n6\n6\n";
+    let outcome = outcome.assert_says(said);
+    assert!(!outcome.stderr.contains("BUG"), "{outcome:#?}");
+    let outcome = Run::of(&program).arg("bug").plain();
+    assert_ne!(outcome.status, 0, "{outcome:#?}");
+    let bug = place("BUG_ON(argc > 1)") + "main()";
+    assert!(outcome.assert_says(&bug).stderr.contains("BUG: at "));
+}
+
+/// The rate that a program was compiled with is told to the library, if it asks.
+#[test]
+fn the_library_is_told_the_programs_hz() {
+    for (flags, started) in [(&[][..], 250), (&["-DOLDER"], 1)] {
+        for place in [&[][..], &["-no-pie", "-fno-pie"]] {
+            let program = Program::with_headers("kernel_start", &[flags, place].concat());
+            let outcome = Run::of(&program).plain().assert_status(0);
+            assert_eq!(outcome.stdout, format!("started {started}\n"), "{flags:?} {place:?}");
+        }
     }
 }
 
@@ -119,16 +181,32 @@ fn symbols(flags: &[&str], file: &Path) -> Vec<String> {
 /// What the headers declare is there.
 #[test]
 fn every_name_of_ours_has_the_prefix() {
-    let theirs = ["fprintf", "stderr", "timer_delete", "_GLOBAL_OFFSET_TABLE_"];
+    let theirs = [
+        "__errno_location",
+        "abort",
+        "fprintf",
+        "fwrite",
+        "index",
+        "memcmp",
+        "memcpy",
+        "memset",
+        "nanosleep",
+        "stderr",
+        "strcmp",
+        "strlen",
+        "sysinfo",
+        "timer_delete",
+        "_GLOBAL_OFFSET_TABLE_",
+    ];
     let folder = tempfile::tempdir().expect("a temporary folder");
     let object = folder.path().join("object.o");
     let exported = symbols(&["-D", "--defined-only"], &Target::get().library());
     for compiler in compilers() {
-        for name in PROGRAMS {
+        for name in PROGRAMS.into_iter().chain(NAMES) {
             compile(&compiler, name, &["-O0"], &object);
             let referred = symbols(&["-u"], &object);
             let ours = referred.iter().filter(|name| name.starts_with("deadwalk_")).count();
-            assert!(ours > 0, "{name} calls us: {referred:?}");
+            assert!(ours > 0 || name == "kernel_lists", "{name} calls us: {referred:?}");
             for symbol in referred {
                 if symbol.starts_with("deadwalk_") {
                     assert!(exported.contains(&symbol), "{name}: there is no {symbol}");

@@ -98,18 +98,20 @@
 
 /* Nobody sets parameters or matches devices: the variables keep their values.
  * But they count as used. */
-#define DEADWALK_USES(name, variable) \
+#define DEADWALK_USES(name, variable, other) \
 	static __inline__ __attribute__((unused)) const volatile void *deadwalk_uses_##name(void) \
 	{ \
+		(void)(other); \
 		return (const volatile void *)&(variable); \
 	} \
 	struct deadwalk_nothing
-#define module_param(name, type, mode) DEADWALK_USES(param_##name, name)
-#define module_param_named(name, variable, type, mode) DEADWALK_USES(param_##name, variable)
-#define module_param_array(name, type, count, mode) DEADWALK_USES(param_##name, name)
-#define module_param_array_named(name, array, type, count, mode) DEADWALK_USES(param_##name, array)
-#define module_param_string(name, string, size, mode) DEADWALK_USES(param_##name, string)
-#define MODULE_DEVICE_TABLE(type, name) DEADWALK_USES(table_##type##_##name, name)
+#define module_param(name, type, mode) DEADWALK_USES(param_##name, name, 0)
+#define module_param_named(name, variable, type, mode) DEADWALK_USES(param_##name, variable, 0)
+#define module_param_array(name, type, count, mode) DEADWALK_USES(param_##name, name, count)
+#define module_param_array_named(name, array, type, count, mode) \
+	DEADWALK_USES(param_##name, array, count)
+#define module_param_string(name, string, size, mode) DEADWALK_USES(param_##name, string, size)
+#define MODULE_DEVICE_TABLE(type, name) DEADWALK_USES(table_##type##_##name, name, 0)
 
 #define __MODULE_STRING(x) __stringify(x)
 
