@@ -12,6 +12,7 @@
 #include <linux/errno.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
+#include <linux/device.h>
 #include <linux/sched.h>
 #include <linux/interrupt.h>
 #include <linux/vmalloc.h>
@@ -21,6 +22,12 @@
 struct id {
 	u32 vendor;
 };
+
+struct device {
+	struct id id;
+};
+
+static struct device device;
 
 static int index = 3;
 static unsigned int margin = MARGIN;
@@ -95,6 +102,8 @@ static int __devinit probe(void)
 	pr_info("read %d\n", (int)read(buffer, sizeof(buffer), &start));
 	pr_notice("write %d\n", (int)write("12V", 3));
 	pr_err("open %d %d\n", open(0), open(1));
+	dev_info(&device, "device %d\n", 1);
+	dev_dbg(&device, "never\n");
 	pr_cont("%s", "");
 	return strcmp(name, "none");
 }

@@ -1,6 +1,10 @@
+#include <asm/system.h>
+#include <asm/uaccess.h>
 #include <linux/bug.h>
 #include <linux/compiler.h>
+#include <linux/config.h>
 #include <linux/delay.h>
+#include <linux/device.h>
 #include <linux/err.h>
 #include <linux/errno.h>
 #include <linux/init.h>

@@ -1,6 +1,11 @@
 /*
- * A program with a list.h of its own, before the timer's header.
+ * A program with a list.h and integers of its own, before the timer's header.
  */
+#include <stdint.h>
+
+#define DEADWALK_OWN_INTS
+typedef uint64_t u64;
+
 struct list_head {
 	struct list_head *next, *prev;
 };
@@ -16,7 +21,7 @@ static inline int list_empty(struct list_head *head)
 
 static LIST_HEAD(own);
 
-int pending(struct timer_list *timer)
+u64 pending(struct timer_list *timer)
 {
 	return timer_pending(timer) && list_empty(&own);
 }

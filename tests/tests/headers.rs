@@ -108,7 +108,7 @@ fn the_names_of_kernel_code_mean_what_they_say() {
 #[test]
 fn a_module_has_names_of_its_own() {
     let outcome = Run::of(&Program::kernel("kernel_module")).plain().assert_status(0);
-    let said = "name: read 1\nname: write 3\nname: open -512 3\nindex 3\n";
+    let said = "name: read 1\nname: write 3\nname: open -512 3\ndevice 1\nindex 3\n";
     assert!(outcome.stderr.starts_with(said), "{outcome:#?}");
 }
 
