@@ -150,8 +150,12 @@ static void blocks(void)
 	kmem_cache_destroy(cache);
 }
 
+/* As in a driver's source that a program includes behind other headers. */
+#define pr_fmt(fmt) "driver: " fmt
+
 int main(int argc, char **argv)
 {
+	pr_info("%d is late\n", 1);
 	(void)argv;
 	integers();
 	smallest_and_largest();

@@ -120,7 +120,7 @@ fn warnings_and_bugs_say_where() {
     let outcome = Run::of(&program).plain().assert_status(0);
     assert_eq!(outcome.stderr.matches(&place("WARN_ON_ONCE(i < 2)")).count(), 1, "{outcome:#?}");
     let said = "\nonce\nonce\n0\n1\n2\n3\n4\n4\n5\n6\n6\n6\n";
-    let outcome = outcome.assert_says(said);
+    let outcome = outcome.assert_says(said).assert_says("driver: 1 is late\n");
     assert!(!outcome.stderr.contains("BUG"), "{outcome:#?}");
     let outcome = Run::of(&program).arg("bug").plain();
     assert_ne!(outcome.status, 0, "{outcome:#?}");

@@ -20,7 +20,7 @@
 #define KERN_DEFAULT ""
 #endif
 
-/* What pr_fmt puts before messages; -DKBUILD_MODNAME='"name"' says better. */
+/* What pr_fmt mostly is; -DKBUILD_MODNAME='"name"' says better. */
 #ifndef KBUILD_MODNAME
 #define KBUILD_MODNAME "module"
 #endif
@@ -28,33 +28,39 @@
 #ifndef printk
 #define printk(...) fprintf(stderr, __VA_ARGS__)
 #endif
+/* What pr_info and the like put in front. A function, so that a driver that is
+ * included after this still defines its macro, which then counts. */
 #ifndef pr_fmt
-#define pr_fmt(fmt) fmt
+static __inline__ const char *pr_fmt(const char *) __attribute__((unused, format_arg(1)));
+static __inline__ const char *pr_fmt(const char *format)
+{
+	return format;
+}
 #endif
 
 #ifndef pr_emerg
-#define pr_emerg(fmt, ...) printk(KERN_EMERG pr_fmt(fmt), ##__VA_ARGS__)
+#define pr_emerg(fmt, ...) printk(pr_fmt(fmt), ##__VA_ARGS__)
 #endif
 #ifndef pr_alert
-#define pr_alert(fmt, ...) printk(KERN_ALERT pr_fmt(fmt), ##__VA_ARGS__)
+#define pr_alert(fmt, ...) printk(pr_fmt(fmt), ##__VA_ARGS__)
 #endif
 #ifndef pr_crit
-#define pr_crit(fmt, ...) printk(KERN_CRIT pr_fmt(fmt), ##__VA_ARGS__)
+#define pr_crit(fmt, ...) printk(pr_fmt(fmt), ##__VA_ARGS__)
 #endif
 #ifndef pr_err
-#define pr_err(fmt, ...) printk(KERN_ERR pr_fmt(fmt), ##__VA_ARGS__)
+#define pr_err(fmt, ...) printk(pr_fmt(fmt), ##__VA_ARGS__)
 #endif
 #ifndef pr_warn
-#define pr_warn(fmt, ...) printk(KERN_WARNING pr_fmt(fmt), ##__VA_ARGS__)
+#define pr_warn(fmt, ...) printk(pr_fmt(fmt), ##__VA_ARGS__)
 #endif
 #ifndef pr_warning
 #define pr_warning(fmt, ...) pr_warn(fmt, ##__VA_ARGS__)
 #endif
 #ifndef pr_notice
-#define pr_notice(fmt, ...) printk(KERN_NOTICE pr_fmt(fmt), ##__VA_ARGS__)
+#define pr_notice(fmt, ...) printk(pr_fmt(fmt), ##__VA_ARGS__)
 #endif
 #ifndef pr_info
-#define pr_info(fmt, ...) printk(KERN_INFO pr_fmt(fmt), ##__VA_ARGS__)
+#define pr_info(fmt, ...) printk(pr_fmt(fmt), ##__VA_ARGS__)
 #endif
 #ifndef pr_cont
 #define pr_cont(fmt, ...) printk(KERN_CONT fmt, ##__VA_ARGS__)
@@ -66,9 +72,9 @@
 #endif
 #ifndef pr_debug
 #ifdef DEBUG
-#define pr_debug(fmt, ...) printk(KERN_DEBUG pr_fmt(fmt), ##__VA_ARGS__)
+#define pr_debug(fmt, ...) printk(pr_fmt(fmt), ##__VA_ARGS__)
 #else
-#define pr_debug(fmt, ...) no_printk(KERN_DEBUG pr_fmt(fmt), ##__VA_ARGS__)
+#define pr_debug(fmt, ...) no_printk(pr_fmt(fmt), ##__VA_ARGS__)
 #endif
 #endif
 #ifndef pr_devel
@@ -84,9 +90,9 @@
 	} while (0)
 #endif
 #ifndef pr_info_once
-#define pr_err_once(fmt, ...) printk_once(KERN_ERR pr_fmt(fmt), ##__VA_ARGS__)
-#define pr_warn_once(fmt, ...) printk_once(KERN_WARNING pr_fmt(fmt), ##__VA_ARGS__)
-#define pr_info_once(fmt, ...) printk_once(KERN_INFO pr_fmt(fmt), ##__VA_ARGS__)
+#define pr_err_once(fmt, ...) printk_once(pr_fmt(fmt), ##__VA_ARGS__)
+#define pr_warn_once(fmt, ...) printk_once(pr_fmt(fmt), ##__VA_ARGS__)
+#define pr_info_once(fmt, ...) printk_once(pr_fmt(fmt), ##__VA_ARGS__)
 #endif
 #ifndef printk_ratelimit
 #define printk_ratelimit() 1
