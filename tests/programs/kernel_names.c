@@ -1,6 +1,7 @@
 /*
  * The general names of kernel code do what they say.
  */
+#include <linux/atomic.h>
 #include <linux/bug.h>
 #include <linux/compiler.h>
 #include <linux/delay.h>
@@ -77,6 +78,25 @@ static void accesses(void)
 	smp_store_mb(one, one + 1);
 	cpu_relax();
 	CHECK(likely(one == 5) && !unlikely(one != 5));
+}
+
+static void atomic_integers(void)
+{
+	static atomic_t zero = ATOMIC_INIT(0);
+	atomic_t v;
+
+	atomic_set(&v, 3);
+	atomic_inc(&v);
+	atomic_add(5, &v);
+	atomic_dec(&v);
+	atomic_sub(2, &v);
+	CHECK(atomic_read(&v) == 6 && atomic_read(&zero) == 0);
+	CHECK(atomic_inc_return(&v) == 7 && atomic_dec_return(&v) == 6);
+	CHECK(atomic_add_return(4, &v) == 10 && atomic_sub_return(9, &v) == 1);
+	CHECK(atomic_dec_and_test(&v) && !atomic_dec_and_test(&v) && atomic_inc_and_test(&v));
+	CHECK(atomic_sub_and_test(0, &v) && atomic_add_negative(-1, &v));
+	CHECK(atomic_xchg(&v, 8) == -1 && atomic_cmpxchg(&v, 8, 9) == 8);
+	CHECK(atomic_cmpxchg(&v, 8, 10) == 9 && atomic_read(&v) == 9);
 }
 
 static void warnings(void)
@@ -161,6 +181,7 @@ int main(int argc, char **argv)
 	smallest_and_largest();
 	errors_in_pointers();
 	accesses();
+	atomic_integers();
 	warnings();
 	delays();
 	blocks();

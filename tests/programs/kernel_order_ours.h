@@ -1,5 +1,7 @@
+#include <asm/atomic.h>
 #include <asm/system.h>
 #include <asm/uaccess.h>
+#include <linux/atomic.h>
 #include <linux/bug.h>
 #include <linux/compiler.h>
 #include <linux/config.h>

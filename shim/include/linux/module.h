@@ -7,3 +7,4 @@
 #include <linux/timer.h>
 #include <linux/spinlock.h>
 #include <linux/slab.h>
+#include <linux/atomic.h>
