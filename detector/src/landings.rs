@@ -32,6 +32,15 @@ pub(crate) struct LandingCall<'a> {
     pub stack: Option<u32>,
 }
 
+impl LandingNote {
+    /// Was it left on this run by an earlier call of the same thread at the same site?
+    fn is_of(&self, generation: u32, call: &LandingCall<'_>) -> bool {
+        self.note.is_written(generation)
+            && self.del_tid.load(Relaxed) == call.me
+            && self.site.load(Relaxed) == call.site.map_or(u32::MAX, |s| s.0)
+    }
+}
+
 impl Detector {
     /// Leaves a note on every run of the timer on another thread; those that
     /// were still on when they got it are the landings. A delete that lands on
@@ -74,6 +83,14 @@ impl Detector {
     ) -> bool {
         let generation = run_ref.generation;
         let site = call.site.map(|s| s.1);
+        if slot.api() == Api::TimerList
+            && let Some(own) = run.landings.iter().find(|l| l.is_of(generation, call))
+        {
+            // A loop that retries: one note a run, judged as its last delete.
+            own.waited.clear();
+            self.count_landing(platform, site, None, counted);
+            return true;
+        }
         let Some(landing) = run.landings.iter().find(|l| l.note.claim(generation)) else {
             // It landed, but there is no room for its verdict. A loop of deletes
             // that waits for the handler has its verdict by the first ones.

@@ -65,6 +65,8 @@ pub struct RunSlot {
     pub harms: [HarmNote; HARMS],
     /// When the handler armed its own timer last, ns; 0 if it did not.
     pub rearmed_ns: AtomicU64,
+    /// When another thread armed it last, after a delete, ns; 0 if none did.
+    pub owner_armed_ns: AtomicU64,
 }
 
 impl RunSlot {
@@ -83,6 +85,7 @@ impl RunSlot {
             landings: [const { LandingNote::new() }; LANDINGS],
             harms: [const { HarmNote::new() }; HARMS],
             rearmed_ns: AtomicU64::new(0),
+            owner_armed_ns: AtomicU64::new(0),
         }
     }
 
@@ -150,6 +153,7 @@ impl RunTable {
             harm.note.reset(generation);
         }
         slot.rearmed_ns.store(0, Relaxed);
+        slot.owner_armed_ns.store(0, Relaxed);
         slot.word.begin(generation);
         Some(RunRef { index: index as u32, generation })
     }

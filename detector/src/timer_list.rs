@@ -249,6 +249,14 @@ impl Detector {
         }
     }
 
+    /// Another thread armed the timer of this run: deletes before that are undone
+    /// by it, not by the handler.
+    pub fn list_owner_armed(&self, run: RunRef) {
+        if let (Some(platform), Some(slot)) = (self.platform(), self.runs.get(run)) {
+            slot.owner_armed_ns.store(platform.now_ns(), Relaxed);
+        }
+    }
+
     /// The handler of this run freed or deleted its own timer.
     pub fn list_handled(&self, run: RunRef) {
         if let Some(slot) = self.runs.get(run) {

@@ -174,8 +174,8 @@ fn worst<'a>(
     let since = |at: &AtomicU64| at.load(Relaxed) != 0 && at.load(Relaxed) >= del_ns;
     let harmed = harms.iter().flatten().filter(|(harm, _)| since(&harm.at_ns));
     let harmed = harmed.map(|&(harm, went_on)| (harm.consequence(), Some(harm), went_on));
-    let rearmed =
-        (since(&run.rearmed_ns) && !handled).then_some((Consequence::Rearmed, None, WentOn::Yes));
+    let is_undone = since(&run.rearmed_ns) && !since(&run.owner_armed_ns);
+    let rearmed = (is_undone && !handled).then_some((Consequence::Rearmed, None, WentOn::Yes));
     harmed
         .filter(|(consequence, ..)| *consequence != Consequence::None)
         .chain(rearmed)

@@ -6,6 +6,8 @@
 //! | hooks | what matters in this thread now: [`IN_HANDLER`], [`LANDED`], [`IN_LIBC`] |
 //! | run | the handler run of this thread, 0 if none |
 //! | tid | its kernel thread id, 0 before the first question |
+//! | landed_ns | when its last delete that landed was, ns (timer_list) |
+//! | landed_activity | what it had allocated and freed by then |
 //! | cpu | which timer thread of timer_list it is, counted from 1; 0 for none |
 
 use core::arch::{asm, global_asm};
@@ -35,6 +37,16 @@ global_asm!(
     ".type deadwalk_shim_cpu,@object",
     "deadwalk_shim_cpu: .zero 8",
     ".size deadwalk_shim_cpu, 8",
+    ".hidden deadwalk_shim_landed_ns",
+    ".globl deadwalk_shim_landed_ns",
+    ".type deadwalk_shim_landed_ns,@object",
+    "deadwalk_shim_landed_ns: .zero 8",
+    ".size deadwalk_shim_landed_ns, 8",
+    ".hidden deadwalk_shim_landed_activity",
+    ".globl deadwalk_shim_landed_activity",
+    ".type deadwalk_shim_landed_activity,@object",
+    "deadwalk_shim_landed_activity: .zero 8",
+    ".size deadwalk_shim_landed_activity, 8",
     ".text",
 );
 
@@ -83,6 +95,8 @@ macro_rules! cell {
 cell!(hooks, set_hooks, "deadwalk_shim_hooks");
 cell!(run_word, set_run_word, "deadwalk_shim_run");
 cell!(tid_word, set_tid_word, "deadwalk_shim_tid");
+cell!(landed_ns_word, set_landed_ns_word, "deadwalk_shim_landed_ns");
+cell!(landed_activity_word, set_landed_activity_word, "deadwalk_shim_landed_activity");
 cell!(cpu_word, set_cpu_word, "deadwalk_shim_cpu");
 
 /// The handler run of this thread.

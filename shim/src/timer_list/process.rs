@@ -71,6 +71,16 @@ fn heap_block(block: &Block) -> HeapBlock {
     HeapBlock { base: block.base, size: block.size, alloc_site: block.alloc_site }
 }
 
+/// How soon a second delete makes a first one good.
+const AT_ONCE_NS: u64 = 20_000_000;
+
+/// Has the calling thread, since its delete landed, freed nothing, and is that
+/// not long ago? Then it retries; else it relied on the first delete.
+fn is_at_once() -> bool {
+    tls::landed_activity_word() == deadwalk_alloc::thread_activity().read()
+        && host::now_ns().saturating_sub(tls::landed_ns_word()) < AT_ONCE_NS
+}
+
 /// The block that a handler's argument points into, watched from now on. One that
 /// holds the timer itself, at `storage`, is not its data.
 fn data_block(data: usize, storage: usize) -> Option<HeapBlock> {
@@ -182,6 +192,10 @@ impl Host for Process {
         DETECTOR.list_rearmed(run);
     }
 
+    fn owner_armed(&self, run: RunRef) {
+        DETECTOR.list_owner_armed(run);
+    }
+
     fn handled(&self, run: RunRef) {
         DETECTOR.list_handled(run);
     }
@@ -196,7 +210,10 @@ impl Host for Process {
 
     fn deleted(&self, deleted: &Deleted<TimerRef, RunRef>) {
         // An earlier delete of this thread that landed is made good by this one.
-        if tls::hooks() & tls::LANDED != 0 && !DETECTOR.list_deleted_again(deleted.timer) {
+        if tls::hooks() & tls::LANDED != 0
+            && is_at_once()
+            && !DETECTOR.list_deleted_again(deleted.timer)
+        {
             tls::set_hooks(tls::hooks() & !tls::LANDED);
         }
         let landed = DETECTOR.list_deleted(&ListDelete {
@@ -214,6 +231,8 @@ impl Host for Process {
         });
         if landed {
             tls::set_hooks(tls::hooks() | tls::LANDED);
+            tls::set_landed_ns_word(host::now_ns());
+            tls::set_landed_activity_word(deadwalk_alloc::thread_activity().read());
         }
     }
 

@@ -190,7 +190,8 @@ extern "C-unwind" fn clock_thread(arg: *mut c_void) -> *mut c_void {
     core::ptr::null_mut()
 }
 
-/// Has the main thread ended, and every other one of the program's? Without us
+/// Has the main thread ended, and every other one of the program's, and is no
+/// timer armed? Without us
 /// the process would have ended with them. Looked at once a second.
 fn is_left_alone() -> bool {
     if sample::is_sandboxed() {
@@ -199,7 +200,9 @@ fn is_left_alone() -> bool {
     let Some(threads) = sample::threads_without_main() else { return false };
     // The main thread, this one, the timer threads, perhaps the collector.
     let cpus = ENGINE.settings().cpus.clamp(1, CPUS_MAX) as u64;
-    threads <= 2 + cpus + u64::from(collector::is_running()) && ENGINE.is_idle()
+    threads <= 2 + cpus + u64::from(collector::is_running())
+        && ENGINE.is_idle()
+        && ENGINE.pending_count() == 0
 }
 
 fn sleep_until(ns: u64) {

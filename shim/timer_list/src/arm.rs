@@ -4,7 +4,7 @@ use deadwalk_detector::options::DelPolicy;
 use deadwalk_detector::{Kind, Severity};
 
 use crate::call::{Call, finding};
-use crate::check::Checked;
+use crate::check::{Checked, Purpose};
 use crate::engine::{CPUS_MAX, Engine};
 use crate::host::{Armed, Found, Host};
 use crate::layout::{Fields, SELF};
@@ -141,7 +141,7 @@ impl<H: Host> Engine<H> {
         site: usize,
         own: Option<usize>,
     ) -> i32 {
-        let Some((mut call, checked)) = self.check(addr, site) else { return 0 };
+        let Some((mut call, checked)) = self.check(addr, Purpose::Arm, site) else { return 0 };
         let result = call.arm(checked, addr, how, site, own);
         call.end();
         // Not under the lock: threads may have to be made.
@@ -215,7 +215,11 @@ impl<H: Host> Call<'_, H> {
         };
         if run.thread != me {
             // Its owner wants it again: what the handler arms undoes no delete.
-            run.is_deleted = false;
+            if core::mem::take(&mut run.is_deleted)
+                && let Some(token) = run.token
+            {
+                host.owner_armed(token);
+            }
             record.readd = Some(Readd::ByOther);
             return;
         }

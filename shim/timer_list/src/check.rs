@@ -4,6 +4,7 @@
 //! bytes; in a live block left-over poison means *uninitialised*. A timer that is
 //! bad is reported, its storage left alone, and the call returns 0.
 
+use deadwalk_detector::options::DelPolicy;
 use deadwalk_detector::{Kind, Severity};
 
 use crate::call::{Call, finding};
@@ -18,6 +19,15 @@ use crate::record::{RecordRef, Run};
 pub(crate) struct Checked {
     pub id: u32,
     pub fields: Fields,
+}
+
+/// What a call wants of a timer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To arm it.
+    Arm,
+    /// To stop it, or to know whether it is pending.
+    Stop,
 }
 
 /// Where a `timer_list` may lie.
@@ -35,9 +45,14 @@ enum Place {
 impl<H: Host> Engine<H> {
     /// Takes the lock and looks the timer up; a bad one is reported and gives
     /// `None`.
-    pub(crate) fn check(&self, addr: usize, site: usize) -> Option<(Call<'_, H>, Checked)> {
+    pub(crate) fn check(
+        &self,
+        addr: usize,
+        purpose: Purpose,
+        site: usize,
+    ) -> Option<(Call<'_, H>, Checked)> {
         let mut call = Call::begin(self)?;
-        match call.look(addr, site) {
+        match call.look(addr, purpose, site) {
             Ok(Some(checked)) => Some((call, checked)),
             Ok(None) => {
                 call.end();
@@ -80,7 +95,12 @@ impl<H: Host> Engine<H> {
 impl<H: Host> Call<'_, H> {
     /// Looks a timer up, and makes its record if it is sound and new; `None` if
     /// there is no memory for that.
-    fn look(&mut self, addr: usize, site: usize) -> Result<Option<Checked>, Found<H::Timer>> {
+    fn look(
+        &mut self,
+        addr: usize,
+        purpose: Purpose,
+        site: usize,
+    ) -> Result<Option<Checked>, Found<H::Timer>> {
         let (host, state) = (&self.engine.host, &mut *self.state);
         let known = state.table.find(addr);
         let timer = known.and_then(|known| state.table.get(known)?.timer);
@@ -121,6 +141,16 @@ impl<H: Host> Call<'_, H> {
         let is_pending = known.is_some_and(|known| state.table.at(known.id).is_pending());
         // One that we saw initialised, and whose memory was not freed since.
         let was_inited = known.is_some_and(|known| state.table.at(known.id).is_full);
+        if is_idle
+            && !is_pending
+            && purpose == Purpose::Stop
+            && let Some(known) = known
+            && state.table.at(known.id).run.is_some()
+        {
+            // Its handler runs and may have assigned it anew. Who stops it means
+            // that handler, whatever stands in the storage.
+            return Ok(Some(Checked { id: known.id, fields }));
+        }
         if is_idle && !is_pending {
             // Zeroed, or initialised by the header, or copied from an idle one:
             // a new timer, whatever was there.
@@ -131,6 +161,12 @@ impl<H: Host> Call<'_, H> {
             let Some(id) = id else { return Ok(None) };
             let record = self.state.table.at(id);
             record.is_full = matches!(links, Links::Static | Links::Idle { is_full: true, .. });
+            let runs_by_flag = record.is_full
+                && record.run.is_some()
+                && self.engine.policy() == DelPolicy::Running;
+            if runs_by_flag {
+                self.engine.host.write_running(addr, true);
+            }
             if matches!(links, Links::Armed { .. }) {
                 self.make_idle(id);
             }
@@ -256,11 +292,20 @@ impl<T: Copy, R: Copy> State<T, R> {
         }
     }
 
-    /// Do the links in the storage of a known timer still name it?
-    pub fn is_own<H: Host<Timer = T, Run = R>>(&mut self, host: &H, timer: RecordRef) -> bool {
+    /// Is what stands in the storage of a known timer, whose handler ends, still
+    /// a timer? `None`: it was zeroed, which says nothing.
+    pub fn is_timer<H: Host<Timer = T, Run = R>>(
+        &mut self,
+        host: &H,
+        timer: RecordRef,
+    ) -> Option<bool> {
         let addr = self.table.at(timer.id).addr;
-        let links = self.keys.read(&host.read(addr));
-        self.is_sound(timer, links)
+        match self.keys.read(&host.read(addr)) {
+            Links::Zero => None,
+            // Its own, or assigned anew by its handler.
+            Links::Idle { .. } | Links::Static => Some(true),
+            links => Some(self.is_sound(timer, links)),
+        }
     }
 
     /// Do the links say what the record says?

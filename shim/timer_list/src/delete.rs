@@ -4,6 +4,7 @@ use deadwalk_detector::options::DelPolicy;
 use deadwalk_detector::{Kind, Op, Severity};
 
 use crate::call::{Call, finding};
+use crate::check::Purpose;
 use crate::engine::Engine;
 use crate::host::{Deleted, Host};
 use crate::record::{Readd, RecordRef};
@@ -53,7 +54,7 @@ impl<H: Host> Engine<H> {
     /// detached for `del_timer` and `del_timer_sync`, 1 or 0 for the others, -1
     /// for a `try` that found the handler running.
     pub fn delete(&self, addr: usize, op: Op, site: usize) -> i32 {
-        let Some((mut call, checked)) = self.check(addr, site) else { return 0 };
+        let Some((mut call, checked)) = self.check(addr, Purpose::Stop, site) else { return 0 };
         let me = self.host.thread();
         let id = checked.id;
         let style = style_of(op);
@@ -119,7 +120,7 @@ impl<H: Host> Engine<H> {
 
     /// `timer_pending`: 1 if the timer is on a wheel.
     pub fn pending(&self, addr: usize, site: usize) -> i32 {
-        let Some((mut call, checked)) = self.check(addr, site) else { return 0 };
+        let Some((mut call, checked)) = self.check(addr, Purpose::Stop, site) else { return 0 };
         let pending = call.state.table.at(checked.id).is_pending();
         call.end();
         i32::from(pending)

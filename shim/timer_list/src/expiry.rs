@@ -13,6 +13,11 @@ use crate::engine::{Engine, LAST_TICK};
 use crate::host::{Block, Caller, Count, Found, Host, Trash};
 use crate::record::{RecordRef, Run};
 
+/// How often a delete that waits may have its timer put off.
+const PUT_OFFS: u32 = 100;
+/// How many pauses a delete gets to go on before virtual time does.
+const GO_PAUSES: u32 = 200;
+
 /// A handler to be called, and then [left](Engine::leave).
 #[derive(Clone, Copy, Debug)]
 #[must_use = "a handler that is not called and left runs for ever"]
@@ -77,6 +82,7 @@ impl<H: Host> Engine<H> {
     pub fn advance(&self, ticks: u64, mut run: impl FnMut(Due<H::Run>)) {
         let until = self.now().saturating_add(ticks).min(LAST_TICK);
         loop {
+            self.let_deletes_go();
             let now = self.clock_to(until);
             for cpu in 0..self.settings().cpus {
                 while let Some(due) = self.next_due(cpu) {
@@ -86,6 +92,19 @@ impl<H: Host> Engine<H> {
             if now >= until {
                 return;
             }
+        }
+    }
+
+    /// Deletes of other threads that waited for a handler which has ended go on
+    /// before virtual time does.
+    fn let_deletes_go(&self) {
+        for attempt in 0..GO_PAUSES {
+            let Some(mut state) = self.lock() else { return };
+            if !state.has_free_delete() {
+                return;
+            }
+            drop(state);
+            self.host.pause(attempt);
         }
     }
 
@@ -130,11 +149,19 @@ impl<H: Host> Engine<H> {
 impl<H: Host> Call<'_, H> {
     /// Is a timer that is due put off by a tick? Its handler runs: one that lets
     /// virtual time pass itself, say. Or a delete waits, for the handler's last
-    /// run, and is about to find it armed again.
+    /// run, and is about to find it armed again; but not for ever: its thread may
+    /// have jumped out of the wait.
     fn must_wait(&mut self, id: u32) -> bool {
         let record = self.state.table.at(id);
         let timer = RecordRef { id, generation: record.generation };
-        record.run.is_some() || self.state.waits.iter().any(|wait| wait.timer == timer)
+        if record.run.is_some() {
+            return true;
+        }
+        let mut deletes = self.state.waits.iter_mut().filter(|w| w.is_delete && w.timer == timer);
+        deletes.any(|wait| {
+            wait.put_offs += 1;
+            wait.put_offs < PUT_OFFS
+        })
     }
 
     /// A timer was taken off its wheel because it is due.
@@ -238,11 +265,17 @@ impl<H: Host> Call<'_, H> {
             self.state.table.release(timer.id);
         } else if by_flag && is_full {
             // A frame that ended may be another function's by now.
-            if self.state.is_there(host, addr, block) && self.state.is_own(host, timer) {
-                host.write_running(addr, false);
-            } else {
-                let bad = finding(Kind::RunningFlagAfterFree, Severity::Error, known, addr, 0);
-                self.tell(Found { caller: Caller::Nobody, ..bad });
+            let is_timer = match self.state.is_there(host, addr, block) {
+                true => self.state.is_timer(host, timer),
+                false => Some(false),
+            };
+            match is_timer {
+                Some(true) => host.write_running(addr, false),
+                None => {} // wiped, and the flag with it
+                Some(false) => {
+                    let bad = finding(Kind::RunningFlagAfterFree, Severity::Error, known, addr, 0);
+                    self.tell(Found { caller: Caller::Nobody, ..bad });
+                }
             }
         }
     }

@@ -3,7 +3,9 @@
 use deadwalk_detector::options::DelPolicy;
 use deadwalk_detector::{Kind, Severity};
 
+use crate::arm::argument;
 use crate::call::{Call, finding};
+use crate::check::Purpose;
 use crate::engine::Engine;
 use crate::host::{Block, Caller, Found, Host};
 use crate::record::RecordRef;
@@ -25,7 +27,7 @@ impl<H: Host> Engine<H> {
     /// The frame that holds a timer ends (`destroy_timer_on_stack`): as if its
     /// memory were freed.
     pub fn destroy_on_stack(&self, addr: usize, site: usize) {
-        let Some((mut call, checked)) = self.check(addr, site) else { return };
+        let Some((mut call, checked)) = self.check(addr, Purpose::Stop, site) else { return };
         call.free_under(checked.id, Block::default(), site);
         call.end();
     }
@@ -54,6 +56,10 @@ impl<H: Host> Engine<H> {
                 _ => armed_with,
             };
             if is_pending && text.contains(&function) {
+                if let (Some(timer), Some(Ok(fields))) = (timer, fields) {
+                    let storage = call.state.table.at(id).block;
+                    self.host.changed(timer, function, argument(&fields, addr), storage);
+                }
                 call.state.auto_detach(&self.host, id);
                 if matches!(fields, Some(Ok(_))) {
                     call.make_idle(id);

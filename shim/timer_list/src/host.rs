@@ -184,6 +184,9 @@ pub trait Host: Storage + Sync {
     fn retired(&self, timer: Self::Timer);
     /// The handler of this run armed its own timer after a delete. Lock held.
     fn rearmed(&self, run: Self::Run);
+    /// Another thread armed the timer of this run after a delete: what the
+    /// handler arms from now on undoes no delete before. Lock held.
+    fn owner_armed(&self, run: Self::Run);
     /// The handler of this run freed or deleted its own timer. Lock held.
     fn handled(&self, run: Self::Run);
     /// Counts. The lock may be held.

@@ -50,6 +50,10 @@ pub(crate) struct Wait {
     pub timer: RecordRef,
     /// The storage was freed meanwhile, and with it the flag of policy `running`.
     pub is_flag_gone: bool,
+    /// It is a delete, not `sync_timers`.
+    pub is_delete: bool,
+    /// How often the timer was put off for it.
+    pub put_offs: u32,
 }
 
 /// What a look at a handler says.
@@ -152,7 +156,7 @@ impl<'a, H: Host> Call<'a, H> {
             if attempt == 0 {
                 start = host.now_ns();
                 waited.ns = Some(0);
-                self.state.begin_wait(timer, me);
+                self.state.begin_wait(timer, me, waited.is_delete);
                 if waited.is_delete {
                     host.count(Count::SyncWait);
                 }
@@ -215,11 +219,19 @@ impl<T: Copy, R: Copy> State<T, R> {
         look
     }
 
-    fn begin_wait(&mut self, timer: RecordRef, me: u32) {
+    /// Does a delete wait for a handler that has ended by now?
+    pub fn has_free_delete(&mut self) -> bool {
+        let table = &mut self.table;
+        let mut deletes = self.waits.iter().filter(|wait| wait.is_delete);
+        deletes.any(|wait| table.get(wait.timer).is_none_or(|record| record.run.is_none()))
+    }
+
+    fn begin_wait(&mut self, timer: RecordRef, me: u32, is_delete: bool) {
         if self.waits.try_reserve(1).is_err() {
             return; // only its flag's end and what it is blocked on are not seen
         }
-        self.waits.push(Wait { thread: me, timer, is_flag_gone: false });
+        let (thread, is_flag_gone, put_offs) = (me, false, 0);
+        self.waits.push(Wait { thread, timer, is_flag_gone, is_delete, put_offs });
         if let Some(run) = self.table.get(timer).and_then(|record| record.run.as_mut()) {
             run.waiters += 1;
         }

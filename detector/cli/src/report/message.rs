@@ -103,7 +103,9 @@ fn text(finding: &reader::Finding, handler: &str, whose: &str) -> String {
             format!("{handler} of {timer} ended without timer_exit while a delete waited for that")
         }
         Kind::RunningFlagAfterFree => {
-            format!("a delete waited for the `running` of {timer} when {handler} freed it")
+            format!(
+                "the `running` of {timer} was needed when {handler} ended, and its storage was gone"
+            )
         }
         Kind::ReinitRunning => {
             let timer = words::timer_in_block(finding);

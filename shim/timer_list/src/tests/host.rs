@@ -324,6 +324,8 @@ impl crate::host::Host for Host {
         self.say(Verb::Rearmed(run));
     }
 
+    fn owner_armed(&self, _run: Self::Run) {}
+
     fn handled(&self, run: u32) {
         self.say(Verb::Handled(run));
     }

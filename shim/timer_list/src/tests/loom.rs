@@ -149,6 +149,8 @@ impl Host for Little {
 
     fn rearmed(&self, _run: ()) {}
 
+    fn owner_armed(&self, _run: Self::Run) {}
+
     fn handled(&self, _run: ()) {}
 
     fn count(&self, _count: Count) {}

@@ -123,6 +123,8 @@ impl Host for Light {
 
     fn rearmed(&self, _run: u64) {}
 
+    fn owner_armed(&self, _run: Self::Run) {}
+
     fn handled(&self, _run: u64) {}
 
     fn count(&self, count: Count) {
