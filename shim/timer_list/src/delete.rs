@@ -66,9 +66,8 @@ impl<H: Host> Engine<H> {
         let mut tally = Tally::default();
         call.detach(id, &mut tally, false);
         let record = call.state.table.at(id);
-        if matches!(op, Op::TimerShutdown | Op::TimerShutdownSync) {
-            record.is_shutdown = true;
-        }
+        let shuts_down = matches!(op, Op::TimerShutdown | Op::TimerShutdownSync);
+        record.is_shutdown |= shuts_down;
         let this = RecordRef { id, generation: record.generation };
         let is_own = record.running_here(me).is_some();
         let waits = match style {
@@ -87,6 +86,10 @@ impl<H: Host> Engine<H> {
                 return tally.detaches as i32;
             };
             call = after;
+            // The handler may have initialised it anew meanwhile.
+            if let Some(record) = call.state.table.get(this) {
+                record.is_shutdown |= shuts_down;
+            }
         }
         let landed_on = call.land(this, me);
         call.note_futile(
