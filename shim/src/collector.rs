@@ -17,7 +17,7 @@ use deadwalk_detector::collect::{self, Collector, Finding};
 use deadwalk_detector::options::LogLevel;
 use deadwalk_detector::{Kind, Severity};
 
-use crate::{host, sample, say, start, tls};
+use crate::{host, sample, say, start, threads, tls};
 
 const NONE: u32 = 0;
 const STARTED: u32 = 1;
@@ -64,7 +64,7 @@ pub fn start_if_wished() {
         && !sample::is_sandboxed()
         && WISHED.swap(false, AcqRel)
         && STATE.compare_exchange(NONE, STARTED, AcqRel, Relaxed).is_ok()
-        && !spawn()
+        && !threads::spawn(main, core::ptr::null_mut(), Some(STACK_BYTES))
     {
         STATE.store(ENDED, Release);
     }
@@ -105,32 +105,7 @@ pub fn stop_if_collector() {
     }
 }
 
-fn spawn() -> bool {
-    // SAFETY: every structure is initialised before use; the thread's function
-    // takes no argument and never unwinds.
-    unsafe {
-        let mut attributes: libc::pthread_attr_t = core::mem::zeroed();
-        let mut all: libc::sigset_t = core::mem::zeroed();
-        let mut old: libc::sigset_t = core::mem::zeroed();
-        let mut thread: libc::pthread_t = 0;
-        libc::pthread_attr_init(&raw mut attributes);
-        libc::pthread_attr_setdetachstate(&raw mut attributes, libc::PTHREAD_CREATE_DETACHED);
-        libc::pthread_attr_setstacksize(&raw mut attributes, STACK_BYTES);
-        libc::sigfillset(&raw mut all);
-        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut old);
-        let result = libc::pthread_create(
-            &raw mut thread,
-            &raw const attributes,
-            main,
-            core::ptr::null_mut(),
-        );
-        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const old, core::ptr::null_mut());
-        libc::pthread_attr_destroy(&raw mut attributes);
-        result == 0
-    }
-}
-
-extern "C" fn main(_: *mut c_void) -> *mut c_void {
+extern "C-unwind" fn main(_: *mut c_void) -> *mut c_void {
     TID.store(tls::tid(), Relaxed);
     // A panic here must not take the host down; the record has everything.
     panic::set_hook(Box::new(|_| ()));

@@ -13,7 +13,7 @@
 //! | `record_file` | the mapped record |
 //! | `host`, `modules`, `stack`, `sample` | the detector's platform |
 //! | `collector` | the thread that logs findings as they happen |
-//! | `real`, `tls`, `say`, `arena`, `foreign` | libc's own functions, our TLS, stderr, our heap, other heaps |
+//! | `real`, `tls`, `threads`, `say`, `arena`, `foreign` | libc's own functions, our TLS, our threads, stderr, our heap, other heaps |
 //!
 //! # Rules
 //!
@@ -44,6 +44,7 @@ mod sample;
 mod say;
 mod stack;
 mod start;
+mod threads;
 mod thunk;
 mod timer_list;
 mod tls;

@@ -9,8 +9,7 @@ use deadwalk_detector::record::layout::{STACK_DEPTH, StackRole, Verdict};
 use deadwalk_detector::timer_list::{ListArm, ListDelete, ListFinding};
 use deadwalk_detector::{DETECTOR, HeapBlock, Kind, Op, RunRef, Severity, TimerRef};
 use deadwalk_timer::host::{Armed, Block, Caller, Count, Deleted, Found, Host, Trash};
-use deadwalk_timer::layout::Fields;
-use deadwalk_timer::storage::{Memory, Storage};
+use deadwalk_timer::storage::Storage;
 
 use crate::kernel::holder;
 use crate::say::Line;
@@ -37,35 +36,7 @@ pub fn find_jiffies() {
     JIFFIES.store(found.cast(), Relaxed);
 }
 
-impl Storage for Process {
-    fn read(&self, addr: usize) -> Fields {
-        Memory.read(addr)
-    }
-
-    fn write_links(&self, addr: usize, next: usize, prev: usize) {
-        Memory.write_links(addr, next, prev);
-    }
-
-    fn write_expires(&self, addr: usize, expires: usize) {
-        Memory.write_expires(addr, expires);
-    }
-
-    fn write_handler(&self, addr: usize, function: usize, data: usize) {
-        Memory.write_handler(addr, function, data);
-    }
-
-    fn read_running(&self, addr: usize) -> bool {
-        Memory.read_running(addr)
-    }
-
-    fn write_running(&self, addr: usize, running: bool) {
-        Memory.write_running(addr, running);
-    }
-
-    fn write_flags(&self, addr: usize, flags: u32) {
-        Memory.write_flags(addr, flags);
-    }
-}
+impl Storage for Process {}
 
 fn heap_block(block: &Block) -> HeapBlock {
     HeapBlock { base: block.base, size: block.size, alloc_site: block.alloc_site }

@@ -15,7 +15,7 @@
 //!     `--------------------------------------------------------'
 //! ```
 
-use core::ffi::{c_int, c_void};
+use core::ffi::c_void;
 use core::sync::atomic::{
     AtomicBool, AtomicU32,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
@@ -26,6 +26,7 @@ use deadwalk_timer::engine::CPUS_MAX;
 use deadwalk_timer::{Due, Ticket};
 
 use crate::say::Line;
+use crate::threads::{self, Main};
 use crate::thunk::Leaving;
 use crate::timer_list::ENGINE;
 use crate::{collector, host, sample, tls};
@@ -44,17 +45,6 @@ static BELLS: [AtomicU32; CPUS_MAX] = [const { AtomicU32::new(0) }; CPUS_MAX];
 static EPOCH: AtomicU32 = AtomicU32::new(0);
 static COMPLAINED: AtomicBool = AtomicBool::new(false);
 static MISMATCHED: AtomicBool = AtomicBool::new(false);
-
-type Main = extern "C-unwind" fn(*mut c_void) -> *mut c_void;
-
-unsafe extern "C" {
-    fn pthread_create(
-        thread: *mut libc::pthread_t,
-        attributes: *const libc::pthread_attr_t,
-        main: Main,
-        arg: *mut c_void,
-    ) -> c_int;
-}
 
 /// Starts the threads, unless they run or time is virtual.
 pub fn start() {
@@ -122,22 +112,7 @@ pub fn advance(ticks: u64) -> u64 {
 
 fn spawn(main: Main, cpu: usize) -> bool {
     let arg = Arg { cpu, epoch: EPOCH.load(Acquire) };
-    // SAFETY: every structure is initialised before use; the thread's argument
-    // is a number; it may end by unwinding, for which its type allows.
-    unsafe {
-        let mut attributes: libc::pthread_attr_t = core::mem::zeroed();
-        let mut all: libc::sigset_t = core::mem::zeroed();
-        let mut old: libc::sigset_t = core::mem::zeroed();
-        let mut thread: libc::pthread_t = 0;
-        libc::pthread_attr_init(&raw mut attributes);
-        libc::pthread_attr_setdetachstate(&raw mut attributes, libc::PTHREAD_CREATE_DETACHED);
-        libc::sigfillset(&raw mut all);
-        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut old);
-        let result = pthread_create(&raw mut thread, &raw const attributes, main, arg.pack());
-        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const old, core::ptr::null_mut());
-        libc::pthread_attr_destroy(&raw mut attributes);
-        result == 0
-    }
+    threads::spawn(main, arg.pack(), None)
 }
 
 /// What a thread is given.

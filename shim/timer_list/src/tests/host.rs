@@ -13,7 +13,7 @@ use deadwalk_detector::{Kind, Op, Severity};
 use crate::engine::Engine;
 use crate::host::{Armed, Block, Caller, Count, Deleted, Found};
 use crate::layout::Fields;
-use crate::storage::{Memory, Storage};
+use crate::storage::Storage;
 
 /// The thread that a test begins on.
 pub const MAIN: u32 = 1;
@@ -203,6 +203,11 @@ pub fn poke(addr: usize, word: usize) {
     // SAFETY: as for `peek`.
     unsafe { (addr as *mut usize).write_volatile(word) }
 }
+
+/// The program's memory as it is.
+struct Memory;
+
+impl Storage for Memory {}
 
 impl Storage for Host {
     fn read(&self, addr: usize) -> Fields {

@@ -11,8 +11,7 @@ use deadwalk_detector::{Kind, Op};
 
 use super::rig::HANDLER;
 use crate::host::{Armed, Block, Count, Deleted, Found, Host};
-use crate::layout::Fields;
-use crate::storage::{Memory, Storage};
+use crate::storage::Storage;
 use crate::{Arm, Engine, Settings};
 
 const WORKERS: u32 = 4;
@@ -35,35 +34,7 @@ struct Light {
     found: Mutex<BTreeMap<Kind, u64>>,
 }
 
-impl Storage for Light {
-    fn read(&self, addr: usize) -> Fields {
-        Memory.read(addr)
-    }
-
-    fn write_links(&self, addr: usize, next: usize, prev: usize) {
-        Memory.write_links(addr, next, prev);
-    }
-
-    fn write_expires(&self, addr: usize, expires: usize) {
-        Memory.write_expires(addr, expires);
-    }
-
-    fn write_handler(&self, addr: usize, function: usize, data: usize) {
-        Memory.write_handler(addr, function, data);
-    }
-
-    fn read_running(&self, addr: usize) -> bool {
-        Memory.read_running(addr)
-    }
-
-    fn write_running(&self, addr: usize, running: bool) {
-        Memory.write_running(addr, running);
-    }
-
-    fn write_flags(&self, addr: usize, flags: u32) {
-        Memory.write_flags(addr, flags);
-    }
-}
+impl Storage for Light {}
 
 impl Host for Light {
     type Timer = ();
