@@ -92,12 +92,8 @@ impl Detector {
             return true;
         }
         let Some(landing) = run.landings.iter().find(|l| l.note.claim(generation)) else {
-            // It landed, but there is no room for its verdict. A loop of deletes
-            // that waits for the handler has its verdict by the first ones.
-            let has_note = |l: &LandingNote| l.del_tid.load(Relaxed) == call.me;
-            if !run.landings.iter().any(has_note) {
-                self.record.count(Counter::DroppedEvents, 1);
-            }
+            // It landed, but there is no room for its verdict.
+            self.record.count(Counter::DroppedEvents, 1);
             self.count_landing(platform, site, None, counted);
             return true;
         };

@@ -172,4 +172,140 @@ int main(void)
 		return 2;
 	return jiffies == from + 300 ? 0 : 3;
 }
+#elif defined(WIPES_ITSELF)
+/*
+ * A handler assigns its own timer anew, in every way there is: who deletes the
+ * timer waits for that handler all the same.
+ */
+static sem_t entered;
+static atomic_int running, way;
+
+static void wipes(unsigned long data)
+{
+	static const struct timer_list fresh = INIT_TIMER_FN(wipes);
+	static const struct timespec ms = { .tv_nsec = 1000000 };
+
+	(void)data;
+	running = 1;
+	if (way == 0)
+		memset(&timer, 0, sizeof timer);
+	else if (way == 1)
+		timer = fresh;
+	else
+		init_timer(&timer);
+	gate_open(&entered);
+	for (int i = 0; i < 3; i++)
+		nanosleep(&ms, NULL);
+	running = 0;
+}
+
+int main(void)
+{
+	gate_init(&entered);
+	for (way = 0; way < 3; way++) {
+		for (int round = 0; round < 5; round++) {
+			start(&timer, wipes, 0);
+			gate_pass(&entered);
+			if (try_to_del_timer_sync(&timer) != -1 && running)
+				return 1;
+			if (timer_pending(&timer))
+				return 2;
+			del_timer_sync(&timer);
+			/* Under `running` a wiped flag is what it is: that design's own limit. */
+			if (running && (way == 2 || strcmp(deadwalk_policy(), "running")))
+				return 3;
+			while (running)
+				sched_yield();
+		}
+	}
+	return 0;
+}
+#elif defined(ASSIGNED_ANEW)
+/* A shut-down timer that is assigned from an initialiser is a new one. */
+int main(void)
+{
+	static const struct timer_list fresh = INIT_TIMER_FND(tick, 1);
+
+	gate_init(&ran);
+	for (int round = 0; round < 5; round++) {
+		timer = fresh;
+		mod_timer(&timer, jiffies + 1);
+		gate_pass(&ran);
+		timer_shutdown_sync(&timer);
+	}
+	mod_timer(&timer, jiffies + 1);
+	return timer_pending(&timer) == 0 && count == 5 ? 0 : 1;
+}
+#elif defined(INHERITED)
+/* A fork child deletes, arms and asks for what its parent had armed. */
+int main(void)
+{
+	gate_init(&ran);
+	for (int order = 0; order < 3; order++) {
+		pid_t pid;
+
+		setup_timer(&timer, tick, 1);
+		mod_timer(&timer, jiffies + 1000 * HZ);
+		pid = fork();
+		if (pid == 0) {
+			if (order == 0 && (timer_pending(&timer) || del_timer_sync(&timer)))
+				_exit(2);
+			if (order == 1 && (del_timer(&timer) || timer_pending(&timer)))
+				_exit(3);
+			mod_timer(&timer, jiffies + 1);
+			gate_pass(&ran);
+			exit(del_timer_sync(&timer) ? 4 : 0);
+		}
+		if (child_status(pid) || del_timer_sync(&timer) != 1)
+			return 1;
+	}
+	return 0;
+}
+#elif defined(SYNC_IN_VIRTUAL_TIME)
+/* Somebody who waits for handlers delays no timer. */
+static atomic_int done;
+
+static void periodic(unsigned long data)
+{
+	(void)data;
+	count++;
+	mod_timer(&timer, jiffies + 1);
+}
+
+static void *waits(void *unused)
+{
+	(void)unused;
+	while (!done)
+		sync_timers();
+	return NULL;
+}
+
+int main(void)
+{
+	pthread_t thread;
+
+	deadwalk_timer_advance(0);
+	start(&timer, periodic, 0);
+	if (pthread_create(&thread, NULL, waits, NULL))
+		die("pthread_create");
+	deadwalk_timer_advance(1000);
+	done = 1;
+	pthread_join(thread, NULL);
+	del_timer_sync(&timer);
+	return count == 1000 ? 0 : 1;
+}
+#elif defined(MAIN_ENDS)
+/* Main ends; the process ends after the last armed timer, and not before. */
+static void last_act(unsigned long data)
+{
+	_exit((int)data);
+}
+
+int main(int argc, char **argv)
+{
+	(void)argv;
+	if (argc > 1)
+		start(&timer, last_act, 0);
+	pthread_exit(NULL);
+}
 #endif

@@ -50,3 +50,31 @@ fn virtual_time_runs_handlers_in_order() {
     run("VIRTUAL", &[]);
     run("VIRTUAL", &[("DEADWALK_OPTIONS", "cpus=3:hz=1000")]);
 }
+
+#[test]
+fn a_handler_that_assigns_its_own_timer_is_waited_for() {
+    run("WIPES_ITSELF", &[]);
+}
+
+#[test]
+fn a_timer_assigned_anew_is_a_new_timer() {
+    run("ASSIGNED_ANEW", &[]);
+}
+
+#[test]
+fn a_fork_child_may_use_what_its_parent_had_armed() {
+    run("INHERITED", &[]);
+}
+
+#[test]
+fn who_waits_for_handlers_delays_no_timer() {
+    run("SYNC_IN_VIRTUAL_TIME", &[]);
+    run("SYNC_IN_VIRTUAL_TIME", &[("DEADWALK_OPTIONS", "cpus=2")]);
+}
+
+#[test]
+fn our_threads_keep_no_process_alive() {
+    run("MAIN_ENDS", &[]);
+    let program = Program::kernel_with_flags("timer_host", &["-DMAIN_ENDS"]);
+    Run::of(&program).arg("armed").plain().assert_status(0);
+}
