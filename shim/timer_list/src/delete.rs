@@ -18,8 +18,8 @@ const FUTILE: u32 = 500;
 const FUTILE_NS: u64 = 1_000_000_000;
 
 /// What a delete does while the handler runs on another thread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Style {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Style {
     /// Nothing: it returns.
     Async,
     /// As the policy says.

@@ -39,6 +39,5 @@ mod wait;
 pub mod wheel;
 
 pub use arm::Arm;
-pub use delete::Style;
 pub use engine::{Engine, Settings};
 pub use expiry::{Due, Ticket};

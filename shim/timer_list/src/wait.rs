@@ -70,7 +70,6 @@ impl<H: Host> Engine<H> {
     pub fn sync(&self, site: usize) {
         let me = self.host.thread();
         let Some(mut call) = Call::begin(self) else { return };
-        let running = call.state.running.clone();
         if let Some(own) = call.state.running_on(me) {
             let (timer, addr) =
                 call.state.table.get(own).map_or((None, 0), |record| (record.timer, record.addr));
@@ -78,6 +77,12 @@ impl<H: Host> Engine<H> {
             call.end();
             return;
         }
+        let mut running = Vec::new();
+        if running.try_reserve_exact(call.state.running.len()).is_err() {
+            self.host.count(Count::Lost);
+            return call.end();
+        }
+        running.extend_from_slice(&call.state.running);
         for timer in running {
             let Some(sequence) = call.sequence(timer) else { continue };
             let mut waited = Waited::default();
