@@ -12,7 +12,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering::Relaxed};
 use crate::cache::{self, Cache};
 
 /// Number of counters.
-pub const HEAP_COUNTERS: usize = 8;
+pub const HEAP_COUNTERS: usize = 12;
 /// The counters, in the order of the fields named in `Counter`.
 pub type Counters = [AtomicU64; HEAP_COUNTERS];
 
@@ -36,6 +36,14 @@ pub enum Counter {
     QuarantinedBytes,
     /// Slots taken out of use for good.
     RetiredSlots,
+    /// Misuses of an object of which one had been told already.
+    RepeatedMisuses,
+    /// Misuses found that could not be described: too many at once.
+    UntoldMisuses,
+    /// Calls by a signal handler that had interrupted the heap.
+    SignalCalls,
+    /// Pages whose access was taken away.
+    GuardPages,
 }
 
 static OWN: Counters = [const { AtomicU64::new(0) }; HEAP_COUNTERS];

@@ -46,6 +46,14 @@ pub enum MisuseKind {
     HeapBufferUnderflow,
     /// Rust's `dealloc` or `realloc` named another layout than `alloc` did.
     LayoutMismatch,
+    /// A C++ block was given back by another family than it came from (`expected`
+    /// and `found` begin with the families' numbers) or with another size (in
+    /// their last eight bytes).
+    AllocDeallocMismatch,
+    /// A signal handler that had interrupted the heap called it.
+    SignalUnsafeCall,
+    /// A freed block was read: only where the access traps.
+    UseAfterFreeRead,
 }
 
 impl MisuseKind {
@@ -58,7 +66,16 @@ impl MisuseKind {
             MisuseKind::HeapBufferOverflow => "heap-buffer-overflow",
             MisuseKind::HeapBufferUnderflow => "heap-buffer-underflow",
             MisuseKind::LayoutMismatch => "layout-mismatch",
+            MisuseKind::AllocDeallocMismatch => "alloc-dealloc-mismatch",
+            MisuseKind::SignalUnsafeCall => "signal-unsafe-call",
+            MisuseKind::UseAfterFreeRead => "use-after-free-read",
         }
+    }
+
+    /// Whether it is certain harm, and not only a breach of the rules that may
+    /// have gone well.
+    pub fn is_error(self) -> bool {
+        !matches!(self, MisuseKind::AllocDeallocMismatch | MisuseKind::SignalUnsafeCall)
     }
 }
 
@@ -89,6 +106,9 @@ pub struct Misuse {
     pub found: [u8; 16],
     /// Whether it was found some time after it happened.
     pub late: bool,
+    /// Whether it is told from a signal handler, where no stack may be captured;
+    /// `caller` is the instruction, or who called, plus one.
+    pub in_signal: bool,
 }
 
 impl Misuse {
@@ -108,6 +128,7 @@ impl Misuse {
             expected: [0; 16],
             found: [0; 16],
             late: false,
+            in_signal: false,
         }
     }
 }
@@ -199,7 +220,7 @@ pub(crate) fn deliver(misuse: &Misuse) {
     if let Some(observer) = observer() {
         observer.misuse(misuse);
     }
-    if config::aborts() {
+    if config::aborts() && misuse.kind.is_error() {
         std::process::abort();
     }
 }
@@ -219,10 +240,10 @@ pub(crate) fn tell_freeing(block: &Block, site: usize) {
 /// fn sink(
 ///     kind: &'static str, addr: usize, base: usize, size: usize, offset: isize,
 ///     alloc_site: usize, free_site: usize, caller: usize,
-///     expected: &[u8; 16], found: &[u8; 16], late: bool,
+///     expected: &[u8; 16], found: &[u8; 16], late: bool, in_signal: bool,
 /// ) {
 ///     eprintln!("{kind} at {addr:#x}, {offset} bytes into {size} at {base:#x}");
-///     # let _ = (alloc_site, free_site, caller, expected, found, late);
+///     # let _ = (alloc_site, free_site, caller, expected, found, late, in_signal);
 /// }
 /// deadwalk_alloc::observe_with!(sink);
 /// ```
@@ -245,6 +266,7 @@ macro_rules! observe_with {
                     &misuse.expected,
                     &misuse.found,
                     misuse.late,
+                    misuse.in_signal,
                 );
             }
         }

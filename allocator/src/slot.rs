@@ -32,12 +32,19 @@ pub const QUARANTINED: u8 = 2;
 pub const FREE: u8 = 3;
 /// Damaged; never handed out again.
 pub const RETIRED: u8 = 4;
+/// Flag: came from C++'s `new`.
+pub const NEW: u8 = 0x08;
+/// Flag: came from C++'s `new[]`.
+pub const NEW_ARRAY: u8 = 0x10;
+/// Flag: the sweep saw its end damaged and is looking again; gone as soon as the
+/// owner changes anything.
+pub const SUSPECT: u8 = 0x20;
 /// Flag: a misuse of this object was reported already.
 pub const REPORTED: u8 = 0x40;
 /// Flag: the observer wants to know of its end.
 pub const WATCHED: u8 = 0x80;
 /// The state without flags.
-pub const STATE: u8 = 0x3f;
+pub const STATE: u8 = 0x07;
 
 /// Value of a metadata word.
 #[derive(Clone, Copy, PartialEq, Eq)]

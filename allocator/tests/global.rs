@@ -29,6 +29,7 @@ fn sink(
     _expected: &[u8; 16],
     _found: &[u8; 16],
     _late: bool,
+    _in_signal: bool,
 ) {
     let at = COUNT.fetch_add(1, SeqCst) % TOLD.len();
     KINDS[at].store(kind.len(), SeqCst);

@@ -27,7 +27,7 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Allocations. The eight heap counters stand first and together: the
+    /// Allocations. The heap counters stand first and together: the
     /// allocator adds to them in place, in this order.
     HeapAllocs => "heap.allocs";
     /// Frees.
@@ -44,6 +44,14 @@ counters! {
     HeapQuarantinedBytes => "heap.quarantined_bytes";
     /// Slots taken out of use because something damaged them.
     HeapRetiredSlots => "heap.retired_slots";
+    /// Misuses of an object of which one had been reported already.
+    HeapRepeatedMisuses => "heap.repeated_misuses";
+    /// Misuses found that could not be described: too many at once.
+    HeapUntoldMisuses => "heap.untold_misuses";
+    /// Calls of the heap by a signal handler that had interrupted it.
+    HeapSignalCalls => "heap.signal_calls";
+    /// Pages whose access was taken away.
+    HeapGuardPages => "heap.guard_pages";
     /// Timers created.
     TimersInited => "timers.inited";
     /// Times a timer was armed.
@@ -105,7 +113,7 @@ counters! {
 pub const COUNTER_COUNT: usize = Counter::ALL.len();
 
 /// How many of them, from the first, are the allocator's.
-pub const HEAP_COUNTER_COUNT: usize = 8;
+pub const HEAP_COUNTER_COUNT: usize = 12;
 
 #[cfg(test)]
 mod tests {

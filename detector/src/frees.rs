@@ -13,7 +13,7 @@ use crate::record::layout::{FLAG_BYTES, FLAG_LATE, StackRole, Verdict};
 use crate::record::writer::FindingSpec;
 use crate::state::Phase;
 use crate::timers::TimerSlot;
-use crate::{Api, Consequence, Kind};
+use crate::{Api, Consequence, Kind, Severity};
 
 /// A misuse of the heap as the allocator describes it.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +34,9 @@ pub struct HeapMisuse<'a> {
     pub caller: usize,
     /// Bytes that should have been at the damage, and those found.
     pub bytes: Option<(&'a [u8; 16], &'a [u8; 16])>,
+    /// Told from a signal handler, where no stack may be captured: `caller` is
+    /// all that is known of the culprit.
+    pub in_signal: bool,
 }
 
 impl Detector {
@@ -146,7 +149,7 @@ impl Detector {
             .with(StackRole::Alloc, single(misuse.block.alloc_site))
             .with(StackRole::Free, single(misuse.free_site));
         if !misuse.late {
-            let mut stack = self.record.capture(platform);
+            let mut stack = if misuse.in_signal { 0 } else { self.record.capture(platform) };
             if stack == 0 {
                 stack = single(misuse.caller);
             }
@@ -163,7 +166,12 @@ impl Detector {
             spec.found = *found;
         }
         if let Some(finding) = self.record.finding(platform, &spec) {
-            self.record.occurred(platform, finding, Verdict::Error);
+            let verdict = match misuse.kind.default_severity() {
+                Severity::Info => Verdict::Info,
+                Severity::Warning => Verdict::Warning,
+                Severity::Error => Verdict::Error,
+            };
+            self.record.occurred(platform, finding, verdict);
         }
     }
 }

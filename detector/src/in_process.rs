@@ -109,6 +109,7 @@ pub fn heap_misuse(
     expected: &[u8; 16],
     found: &[u8; 16],
     late: bool,
+    in_signal: bool,
 ) {
     activate();
     let Some(kind) = Kind::from_name(kind) else {
@@ -124,6 +125,7 @@ pub fn heap_misuse(
         late,
         caller,
         bytes: (expected != found).then_some((expected, found)),
+        in_signal,
     });
 }
 
@@ -133,7 +135,7 @@ pub fn counter(path: &str) -> Option<u64> {
     DETECTOR.counter(path)
 }
 
-/// The cells of the eight heap counters: pass them to
+/// The cells of the heap counters: pass them to
 /// `deadwalk_alloc::set_counters`, and [`counter`] can read `heap.*`.
 pub fn heap_counters() -> &'static [AtomicU64; HEAP_COUNTER_COUNT] {
     let cells = DETECTOR.record.head().counters.first_chunk();

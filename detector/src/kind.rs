@@ -196,6 +196,13 @@ named_enum! {
         UnloadWhilePending = 37, "unload-while-pending";
         /// The code of a running handler was unloaded.
         UnloadWhileRunning = 38, "unload-while-running";
+        /// A C++ block was given back by another family than it came from, or
+        /// with another size.
+        AllocDeallocMismatch = 39, "alloc-dealloc-mismatch";
+        /// A signal handler that had interrupted the heap called it.
+        SignalUnsafeCall = 40, "signal-unsafe-call";
+        /// A read of freed memory.
+        UseAfterFreeRead = 41, "use-after-free-read";
     }
 }
 
@@ -215,7 +222,9 @@ impl Kind {
             | Kind::EnterWithFreedData
             | Kind::ExpiryAfterDel
             | Kind::RearmAfterDel
-            | Kind::ConcurrentArm => Severity::Warning,
+            | Kind::ConcurrentArm
+            | Kind::AllocDeallocMismatch
+            | Kind::SignalUnsafeCall => Severity::Warning,
             _ => Severity::Error,
         }
     }
@@ -325,6 +334,15 @@ impl Kind {
             }
             Kind::UnloadWhileRunning => {
                 "wait for the handler (del_timer_sync) before the module is unloaded"
+            }
+            Kind::AllocDeallocMismatch => {
+                "give memory back to the family it came from: new to delete, new[] to delete[], malloc to free, and with the size of the allocation"
+            }
+            Kind::SignalUnsafeCall => {
+                "malloc and free may not be called in a signal handler that can interrupt them: set a flag there, or write to a pipe, and do the work outside"
+            }
+            Kind::UseAfterFreeRead => {
+                "something kept a pointer to this block and read through it after the free"
             }
         }
     }

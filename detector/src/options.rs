@@ -60,6 +60,14 @@ pub struct Options<'a> {
     pub output: Option<&'a str>,
     /// `quarantine`, bytes a thread.
     pub quarantine_bytes: usize,
+    /// `sweep_ms`; 0 for none.
+    pub sweep_ms: u32,
+    /// `new_delete`
+    pub new_delete: bool,
+    /// `leaks=sites`
+    pub leaks: bool,
+    /// `abort_on_error`
+    pub abort_on_error: bool,
     /// `deadlock_ms`
     pub deadlock_ms: u32,
     /// `deadlock_loops`
@@ -150,6 +158,50 @@ pub const TABLE: &[OptionRow] = &[
         help: "how many freed bytes a thread holds back before reuse; 0 = none (k, m allowed)",
         set: |o, v| {
             o.quarantine_bytes = parse_bytes(v)?;
+            Some(())
+        },
+    },
+    OptionRow {
+        key: "sweep_ms",
+        values: "MS",
+        default: "0",
+        help: "every so often a thread verifies freed memory and the ends of live blocks, in a twentieth of the time at most; 0 = only at exit",
+        set: |o, v| {
+            o.sweep_ms = v.parse().ok()?;
+            Some(())
+        },
+    },
+    OptionRow {
+        key: "new_delete",
+        values: "on|off",
+        default: "off",
+        help: "report C++ memory that is given back by another family (new, new[], malloc) or with another size",
+        set: |o, v| {
+            o.new_delete = parse_switch(v)?;
+            Some(())
+        },
+    },
+    OptionRow {
+        key: "leaks",
+        values: "off|sites",
+        default: "off",
+        help: "list the blocks that are live at exit, by allocation site",
+        set: |o, v| {
+            o.leaks = match v {
+                "sites" => true,
+                "off" => false,
+                _ => return None,
+            };
+            Some(())
+        },
+    },
+    OptionRow {
+        key: "abort_on_error",
+        values: "on|off",
+        default: "off",
+        help: "abort (SIGABRT) after the first error of the heap was recorded",
+        set: |o, v| {
+            o.abort_on_error = parse_switch(v)?;
             Some(())
         },
     },
@@ -267,6 +319,10 @@ impl Default for Options<'_> {
             del: DelPolicy::Async,
             output: None,
             quarantine_bytes: 256 * 1024,
+            sweep_ms: 0,
+            new_delete: false,
+            leaks: false,
+            abort_on_error: false,
             deadlock_ms: 2000,
             deadlock_loops: 500_000_000,
             tail_us: 50,

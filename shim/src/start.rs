@@ -6,7 +6,7 @@
 use core::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::OnceLock;
 
-use deadwalk_alloc::{Block, Config, HeapObserver, Misuse};
+use deadwalk_alloc::{Block, Config, HeapObserver, Misuse, MisuseKind};
 use deadwalk_detector::frees::HeapMisuse;
 use deadwalk_detector::options::{LogLevel, Options, Problem};
 use deadwalk_detector::record::layout::ARGV_BYTES;
@@ -95,6 +95,7 @@ fn start(argv: *const *const c_char) {
     }
     deadwalk_alloc::configure(Config {
         quarantine_bytes: options.quarantine_bytes,
+        abort_on_error: options.abort_on_error,
         ..Config::default()
     });
     deadwalk_alloc::set_site_resolver(modules::resolve_site);
@@ -245,7 +246,7 @@ impl HeapObserver for Observer {
     fn misuse(&self, misuse: &Misuse) {
         let Some(kind) = Kind::from_name(misuse.kind.name()) else { return };
         let hooks = tls::hooks();
-        if is_libc_calling() {
+        if misuse.in_signal || is_libc_calling() {
             tls::set_hooks(hooks | tls::IN_LIBC);
         }
         DETECTOR.heap_misuse(&HeapMisuse {
@@ -260,7 +261,10 @@ impl HeapObserver for Observer {
             free_site: misuse.free_site,
             late: misuse.late,
             caller: misuse.caller,
-            bytes: (keeps_bytes() && misuse.len > 0).then_some((&misuse.expected, &misuse.found)),
+            bytes: (keeps_bytes() && misuse.len > 0
+                || misuse.kind == MisuseKind::AllocDeallocMismatch)
+                .then_some((&misuse.expected, &misuse.found)),
+            in_signal: misuse.in_signal,
         });
         tls::set_hooks(hooks);
     }

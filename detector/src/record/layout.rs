@@ -1,4 +1,4 @@
-//! The record file's layout, version 2: what the writer maps and the reader
+//! The record file's layout, version 3: what the writer maps and the reader
 //! parses. Everything is little-endian and of fixed size.
 //!
 //! ```text
@@ -26,7 +26,7 @@ use crate::histogram::BUCKETS;
 /// First bytes of every record.
 pub const MAGIC: [u8; 8] = *b"DEADWALK";
 /// The version of this layout; the reader refuses others.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// File suffix of a record.
 pub const SUFFIX: &str = "dwrec";
 
@@ -53,6 +53,11 @@ pub const OPTIONS_BYTES: usize = 1024;
 /// Room for counters; the unused rest is for later versions of the program.
 pub const COUNTER_CELLS: usize = 128;
 
+/// Size classes of the heap that a record has room for.
+pub const HEAP_CLASSES: usize = 128;
+/// Numbers kept of a class: slot size in bytes, allocations, frees, live blocks.
+pub const CLASS_CELLS: usize = 4;
+
 /// Modules (executables and shared objects, also unloaded ones).
 pub const MODULES: usize = 256;
 /// Bytes for the modules' paths.
@@ -67,6 +72,8 @@ pub const STACK_DEPTH: usize = 24;
 pub const FINDINGS: usize = 512;
 /// Distinct handlers remembered per delete site.
 pub const SITE_HANDLERS: usize = 4;
+/// Allocation sites of blocks that were live at the end.
+pub const HEAP_SITES: usize = 1024;
 /// Threads remembered per finding.
 pub const FINDING_THREADS: usize = 4;
 /// Build-id bytes kept.
@@ -139,6 +146,8 @@ pub struct HeadSegment {
     pub argv: [AtomicU8; ARGV_BYTES],
     /// Counters by [`crate::counters::Counter`].
     pub counters: [AtomicU64; COUNTER_CELLS],
+    /// The heap by size class: see [`CLASS_CELLS`].
+    pub classes: [[AtomicU64; CLASS_CELLS]; HEAP_CLASSES],
 }
 
 /// A module.
@@ -310,6 +319,22 @@ pub struct FindingEntry {
     pub found: [AtomicU8; 16],
 }
 
+/// Blocks that one site had allocated and that were live at the end. Written by
+/// one thread, once (`leaks=sites`).
+#[repr(C)]
+pub struct HeapSiteEntry {
+    /// [`EMPTY`], [`CLAIMED`] or [`READY`].
+    pub state: AtomicU32,
+    /// Unused.
+    pub pad: AtomicU32,
+    /// The site; 0 stands for all that found no place.
+    pub frame: AtomicU64,
+    /// How many.
+    pub blocks: AtomicU64,
+    /// Bytes asked for.
+    pub bytes: AtomicU64,
+}
+
 /// Index into `FindingEntry::verdicts`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
@@ -337,6 +362,8 @@ pub struct BodySegment {
     pub stacks: [StackEntry; STACKS],
     /// Findings.
     pub findings: [FindingEntry; FINDINGS],
+    /// Live blocks at the end, by site.
+    pub heap_sites: [HeapSiteEntry; HEAP_SITES],
 }
 
 const fn page_up(bytes: usize) -> usize {
@@ -349,10 +376,11 @@ pub const HEAD_BYTES: usize = page_up(size_of::<HeadSegment>());
 pub const FULL_BYTES: usize = HEAD_BYTES + page_up(size_of::<BodySegment>());
 
 const _: () = {
-    assert!(size_of::<HeadSegment>() == 7368);
+    assert!(size_of::<HeadSegment>() == 11464);
     assert!(size_of::<ModuleEntry>() == 72);
     assert!(size_of::<SiteEntry>() == 1224);
     assert!(size_of::<StackEntry>() == 208);
     assert!(size_of::<FindingEntry>() == 168);
+    assert!(size_of::<HeapSiteEntry>() == 32);
     assert!(HEAD_BYTES <= 64 * 1024);
 };

@@ -1,7 +1,7 @@
 //! Findings of the report.
 
-use deadwalk_detector::Severity;
 use deadwalk_detector::record::layout::{StackRole, Verdict};
+use deadwalk_detector::{Kind, Severity};
 use serde_json::{Map, Value};
 
 use super::frames::Frames;
@@ -101,11 +101,16 @@ fn access(total: &FindingTotal, stacks: &Stacks, memory: bool) -> Map<String, Va
     if first.age_ns != 0 {
         put("age_ns", first.age_ns.into());
     }
-    if let Some((before, after)) = first.bytes {
+    if let Some((before, after)) = first.bytes.filter(|_| key_is_bytes(total)) {
         put("before", hex(&before).into());
         put("after", hex(&after).into());
     }
     map
+}
+
+/// A mismatch keeps families and sizes where others keep heap bytes.
+fn key_is_bytes(total: &FindingTotal) -> bool {
+    total.key.kind != Kind::AllocDeallocMismatch
 }
 
 fn hex(bytes: &[u8]) -> String {

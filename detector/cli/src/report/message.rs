@@ -137,6 +137,13 @@ fn text(finding: &reader::Finding, handler: &str, whose: &str) -> String {
             let timer = words::timer_in_block(finding);
             format!("the code of {handler} of {timer} was unloaded while it ran")
         }
+        Kind::AllocDeallocMismatch => words::mismatch(finding),
+        Kind::SignalUnsafeCall => {
+            "a signal handler that had interrupted malloc or free called it".to_owned()
+        }
+        Kind::UseAfterFreeRead => {
+            format!("freed memory was read, at offset {offset} of a block of {size} bytes")
+        }
     }
 }
 
@@ -162,5 +169,8 @@ pub fn is_memory(kind: Kind) -> bool {
             | Kind::HeapBufferOverflow
             | Kind::HeapBufferUnderflow
             | Kind::LayoutMismatch
+            | Kind::AllocDeallocMismatch
+            | Kind::SignalUnsafeCall
+            | Kind::UseAfterFreeRead
     )
 }

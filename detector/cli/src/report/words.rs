@@ -51,3 +51,28 @@ pub fn freed_memory(finding: &reader::Finding) -> String {
         age => format!("{memory} that had been freed {} before", duration(age)),
     }
 }
+
+/// How a C++ block was given back other than it came. The families stand in the
+/// first of the recorded bytes, the sizes in the last eight.
+pub fn mismatch(finding: &reader::Finding) -> String {
+    let size = finding.size;
+    let Some((from, to)) = finding.bytes else {
+        return format!("a block of {size} bytes was given back to another family");
+    };
+    let given = u64::from_le_bytes(core::array::from_fn(|i| to[8 + i]));
+    match (family(from[0]), family(to[0])) {
+        (from, to) if from == to => {
+            format!("a block of {size} bytes was given back by {} of {given}", to.1)
+        }
+        (from, to) => format!("a block of {size} bytes came from {} and went to {}", from.0, to.1),
+    }
+}
+
+fn family(number: u8) -> (&'static str, &'static str) {
+    match number {
+        0 => ("malloc", "free"),
+        1 => ("new", "delete"),
+        2 => ("new[]", "delete[]"),
+        _ => ("an unknown family", "an unknown family"),
+    }
+}
