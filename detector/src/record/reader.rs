@@ -26,7 +26,7 @@ use core::mem::offset_of;
 use super::layout::{self, BodySegment, HeadSegment};
 use crate::counters::{COUNTER_COUNT, Counter};
 use bytes::Bytes;
-pub use values::{End, Finding, Frame, Module, Process, Site};
+pub use values::{End, Finding, Frame, HeapSite, Module, Process, Site};
 
 /// Why bytes are not a record that this program can read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +74,8 @@ pub struct Record {
     pub sites: Vec<Site>,
     /// Findings.
     pub findings: Vec<Finding>,
+    /// Blocks that were live at the end, by site.
+    pub heap_sites: Vec<HeapSite>,
     /// What could not be read, a line each.
     pub problems: Vec<String>,
 }
@@ -123,6 +125,7 @@ impl Record {
             stacks: Vec::new(),
             sites: Vec::new(),
             findings: Vec::new(),
+            heap_sites: Vec::new(),
             problems: Vec::new(),
         };
         record.check_head(file);

@@ -3,10 +3,10 @@
 use core::mem::offset_of;
 
 use super::bytes::Bytes;
-use super::{Finding, Frame, Module, Record, Site};
+use super::{Finding, Frame, HeapSite, Module, Record, Site};
 use crate::histogram::BUCKETS;
 use crate::record::layout::{
-    self, BodySegment, FindingEntry, HEAD_BYTES, ModuleEntry, SiteEntry, StackEntry,
+    self, BodySegment, FindingEntry, HEAD_BYTES, HeapSiteEntry, ModuleEntry, SiteEntry, StackEntry,
 };
 use crate::{Api, Consequence, Kind, Op, Subject};
 
@@ -46,10 +46,15 @@ pub(super) fn read_body(file: Bytes<'_>, record: &mut Record) {
     let table = Table::<FindingEntry>::new(offset_of!(BodySegment, findings), layout::FINDINGS);
     let (findings, _) = table.read(file, "findings", problems, |e| finding(e, &stack_places));
 
+    let table =
+        Table::<HeapSiteEntry>::new(offset_of!(BodySegment, heap_sites), layout::HEAP_SITES);
+    let (heap_sites, _) = table.read(file, "live blocks", problems, |e| heap_site(e, frames));
+
     record.modules = modules;
     record.stacks = stacks;
     record.sites = sites;
     record.findings = findings;
+    record.heap_sites = heap_sites;
 }
 
 /// A table of entries `E`, each of which starts with its state.
@@ -149,6 +154,14 @@ fn stack(e: Bytes<'_>, frames: Frames<'_>) -> Option<Vec<Frame>> {
     let depth = e.u32(offset_of!(StackEntry, depth))? as usize;
     let stored = e.u64s::<{ layout::STACK_DEPTH }>(offset_of!(StackEntry, frames))?;
     Some(stored.get(..depth)?.iter().filter_map(|&f| frames.get(f)).collect())
+}
+
+fn heap_site(e: Bytes<'_>, frames: Frames<'_>) -> Option<HeapSite> {
+    Some(HeapSite {
+        frame: frames.get(e.u64(offset_of!(HeapSiteEntry, frame))?),
+        blocks: e.u64(offset_of!(HeapSiteEntry, blocks))?,
+        bytes: e.u64(offset_of!(HeapSiteEntry, bytes))?,
+    })
 }
 
 fn site(e: Bytes<'_>, frames: Frames<'_>) -> Option<Site> {

@@ -46,6 +46,17 @@ pub struct Process {
     pub policy: Option<DelPolicy>,
 }
 
+/// What one site had allocated and was live at the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeapSite {
+    /// The site; `None` for all that found no place or are unknown.
+    pub frame: Option<Frame>,
+    /// How many blocks.
+    pub blocks: u64,
+    /// Bytes asked for.
+    pub bytes: u64,
+}
+
 /// An executable or shared object of the process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Module {
