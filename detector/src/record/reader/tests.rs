@@ -120,7 +120,13 @@ fn a_cut_record_gives_what_lies_before_the_cut() {
     let in_findings = HEAD_BYTES + offset_of!(layout::BodySegment, findings) + 10;
     let record = Record::parse(&image.bytes[..in_findings]).expect("a record");
     assert_eq!((record.sites.len(), record.findings.len()), (1, 0));
-    assert_eq!(record.problems, ["cut off: 512 of 512 entries for findings missing"]);
+    assert_eq!(
+        record.problems,
+        [
+            "cut off: 512 of 512 entries for findings missing",
+            "cut off: 1024 of 1024 entries for live blocks missing"
+        ]
+    );
     let in_texts = Record::parse(&image.bytes[..FIXED_BYTES + 5]).expect("a record");
     assert_eq!(in_texts.process.exe, "/usr/");
     assert!(!in_texts.problems.is_empty());
