@@ -189,6 +189,15 @@ fn describe(entry: &Entry, state: BlockState) -> Block {
     }
 }
 
+/// How many blocks there are, bytes of their mappings, bytes asked for.
+pub fn held() -> (usize, usize, usize) {
+    let mut table = TABLE.lock();
+    let entries = table.slice().iter();
+    entries.fold((0, 0, 0), |(blocks, mapped, asked), entry| {
+        (blocks + 1, mapped + entry.mapped, asked + entry.size)
+    })
+}
+
 /// The block an address lies in, or lay in lately.
 pub fn lookup(addr: usize) -> Option<Block> {
     let mut table = TABLE.lock();

@@ -395,6 +395,22 @@ fn evict(class: usize) -> bool {
     is_given_back
 }
 
+/// Gives the pages of all retained slots back; whether there were any.
+pub fn trim() -> bool {
+    let mut any = false;
+    for (class, depot) in DEPOTS.iter().enumerate().take(CLASSES).skip(SMALL_CLASSES) {
+        while depot.count_hint() > 0 && evict(class) {
+            any = true;
+        }
+    }
+    any
+}
+
+/// Bytes of live blocks, and bytes that free slots retain.
+pub fn held_bytes() -> (usize, usize) {
+    (LIVE_BYTES.load(Relaxed), RETAINED.load(Relaxed))
+}
+
 /// Frees a large block.
 #[cold]
 pub fn free(slot: Slot, is_start: bool, addr: usize, site: usize) {

@@ -34,6 +34,7 @@ mod slot;
 mod small;
 mod sweep;
 mod tls;
+mod totals;
 mod window;
 
 pub use config::{Config, configure};
@@ -48,3 +49,4 @@ pub use observer::{
 };
 pub use poison::{POISON_END, POISON_FREE};
 pub use sweep::sweep;
+pub use totals::{HeapTotals, free_slots, totals, trim};

@@ -5,6 +5,7 @@
 //! | `start`, `exit`, `fork` | the process's life: constructor, end, children |
 //! | `export` | the thunk of an export that wants to know its caller |
 //! | `malloc` | the exported malloc family over the poisoning allocator |
+//! | `malloc_info` | what is asked of a heap: mallinfo, malloc_stats, malloc_trim |
 //! | `posix_timer`, `thunk` | the `timer_*` family and the handlers of SIGEV_THREAD |
 //! | `jump` | exports that note a call and jump on to libc: waits, posts, dlopen |
 //! | `kernel` | the exports of kernel-style programs: locks, slab |
@@ -36,6 +37,7 @@ mod host;
 mod jump;
 mod kernel;
 mod malloc;
+mod malloc_info;
 mod modules;
 mod posix_timer;
 mod real;
