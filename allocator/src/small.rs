@@ -279,6 +279,11 @@ unsafe extern "C" fn check_front(block: *mut u8, size: usize, bytes: usize, site
     {
         return;
     }
+    let mut owner = front.block_of(word);
+    owner.size = own_size;
+    let mut next = slot.block_of(slot.meta().load());
+    next.free_site = 0;
+    let misuse = report::underflow(front, &owner, &next, Damage { first, last }, site);
     // Only ever told once: the slot in front is marked, or healed if it is free
     // (its last bytes are nobody's data).
     if word.state() == LIVE {
@@ -289,11 +294,7 @@ unsafe extern "C" fn check_front(block: *mut u8, size: usize, bytes: usize, site
             unsafe { base.cast_mut().add(at).write(poison::expected_at(at, bytes)) };
         }
     }
-    let mut owner = front.block_of(word);
-    owner.size = own_size;
-    let mut next = slot.block_of(slot.meta().load());
-    next.free_site = 0;
-    deliver(&report::underflow(front, &owner, &next, Damage { first, last }, site));
+    deliver(&misuse);
 }
 
 fn front_state(slot: Slot) -> u8 {
