@@ -10,7 +10,8 @@ export_with_site!("rsi", heap::malloc, malloc, __libc_malloc);
 export_with_site!("rsi", heap::free, free, cfree, __libc_free);
 export_with_site!("rdx", heap::calloc, calloc, __libc_calloc);
 export_with_site!("rdx", heap::realloc, realloc, __libc_realloc);
-export_with_site!("rdx", aligned, memalign, aligned_alloc, __libc_memalign);
+export_with_site!("rdx", aligned, memalign, __libc_memalign);
+export_with_site!("rdx", heap::memalign, aligned_alloc);
 export_with_site!("rcx", reallocarray_at, reallocarray, __libc_reallocarray);
 export_with_site!("rcx", posix_memalign_at, posix_memalign, __posix_memalign);
 export_with_site!("rsi", valloc_at, valloc, __libc_valloc);
@@ -31,7 +32,8 @@ fn no_memory() -> *mut u8 {
     core::ptr::null_mut()
 }
 
-/// glibc rounds an alignment up to a power of two.
+/// glibc's memalign rounds an alignment up to a power of two. Its aligned_alloc
+/// did until 2.38 and refuses now, as C17 has it and `heap::memalign` does.
 unsafe extern "C" fn aligned(align: usize, size: usize, site: usize) -> *mut u8 {
     match align.max(1).checked_next_power_of_two() {
         // SAFETY: the alignment is a power of two.
