@@ -16,7 +16,7 @@ static char *volatile hidden;
 
 static inline char *hide(void *block)
 {
-	hidden = block;
+	hidden = (char *)block;
 	return hidden;
 }
 

@@ -15,6 +15,7 @@
 
 mod expected;
 mod live;
+pub mod matrix;
 mod program;
 mod report;
 mod run;

@@ -1,4 +1,4 @@
-//! C programs: found, compiled, kept.
+//! C and C++ programs: found, compiled, kept.
 
 use crate::Target;
 use std::ffi::{OsStr, OsString};
@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
-/// One compiled C program.
+/// One compiled program.
 #[derive(Clone, Debug)]
 pub struct Program {
     /// The executable, or the shared library.
@@ -31,6 +31,12 @@ impl Program {
     pub fn with_flags(name: &str, flags: &[&str]) -> Program {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs");
         compile(&folder.join(name).with_extension("c"), flags, Linked::Alone)
+    }
+
+    /// `programs/<name>.cc`, C++.
+    pub fn cxx(name: &str) -> Program {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs");
+        compile(&folder.join(name).with_extension("cc"), &[], Linked::Alone)
     }
 
     /// `examples/c/<name>.c`.
@@ -160,7 +166,7 @@ fn compile(source: &Path, flags: &[&str], linked: Linked) -> Program {
     }
     let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
     let fresh = folder.join(format!(".{name}.{}.{serial}", std::process::id()));
-    let output = Command::new(compiler())
+    let output = Command::new(compiler(source))
         .args(["-g", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread"])
         .args(flags)
         .arg(source)
@@ -168,7 +174,7 @@ fn compile(source: &Path, flags: &[&str], linked: Linked) -> Program {
         .arg(&fresh)
         .args(linked.flags())
         .output()
-        .expect("a C compiler is installed");
+        .expect("a compiler is installed");
     assert!(
         output.status.success(),
         "{} does not compile:\n{}",
@@ -179,8 +185,11 @@ fn compile(source: &Path, flags: &[&str], linked: Linked) -> Program {
     program
 }
 
-fn compiler() -> String {
-    std::env::var("CC").unwrap_or_else(|_| "cc".to_string())
+/// `$CC` or `cc`; for C++ `$CXX` or `c++`.
+fn compiler(source: &Path) -> String {
+    let is_cxx = source.extension() == Some(OsStr::new("cc"));
+    let (variable, usual) = if is_cxx { ("CXX", "c++") } else { ("CC", "cc") };
+    std::env::var(variable).unwrap_or_else(|_| usual.to_string())
 }
 
 /// Whether `path` is newer than its source, every header beside it and those in

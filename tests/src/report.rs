@@ -178,6 +178,11 @@ impl<'a> Finding<'a> {
         self.0[field].as_str().unwrap_or("")
     }
 
+    /// A field of its access: `addr`, `size`, `offset`, `before`, `after` ...
+    pub fn access(&self, field: &str) -> &'a Value {
+        &self.0["access"][field]
+    }
+
     /// Whether it happened in the handler's last instructions only.
     pub fn is_tail(&self) -> bool {
         self.0["tail"] == true
