@@ -100,8 +100,12 @@ impl Report {
     /// Asserts that there is no warning and no error.
     #[track_caller]
     pub fn assert_clean(&self) {
-        let loud = self.findings().iter().any(|finding| finding.severity() > Severity::Info);
-        assert!(!loud, "no warning and no error: {self}");
+        assert!(!self.is_loud(), "no warning and no error: {self}");
+    }
+
+    /// Whether there is a warning or an error.
+    pub fn is_loud(&self) -> bool {
+        self.findings().iter().any(|finding| finding.severity() > Severity::Info)
     }
 
     /// Asserts that there is no error.

@@ -18,6 +18,7 @@ pub struct Run {
     envs: Vec<(OsString, OsString)>,
     input: Option<PathBuf>,
     folder: Option<PathBuf>,
+    limit: Option<Duration>,
 }
 
 /// How a program ended and what it wrote.
@@ -49,7 +50,7 @@ impl Run {
     /// Any command line.
     pub fn command<I: IntoIterator<Item: AsRef<OsStr>>>(words: I) -> Run {
         let command = words.into_iter().map(|word| word.as_ref().to_owned()).collect();
-        Run { command, options: vec![], envs: vec![], input: None, folder: None }
+        Run { command, options: vec![], envs: vec![], input: None, folder: None, limit: None }
     }
 
     /// Adds an argument of the program.
@@ -85,6 +86,12 @@ impl Run {
     /// Runs in that folder.
     pub fn folder(mut self, folder: &Path) -> Run {
         self.folder = Some(folder.to_path_buf());
+        self
+    }
+
+    /// Lets it run for so long, if that is more than a program usually has.
+    pub fn within(mut self, limit: Duration) -> Run {
+        self.limit = Some(limit);
         self
     }
 
@@ -150,7 +157,7 @@ impl Run {
         command.stdout(stdout.try_clone().expect("a descriptor"));
         command.stderr(stderr.try_clone().expect("a descriptor"));
         let child = command.process_group(0).spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
-        let status = Leader::new(child).wait_within(timeout());
+        let status = Leader::new(child).wait_within(self.limit.unwrap_or_default().max(timeout()));
         let (stdout, stderr) = (text(&mut stdout), text(&mut stderr));
         match status {
             Some(status) => Outcome { status: shell_status(status), stdout, stderr },
