@@ -8,11 +8,12 @@
 //! them.
 
 use core::ptr::null_mut;
+use core::sync::atomic::{Ordering::SeqCst, compiler_fence};
 
 use crate::class::{LARGEST_SLOT, SMALL_CLASSES, SMALL_LIMIT, of_aligned, of_small};
 use crate::observer::{BlockState, Misuse, MisuseKind, deliver, observer};
 use crate::place::{Place, Slot, locate};
-use crate::slot::{LIVE, Word};
+use crate::slot::{LIVE, SUSPECT, Word};
 use crate::{config, huge, large, os, poison, small, tls, window};
 
 /// No object is larger: `ptrdiff_t` must hold differences inside it.
@@ -254,8 +255,11 @@ fn resize_small(slot: Slot, word: Word, size: usize, site: usize) -> bool {
         }
         poison::write_canary(base, size, (old | 7) + 1, bytes);
     }
-    let flags = word.flags();
+    // Without the mark of a sweep that looks at the old end: see `sweep`. The
+    // program writes there once the store is made.
+    let flags = word.flags() & !SUSPECT;
     slot.meta().store(Word(Word::live(size, site).0 & !0xff | flags as u64));
+    compiler_fence(SeqCst);
     true
 }
 

@@ -19,6 +19,7 @@ mod config;
 mod counters;
 mod depot;
 mod fork;
+mod fresh;
 mod global;
 pub mod heap;
 mod huge;
@@ -48,5 +49,5 @@ pub use observer::{
     Block, BlockState, HeapObserver, Misuse, MisuseKind, set_observer, set_site_resolver,
 };
 pub use poison::{POISON_END, POISON_FREE};
-pub use sweep::sweep;
+pub use sweep::{Sweeper, sweep};
 pub use totals::{HeapTotals, free_slots, totals, trim};

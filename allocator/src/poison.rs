@@ -65,6 +65,21 @@ pub unsafe fn canary_holds(base: *const u8, size: usize, slot: usize) -> bool {
     (word ^ word_at(size, slot)) >> (8 * (size & 7)) == 0
 }
 
+/// Whether the bytes behind a block hold: to its slot's end, or above
+/// [`TAIL_LIMIT`] in the canary word.
+///
+/// # Safety
+///
+/// * As for [`canary_holds`].
+pub unsafe fn end_holds(base: *const u8, size: usize, slot: usize) -> bool {
+    let end = if slot > TAIL_LIMIT { 0 } else { slot };
+    // SAFETY: passed on; slots are multiples of eight.
+    unsafe {
+        canary_holds(base, size, slot)
+            && ((size | 7) + 1..end).step_by(8).all(|at| word_holds(base, at, slot))
+    }
+}
+
 /// Whether the whole word that holds byte `size` is poison: in a free slot.
 ///
 /// # Safety
@@ -85,8 +100,10 @@ pub unsafe fn word_holds(base: *const u8, size: usize, slot: usize) -> bool {
 ///   or none are and `dirty == slot`.
 pub unsafe fn write_canary(base: *mut u8, size: usize, dirty: usize, slot: usize) {
     let end = if slot > TAIL_LIMIT { (size | 7) + 1 } else { dirty.max((size | 7) + 1).min(slot) };
-    // SAFETY: `size < end <= slot`.
-    unsafe { base.add(size).write_bytes(POISON_FREE, end - size) };
+    // A sweep may be looking: no byte is for a moment what it must not be.
+    let plain = if end == slot { slot - 1 } else { end };
+    // SAFETY: `size <= plain <= slot`.
+    unsafe { base.add(size).write_bytes(POISON_FREE, plain - size) };
     if end == slot {
         // SAFETY: the slot's last byte.
         unsafe { base.add(slot - 1).write(POISON_END) };

@@ -20,7 +20,7 @@
 //! changes the state of a slot that he does not own (watch, sweep, a neighbour's
 //! report) uses a compare-and-swap on the state byte.
 
-use core::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU8, AtomicU64, Ordering::*};
 
 /// Never handed out.
 pub const NEVER: u8 = 0;
@@ -92,10 +92,16 @@ impl Meta {
         Word(self.0.load(Relaxed))
     }
 
-    /// Writes the word.
+    /// Writes the word, behind whatever was written before (the canary that
+    /// belongs to it): a plain store on x86-64.
     #[inline(always)]
     pub fn store(&self, word: Word) {
-        self.0.store(word.0, Relaxed);
+        self.0.store(word.0, Release);
+    }
+
+    /// Changes the word if it still is `old`.
+    pub fn swap(&self, old: Word, new: Word) -> bool {
+        self.0.compare_exchange(old.0, new.0, AcqRel, Relaxed).is_ok()
     }
 
     /// The state byte alone: the lowest byte of a little-endian word.

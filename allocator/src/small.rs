@@ -22,7 +22,7 @@ use crate::poison::{self, POISON_END, TAIL_LIMIT};
 use crate::report::{self, Damage};
 use crate::slot::{FREE, LIVE, Meta, NEVER, QUARANTINED, REPORTED, RETIRED, STATE, WATCHED, Word};
 use crate::window::{CLASS_SHIFT, base_if_chosen};
-use crate::{config, huge, large, os, tls};
+use crate::{config, fresh, huge, large, os, tls};
 
 /// What an allocation returned.
 pub struct Allocated {
@@ -261,22 +261,25 @@ unsafe extern "C" fn check_front(block: *mut u8, size: usize, bytes: usize, site
     // SAFETY: the byte in front is the slot in front.
     let byte = unsafe { block.sub(1).read_volatile() };
     // Slots above the limit do not end in poison, nor do fresh ones.
-    if bytes > TAIL_LIMIT || byte == 0 && front_state(slot) == NEVER {
+    if front_state(slot) == NEVER {
+        if byte != 0 {
+            check_fresh(slot, site);
+        }
+        return;
+    }
+    if bytes > TAIL_LIMIT {
         return;
     }
     let front = Slot { index: slot.index - 1, ..slot };
     let word = front.meta().load();
-    let own_size = if word.state() == NEVER { 0 } else { word.size() };
+    let own_size = word.size();
     let base = front.base() as *const u8;
     // SAFETY: the slot in front exists.
     let Some((first, last)) = (unsafe { poison::damage(base, own_size, bytes, bytes) }) else {
         return;
     };
     // Damage from its own end on is told as its overflow when it is freed.
-    if word.state() == RETIRED
-        || word.flags() & REPORTED != 0
-        || first <= own_size && word.state() != NEVER
-    {
+    if word.state() == RETIRED || word.flags() & REPORTED != 0 || first <= own_size {
         return;
     }
     let mut owner = front.block_of(word);
@@ -295,6 +298,15 @@ unsafe extern "C" fn check_front(block: *mut u8, size: usize, bytes: usize, site
         }
     }
     deliver(&misuse);
+}
+
+/// Tells of bytes that a block wrote to a slot that was never used.
+fn check_fresh(slot: Slot, site: usize) {
+    if let Some(misuse) = fresh::underflow(slot, site)
+        && fresh::mark(slot)
+    {
+        deliver(&misuse);
+    }
 }
 
 fn front_state(slot: Slot) -> u8 {
@@ -362,17 +374,29 @@ fn free_small(slot: Slot, is_start: bool, addr: usize, site: usize) {
             report::tell_pending(cache);
         }
         bin(cache, slot.class).limit.store(DEPOTS[slot.class].bump(), Relaxed);
-        let word = meta.load();
-        if word.state() != LIVE {
+        let Some(word) = end(meta) else {
             // Freed by somebody else, or by the observer, since we looked.
             check_live(slot, is_start, addr, site);
             return;
-        }
-        meta.set_flags(word.flags() & REPORTED | QUARANTINED);
+        };
         bin(cache, slot.class).push(slot.index, site);
         finish_reported(slot, word);
         if meta.load().state() == QUARANTINED {
             finish_free(slot.base() as *mut u8, word.size(), slot.bytes(), site);
+        }
+    }
+}
+
+/// Takes a slot from Live to Quarantined and returns the word it had, if it was
+/// live. A sweep may be changing flags meanwhile.
+fn end(meta: &Meta) -> Option<Word> {
+    loop {
+        let word = meta.load();
+        if word.state() != LIVE {
+            return None;
+        }
+        if meta.swap_flags(word.flags(), word.flags() & REPORTED | QUARANTINED) {
+            return Some(word);
         }
     }
 }
@@ -406,12 +430,10 @@ pub fn end_watch(slot: Slot, site: usize) {
 #[cold]
 fn free_to_depot(slot: Slot, site: usize) {
     let meta = slot.meta();
-    let word = meta.load();
-    if word.state() != LIVE || !meta.swap_flags(word.flags(), word.flags() & REPORTED | QUARANTINED)
-    {
+    let Some(word) = end(meta) else {
         check_live(slot, true, slot.base(), site);
         return;
-    }
+    };
     finish_reported(slot, word);
     if meta.load().state() == QUARANTINED {
         // SAFETY: the slot exists and is this thread's.

@@ -1,51 +1,24 @@
-//! The sweep: verifying what is free now instead of when it is used again.
+//! What is free: quarantines, the caller's magazines, depots.
 //!
-//! Ground rules. Other threads may be running. A finding in somebody else's
-//! quarantine counts only if the entry is still in the ring after the bytes were
-//! read (positions never come back) and is not the newest one (which may not be
-//! filled yet). Slots in depots are verified under the depot's lock. Magazines of
-//! other threads are left alone.
+//! Ground rules. A finding in somebody else's quarantine counts only if the
+//! entry is still in the ring after the bytes were read (positions never come
+//! back) and is not the newest one (which may not be filled yet). Slots in
+//! depots are verified under the depot's lock, a few at a time. Magazines of
+//! other threads are left alone: what is damaged in them is found when it is
+//! handed out, or freed again.
 
-use core::sync::atomic::Ordering::*;
+use core::sync::atomic::{Ordering::*, fence};
 
-use crate::cache::{self, Cache};
-use crate::class::{CLASSES, SMALL_CLASSES};
+use super::spend;
+use crate::cache::Cache;
 use crate::counters::{self, Counter};
 use crate::depot::DEPOTS;
 use crate::place::Slot;
 use crate::slot::{QUARANTINED, REPORTED, RETIRED, STATE};
-use crate::{config, large, poison, report, tls};
+use crate::{poison, report, tls};
 
-/// Most bytes one sweep reads: a tenth of a second at worst.
-const MOST_BYTES: usize = 256 << 20;
-
-/// Verifies quarantined and free slots, tells of the damaged ones, retires them
-/// and returns their number. Reads 256 MiB at most.
-pub fn sweep() -> usize {
-    if !config::poisons() {
-        return 0;
-    }
-    let mut budget = MOST_BYTES;
-    let mut damaged = 0;
-    for cache in cache::all() {
-        for class in 0..SMALL_CLASSES {
-            damaged += sweep_ring(cache, class, &mut budget);
-        }
-    }
-    for class in 0..SMALL_CLASSES {
-        damaged += sweep_magazine(class, &mut budget) + sweep_depot(class, &mut budget);
-    }
-    for class in SMALL_CLASSES..CLASSES {
-        damaged += large::sweep_class(class, &mut budget);
-    }
-    damaged
-}
-
-fn spend(budget: &mut usize, bytes: usize) -> bool {
-    let enough = *budget >= bytes;
-    *budget = budget.saturating_sub(bytes);
-    enough
-}
+/// Most bytes verified while a depot's lock is held (or one slot): 10 us.
+const LOCKED_BYTES: usize = 64 << 10;
 
 /// Whether a slot's poison is damaged.
 fn is_damaged(slot: Slot) -> bool {
@@ -53,7 +26,8 @@ fn is_damaged(slot: Slot) -> bool {
     !unsafe { poison::holds(slot.base() as *const u8, slot.bytes()) }
 }
 
-fn sweep_ring(cache: &Cache, class: usize, budget: &mut usize) -> usize {
+/// Verifies a ring from its entry number `done` on; how many were damaged.
+pub fn sweep_ring(cache: &Cache, class: usize, done: &mut u32, budget: &mut usize) -> usize {
     let (bin, cold) = (&cache.bins[class], &cache.cold[class]);
     let is_mine = core::ptr::eq(tls::cache(), cache);
     let head = cold.head.load(Acquire);
@@ -66,16 +40,21 @@ fn sweep_ring(cache: &Cache, class: usize, budget: &mut usize) -> usize {
         return 0;
     }
     let mut damaged = 0;
-    for position in (0..queued).map(|at| head.wrapping_add(at)) {
+    while *done < queued && *budget > 0 {
+        let position = head.wrapping_add(*done);
+        *done += 1;
         let entry = bin.entry(position);
         let slot = Slot { class, index: entry.slot as usize };
-        if slot.index >= DEPOTS[class].bump() as usize || !spend(budget, slot.bytes()) {
+        if slot.index >= DEPOTS[class].bump() as usize {
             break;
         }
+        spend(budget, slot.bytes());
         let flags = slot.meta().load().flags();
         if flags & STATE != QUARANTINED || !is_damaged(slot) {
             continue;
         }
+        // The bytes first, then where the ring is.
+        fence(Acquire);
         let left = cold.head.load(Acquire).wrapping_sub(head);
         let still_there = position.wrapping_sub(head) >= left;
         // Dropped when it leaves the ring, as everything retired.
@@ -88,8 +67,8 @@ fn sweep_ring(cache: &Cache, class: usize, budget: &mut usize) -> usize {
     damaged
 }
 
-/// The calling thread's magazine.
-fn sweep_magazine(class: usize, budget: &mut usize) -> usize {
+/// Verifies the calling thread's magazine; how many slots were damaged.
+pub fn sweep_magazine(class: usize, budget: &mut usize) -> usize {
     let cache = tls::cache();
     if cache.is_null() {
         return 0;
@@ -101,23 +80,30 @@ fn sweep_magazine(class: usize, budget: &mut usize) -> usize {
     damaged
 }
 
-fn sweep_depot(class: usize, budget: &mut usize) -> usize {
+/// Verifies a depot's slots from `at` on; how many were damaged.
+pub fn sweep_depot(class: usize, at: &mut u32, budget: &mut usize) -> usize {
     let depot = &DEPOTS[class];
     let mut damaged = 0;
-    let mut at = 0;
-    loop {
+    while *budget > 0 {
         let mut inner = depot.lock();
         if inner.free.len() == 0 {
-            return damaged;
+            break;
         }
-        let Some((first, bits)) = inner.free.scan(at) else { return damaged };
-        at = first + 64;
+        let word = *at & !63;
+        let Some((first, mut bits)) = inner.free.scan(word) else { break };
+        if first == word {
+            bits &= u64::MAX << (*at - word);
+        }
         let mut stale = 0_u64;
+        let mut read = 0;
+        *at = first + 64;
         for bit in (0..64).filter(|bit| bits & 1 << bit != 0) {
             let slot = Slot { class, index: (first + bit) as usize };
-            if !spend(budget, slot.bytes()) {
-                return damaged;
+            if read >= LOCKED_BYTES {
+                *at = first + bit;
+                break;
             }
+            read += slot.bytes();
             if is_damaged(slot) {
                 inner.free.remove(first + bit);
                 slot.meta().set_flags(RETIRED);
@@ -126,10 +112,12 @@ fn sweep_depot(class: usize, budget: &mut usize) -> usize {
         }
         depot.publish_count(&inner);
         drop(inner);
+        spend(budget, read);
         for bit in (0..64).filter(|bit| stale & 1 << bit != 0) {
             counters::add(Counter::RetiredSlots, 1);
             report::tell_stale(Slot { class, index: (first + bit) as usize }, 0, 0);
             damaged += 1;
         }
     }
+    damaged
 }
