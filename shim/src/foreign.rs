@@ -1,16 +1,20 @@
 //! Pointers of another heap that reach our `free`: blocks of libc's own malloc,
-//! made before we were there or by an object that binds to it.
+//! made before we were there or by an object that binds to it, and blocks of a
+//! heap that the program links or that is preloaded behind us, made by functions
+//! that we do not have (jemalloc's `mallocx`, tcmalloc's `tc_malloc`).
 //!
-//! Such a pointer is passed on, never reported: it lies in `[heap]`, or in
-//! anonymous memory behind a header that looks like a chunk of libc's. Anything
-//! else (unmapped, stack, a file's data) is an invalid free.
+//! Such a pointer is passed on, never reported. libc's lie in `[heap]`, or in
+//! anonymous memory behind a header that looks like a chunk of libc's. If there
+//! is another heap, libc's serves nobody, and any pointer into such memory is
+//! the other's. Anything else (unmapped, stack, a file's data) is an invalid
+//! free.
 //!
 //! Contexts: inside free, on the slow path only; system calls on this stack.
 
 use core::ffi::c_void;
 
 use crate::real::Real;
-use crate::sample;
+use crate::{modules, sample};
 
 /// What kind of memory an address lies in.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,18 +32,24 @@ enum Memory {
     Unknown,
 }
 
-static FREE: Real = Real::new(c"__libc_free");
-static REALLOC: Real = Real::new(c"__libc_realloc");
+/// The functions behind ours: libc's, or another heap's.
+static FREE: Real = Real::new(c"free");
+static REALLOC: Real = Real::new(c"realloc");
 static USABLE_SIZE: Real = Real::new(c"malloc_usable_size");
 
-/// Looks libc's functions up, in the constructor: later that would be in `free`.
+/// Looks the functions up, in the constructor: later that would be in `free`.
 pub fn prepare() {
     for real in [&FREE, &REALLOC, &USABLE_SIZE] {
         real.addr();
     }
 }
 
-/// Frees a block of libc's heap; `false` if it is none. One of which that cannot
+/// Is there another heap behind ours, before libc's?
+fn has_other_heap() -> bool {
+    [&FREE, &REALLOC].iter().all(|real| real.addr() != 0 && !modules::is_libc(real.addr()))
+}
+
+/// Frees a block of another heap; `false` if it is none. One of which that cannot
 /// be told is kept: neither a crash nor a false finding.
 pub fn free(addr: usize) -> bool {
     let function = FREE.addr();
@@ -51,7 +61,7 @@ pub fn free(addr: usize) -> bool {
         Some(false) => return false,
         Some(true) => {}
     }
-    // SAFETY: libc's free has this type; the pointer looks like a block of its.
+    // SAFETY: every free has this type; the pointer looks like a block of its.
     unsafe {
         let free: unsafe extern "C" fn(*mut c_void) = core::mem::transmute(function);
         free(addr as *mut c_void);
@@ -59,13 +69,13 @@ pub fn free(addr: usize) -> bool {
     true
 }
 
-/// Reallocates a block of libc's heap there; `None` if it is none.
+/// Reallocates a block of another heap there; `None` if it is none.
 pub fn realloc(addr: usize, size: usize) -> Option<*mut u8> {
     let function = REALLOC.addr();
     if function == 0 || is_foreign(addr) != Some(true) {
         return None;
     }
-    // SAFETY: libc's realloc has this type; the pointer looks like a block of its.
+    // SAFETY: every realloc has this type; the pointer looks like a block of its.
     unsafe {
         let realloc: unsafe extern "C" fn(*mut c_void, usize) -> *mut u8 =
             core::mem::transmute(function);
@@ -73,13 +83,14 @@ pub fn realloc(addr: usize, size: usize) -> Option<*mut u8> {
     }
 }
 
-/// The usable size of a block of libc's heap; 0 if it is none.
+/// The usable size of a block of another heap; 0 if it is none.
 pub fn usable_size(addr: usize) -> usize {
     let function = USABLE_SIZE.addr();
     if function == 0 || is_foreign(addr) != Some(true) {
         return 0;
     }
-    // SAFETY: libc's function has this type; the pointer looks like a block of its.
+    // SAFETY: every such function has this type; the pointer looks like a block of
+    // its.
     unsafe {
         let usable_size: unsafe extern "C" fn(*mut c_void) -> usize =
             core::mem::transmute(function);
@@ -87,12 +98,15 @@ pub fn usable_size(addr: usize) -> usize {
     }
 }
 
-/// Is this a block of libc's heap? `None` if that cannot be told.
+/// Is this a block of another heap? `None` if that cannot be told.
 fn is_foreign(addr: usize) -> Option<bool> {
-    if !addr.is_multiple_of(16) {
+    let has_other_heap = has_other_heap();
+    // Other heaps have blocks of eight bytes, and align them so.
+    if !addr.is_multiple_of(if has_other_heap { 8 } else { 16 }) {
         return Some(false);
     }
     match memory_of(addr) {
+        Memory::Heap { .. } | Memory::Anonymous { .. } if has_other_heap => Some(true),
         Memory::Heap { start, end } => Some(is_chunk(addr, start, end, true)),
         Memory::Anonymous { start, end } => Some(is_chunk(addr, start, end, false)),
         Memory::Other => Some(false),

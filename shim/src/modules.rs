@@ -34,7 +34,8 @@ static FIND: Real = Real::new(c"_dl_find_object");
 pub fn prepare() {
     OWN.hold(prepare as fn() as usize);
     LOADER.hold(FIND.addr());
-    LIBC.hold(real::next(c"__libc_malloc"));
+    // Other heaps have libc's malloc under all its names; this only libc has.
+    LIBC.hold(real::next(c"gnu_get_libc_version"));
 }
 
 static OWN: Range = Range::new();

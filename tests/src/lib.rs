@@ -27,7 +27,7 @@ pub use expected::{Count, Expected, error, info, warning};
 pub use live::Live;
 pub use program::Program;
 pub use report::{Finding, Frame, Report, Severity};
-pub use run::{Outcome, Run, Watched};
+pub use run::{Outcome, Run, SKIPPED, Watched};
 pub use skip::{find_tool, is_root, skip};
 pub use target::Target;
 pub use tmpfs::Tmpfs;

@@ -35,8 +35,18 @@ impl Program {
 
     /// `programs/<name>.cc`, C++.
     pub fn cxx(name: &str) -> Program {
+        Program::cxx_with_flags(name, &[])
+    }
+
+    /// [`cxx`](Self::cxx) with extra flags for the compiler.
+    pub fn cxx_with_flags(name: &str, flags: &[&str]) -> Program {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs");
-        compile(&folder.join(name).with_extension("cc"), &[], Linked::Alone)
+        compile(&folder.join(name).with_extension("cc"), flags, Linked::Alone)
+    }
+
+    /// `programs/<name>.c` as a shared library.
+    pub fn library(name: &str, flags: &[&str]) -> Program {
+        Program::with_flags(name, &[&["-shared", "-fPIC"], flags].concat())
     }
 
     /// `examples/c/<name>.c`.

@@ -21,6 +21,10 @@ pub struct Run {
     limit: Option<Duration>,
 }
 
+/// The exit status by which a test program says that this machine cannot express
+/// what it is about (`SKIPPED` of `gates.h`).
+pub const SKIPPED: i32 = 77;
+
 /// How a program ended and what it wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
@@ -122,6 +126,16 @@ impl Run {
         Watched { outcome, report }
     }
 
+    /// Runs it plain and watched, and asserts that it ended with `status` and
+    /// [survived](Watched::assert_survived) being watched.
+    #[track_caller]
+    pub fn assert_survives(&self, status: i32) -> Watched {
+        let plain = self.plain().assert_status(status);
+        let watched = self.watched();
+        watched.assert_survived(&plain);
+        watched
+    }
+
     /// `deadwalk run ...` as a command, for tests that talk to the live program.
     pub fn to_command(&self) -> Command {
         self.prepare(Command::new(Target::get().command()), &self.words(None))
@@ -191,6 +205,15 @@ impl Outcome {
 }
 
 impl Watched {
+    /// Asserts that nothing but its own counts tells a watched program from a
+    /// plain one: same status and output, nothing found, and the heap was ours.
+    #[track_caller]
+    pub fn assert_survived(&self, plain: &Outcome) {
+        self.assert_same(plain);
+        self.report.assert_clean();
+        assert!(self.report.counter("heap.allocs") > 0, "the heap was ours: {}", self.report);
+    }
+
     /// Asserts that the run was as `plain`: same status, same output.
     #[track_caller]
     pub fn assert_same(&self, plain: &Outcome) {
