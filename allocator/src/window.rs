@@ -33,8 +33,10 @@ const BITMAP_SHIFT: u32 = 29;
 pub const DATA_SPAN: usize = META_OFFSET;
 const WINDOW_SPAN: usize = 11 << 40;
 /// The window lies in this range: above what programs and sanitizers map at
-/// fixed addresses, below where the kernel puts mappings of its own choice.
-const LOWEST: usize = 32 << 40;
+/// fixed addresses and above the legacy layout of an unlimited stack (mappings
+/// from a third of 128 TiB upwards, plus 1 TiB of chance), below where the
+/// kernel puts programs and mappings of its own choice.
+const LOWEST: usize = 46 << 40;
 const HIGHEST: usize = 64 << 40;
 /// Regions start at multiples of this, so large slots are aligned to it.
 const ALIGN: usize = 64 << 20;
