@@ -144,7 +144,8 @@ fn cpp_programs_that_link_another_heap() {
             continue;
         }
         let link = format!("-l{name}");
-        let program = Program::cxx_with_flags("survive_thread_local", &["-Wl,--no-as-needed", &link]);
+        let program =
+            Program::cxx_with_flags("survive_thread_local", &["-Wl,--no-as-needed", &link]);
         Run::of(&program).assert_survives(0);
     }
 }
