@@ -13,6 +13,9 @@ pub struct Config {
     pub poison: bool,
     /// Whether the first misuse ends the process, after it was reported.
     pub abort_on_error: bool,
+    /// Whether blocks that go back to another family than they came from, or
+    /// with a wrong size, are told of (see [`crate::family`]).
+    pub new_delete: bool,
 }
 
 /// The quarantine's default size: 64 KiB costs half a per cent less time,
@@ -24,13 +27,19 @@ const MOST_QUARANTINE_BYTES: usize = 1 << 30;
 
 impl Default for Config {
     fn default() -> Self {
-        Config { quarantine_bytes: QUARANTINE_BYTES, poison: true, abort_on_error: false }
+        Config {
+            quarantine_bytes: QUARANTINE_BYTES,
+            poison: true,
+            abort_on_error: false,
+            new_delete: false,
+        }
     }
 }
 
 static QUARANTINE: AtomicUsize = AtomicUsize::new(QUARANTINE_BYTES);
 static NO_POISON: AtomicBool = AtomicBool::new(false);
 static ABORT: AtomicBool = AtomicBool::new(false);
+static FAMILIES: AtomicBool = AtomicBool::new(false);
 
 /// Applies the settings. Call it once, while the process has one thread;
 /// allocations may have happened before. Poison that is switched on after it
@@ -42,6 +51,7 @@ pub fn configure(config: Config) {
     }
     NO_POISON.fetch_or(!config.poison, Relaxed);
     ABORT.store(config.abort_on_error, Relaxed);
+    FAMILIES.store(config.new_delete, Relaxed);
 }
 
 /// Bytes of quarantine per thread.
@@ -58,4 +68,9 @@ pub(crate) fn poisons() -> bool {
 /// Whether a misuse ends the process.
 pub(crate) fn aborts() -> bool {
     ABORT.load(Relaxed)
+}
+
+/// Whether families are checked.
+pub(crate) fn checks_families() -> bool {
+    FAMILIES.load(Relaxed)
 }

@@ -11,10 +11,11 @@ use core::ptr::null_mut;
 use core::sync::atomic::{Ordering::SeqCst, compiler_fence};
 
 use crate::class::{LARGEST_SLOT, SMALL_CLASSES, SMALL_LIMIT, of_aligned, of_small};
+use crate::family::{FAMILY, Family};
 use crate::observer::{BlockState, Misuse, MisuseKind, deliver, observer};
 use crate::place::{Place, Slot, locate};
 use crate::slot::{LIVE, SUSPECT, Word};
-use crate::{config, huge, large, os, poison, small, tls, window};
+use crate::{config, family, huge, large, os, poison, small, tls, window};
 
 /// No object is larger: `ptrdiff_t` must hold differences inside it.
 const MOST: usize = isize::MAX as usize;
@@ -45,6 +46,22 @@ fn allocate_large(size: usize, align: usize, site: usize, zero: bool) -> *mut u8
         .or_else(|| huge::allocate(size, align, site))
         .or_else(|| if large::give_back() { huge::allocate(size, align, site) } else { None })
         .unwrap_or_else(no_memory)
+}
+
+/// Allocates `size` bytes if the calling thread has a slot at hand: [`malloc`]
+/// without its slow paths. Null says nothing.
+///
+/// # Safety
+///
+/// * None beyond C's.
+#[inline(always)]
+pub unsafe fn at_once(size: usize, site: usize) -> *mut u8 {
+    let cache = tls::cache();
+    if size >= SMALL_LIMIT || cache.is_null() {
+        return null_mut();
+    }
+    // SAFETY: the calling thread's cache, and a class of larger slots.
+    unsafe { small::bin(cache, of_small(size)).take(size, site) }
 }
 
 /// Allocates `size` bytes, aligned to 16. A size of 0 gives a block of its own.
@@ -199,6 +216,9 @@ pub unsafe extern "C" fn realloc(block: *mut u8, size: usize, site: usize) -> *m
                 if !small::check_live(slot, is_start, addr, site) {
                     return no_memory();
                 }
+                if slot.meta().load().flags() & FAMILY != 0 {
+                    family::leave(addr, Family::Malloc, None, site);
+                }
                 let word = slot.meta().load();
                 if resize_small(slot, word, size, site) {
                     return block;
@@ -208,6 +228,9 @@ pub unsafe extern "C" fn realloc(block: *mut u8, size: usize, site: usize) -> *m
             Place::In(slot, is_start) => {
                 if !large::check_live(slot, is_start, addr, site) {
                     return no_memory();
+                }
+                if large::meta(slot).flags() & FAMILY != 0 {
+                    family::leave(addr, Family::Malloc, None, site);
                 }
                 let old = large::meta(slot).size();
                 if size >= SMALL_LIMIT && large::resize(slot, size, site) {
@@ -266,6 +289,7 @@ fn resize_small(slot: Slot, word: Word, size: usize, site: usize) -> bool {
 #[cold]
 unsafe fn realloc_huge(addr: usize, size: usize, site: usize) -> *mut u8 {
     let Some(old) = huge::check_live(addr, site) else { return no_memory() };
+    family::leave(addr, Family::Malloc, None, site);
     let may_resize = size >= LARGEST_SLOT && !old.watched;
     if let Some(new) = may_resize.then(|| huge::resize(addr, size, site)).flatten() {
         return new;

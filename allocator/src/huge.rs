@@ -5,11 +5,13 @@
 //! freed range stays unmapped for long and a stale access traps.
 
 use crate::counters::{self, Counter};
+use crate::family::{self, Family};
 use crate::lock::{Guard, Lock};
 use crate::observer::{Block, BlockState, Misuse, MisuseKind, deliver, resolve, tell_freeing};
 use crate::os::{self, MapError, PAGE};
 use crate::poison::{self, POISON_FREE};
 use crate::report::{self, Damage};
+use crate::slot::{LIVE, REPORTED};
 use crate::window::{HUGE_SPAN, huge_base};
 
 /// Bytes checked behind the requested size, and one page at least is mapped.
@@ -28,6 +30,8 @@ struct Entry {
     free_site: u32,
     watched: bool,
     reported: bool,
+    /// Flags of [`crate::family`].
+    family: u8,
 }
 
 const NO_ENTRY: Entry = Entry {
@@ -38,6 +42,7 @@ const NO_ENTRY: Entry = Entry {
     free_site: 0,
     watched: false,
     reported: false,
+    family: 0,
 };
 
 /// The blocks; the lock is taken by `fork_prepare`.
@@ -216,6 +221,25 @@ pub fn watch(addr: usize) -> Option<Block> {
     Some(describe(&table.slice()[at], BlockState::Live))
 }
 
+/// State and flags of the live block that starts at `addr`, as in
+/// [`crate::slot`].
+pub fn flags(addr: usize) -> Option<u8> {
+    let mut table = TABLE.lock();
+    let at = table.find(addr)?;
+    let entry = table.slice()[at];
+    let reported = if entry.reported { REPORTED } else { 0 };
+    (entry.addr == addr).then_some(LIVE | entry.family | reported)
+}
+
+/// Clears some flags of the live block that starts at `addr` and sets others:
+/// those of its family.
+pub fn replace_flags(addr: usize, clear: u8, set: u8) {
+    let mut table = TABLE.lock();
+    let Some(at) = table.find(addr) else { return };
+    let entry = &mut table.slice()[at];
+    entry.family = entry.family & !clear | set;
+}
+
 /// The live block that starts at `addr`; otherwise tells what is wrong.
 pub fn check_live(addr: usize, site: usize) -> Option<Block> {
     let mut table = TABLE.lock();
@@ -261,6 +285,7 @@ fn canary_damage(entry: &Entry) -> Option<Damage> {
 #[cold]
 pub fn free(addr: usize, site: usize) {
     let Some(block) = check_live(addr, site) else { return };
+    family::leave(addr, Family::Malloc, None, site);
     if block.watched {
         tell_freeing(&Block { free_site: site, ..block }, site);
     }

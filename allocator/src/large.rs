@@ -24,6 +24,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::*, fence};
 use crate::class::{CLASSES, SMALL_CLASSES};
 use crate::counters::{self, Counter};
 use crate::depot::{DEPOTS, Inner, LARGE_META};
+use crate::family::{self, FAMILY, Family};
 use crate::observer::{Block, BlockState, Misuse, MisuseKind, deliver, resolve, tell_freeing};
 use crate::os::PAGE;
 use crate::place::Slot;
@@ -97,6 +98,12 @@ impl Meta {
     /// Sets a flag.
     pub fn add_flag(&self, flag: u8) {
         self.flags.fetch_or(flag as u32, AcqRel);
+    }
+
+    /// Clears some flags and sets others.
+    pub fn replace_flags(&self, clear: u8, set: u8) {
+        self.flags.fetch_and(!((clear & !set) as u32), AcqRel);
+        self.flags.fetch_or(set as u32, AcqRel);
     }
 
     fn swap(&self, old: u8, new: u8) -> bool {
@@ -418,6 +425,9 @@ pub fn free(slot: Slot, is_start: bool, addr: usize, site: usize) {
     loop {
         if !check_live(slot, is_start, addr, site) {
             return;
+        }
+        if meta.flags() & FAMILY != 0 {
+            family::leave(addr, Family::Malloc, None, site);
         }
         let flags = meta.flags();
         if flags & WATCHED != 0 {

@@ -7,7 +7,8 @@
 //!
 //! Bottom up: `os`, `lock`, `class` (sizes), `window` (addresses), `poison`
 //! (bytes), `slot` (state), `bitmap` and `depot` (free slots), `bin` and `cache`
-//! (threads), `small`, `large`, `huge` (blocks), `heap` (the family).
+//! (threads), `small`, `large`, `huge` (blocks), `heap` (the family), `family`
+//! (C++'s functions beside it).
 //!
 //! x86-64 Linux only.
 
@@ -18,6 +19,7 @@ mod class;
 mod config;
 mod counters;
 mod depot;
+pub mod family;
 mod fork;
 mod fresh;
 mod global;

@@ -16,6 +16,7 @@ use crate::cache::{self, Cache};
 use crate::class::{SLOT_SIZE, SMALL_CLASSES, of_small, split};
 use crate::counters::{self, Counter};
 use crate::depot::DEPOTS;
+use crate::family::{self, FAMILY, Family};
 use crate::observer::{Block, BlockState, Misuse, MisuseKind, deliver, tell_freeing};
 use crate::place::{Place, Slot, locate};
 use crate::poison::{self, POISON_END, TAIL_LIMIT};
@@ -360,6 +361,9 @@ pub fn check_live(slot: Slot, is_start: bool, addr: usize, site: usize) -> bool 
 fn free_small(slot: Slot, is_start: bool, addr: usize, site: usize) {
     if !check_live(slot, is_start, addr, site) {
         return;
+    }
+    if slot.meta().load().flags() & FAMILY != 0 {
+        family::leave(addr, Family::Malloc, None, site);
     }
     end_watch(slot, site);
     let cache = cache::current();

@@ -5,11 +5,11 @@
 macro_rules! export_with_site {
     ($register:literal, $target:path, $($name:ident),+) => {
         $(
-            #[doc = concat!("`", stringify!($name), "` of libc.")]
+            #[doc = concat!("`", stringify!($name), "`, in front of the program's library's.")]
             ///
             /// # Safety
             ///
-            /// As libc's function of this name.
+            /// As the library's function of this name.
             #[unsafe(naked)]
             #[unsafe(no_mangle)]
             pub unsafe extern "C" fn $name() {

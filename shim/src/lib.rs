@@ -5,6 +5,7 @@
 //! | `start`, `exit`, `fork` | the process's life: constructor, end, children |
 //! | `export` | the thunk of an export that wants to know its caller |
 //! | `malloc` | the exported malloc family over the poisoning allocator |
+//! | `operators`, `overrides` | C++'s new and delete, and who else defines them |
 //! | `malloc_info` | what is asked of a heap: mallinfo, malloc_stats, malloc_trim |
 //! | `posix_timer`, `thunk` | the `timer_*` family and the handlers of SIGEV_THREAD |
 //! | `jump` | exports that note a call and jump on to libc: waits, posts, dlopen |
@@ -12,7 +13,7 @@
 //! | `timer_list` | the kernel's timers: its engine in this process, its exports, its threads |
 //! | `api` | what a program may ask of the library |
 //! | `record_file` | the mapped record |
-//! | `host`, `modules`, `stack`, `sample` | the detector's platform |
+//! | `host`, `modules`, `elf`, `stack`, `sample` | the detector's platform |
 //! | `collector` | the thread that logs findings as they happen |
 //! | `real`, `tls`, `threads`, `say`, `arena`, `foreign` | libc's own functions, our TLS, our threads, stderr, our heap, other heaps |
 //!
@@ -30,6 +31,7 @@ mod export;
 mod api;
 mod arena;
 mod collector;
+mod elf;
 mod exit;
 mod foreign;
 mod fork;
@@ -39,6 +41,8 @@ mod kernel;
 mod malloc;
 mod malloc_info;
 mod modules;
+mod operators;
+mod overrides;
 mod posix_timer;
 mod real;
 mod record_file;

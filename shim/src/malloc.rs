@@ -4,6 +4,7 @@
 //! the last argument, which costs one load. Contexts: everywhere that libc's
 //! function may run, and before any constructor.
 
+use deadwalk_alloc::family::{self, Family};
 use deadwalk_alloc::heap;
 
 export_with_site!("rsi", heap::malloc, malloc, __libc_malloc);
@@ -91,12 +92,12 @@ unsafe extern "C" fn pvalloc_at(size: usize, site: usize) -> *mut u8 {
     }
 }
 
-unsafe extern "C" fn free_sized_at(p: *mut u8, _size: usize, site: usize) {
+unsafe extern "C" fn free_sized_at(p: *mut u8, size: usize, site: usize) {
     // SAFETY: the caller's promise about `p`.
-    unsafe { heap::free(p, site) }
+    unsafe { family::free(p, Family::Malloc, Some(size), site) }
 }
 
-unsafe extern "C" fn free_aligned_sized_at(p: *mut u8, _align: usize, _size: usize, site: usize) {
+unsafe extern "C" fn free_aligned_sized_at(p: *mut u8, _align: usize, size: usize, site: usize) {
     // SAFETY: the caller's promise about `p`.
-    unsafe { heap::free(p, site) }
+    unsafe { family::free(p, Family::Malloc, Some(size), site) }
 }

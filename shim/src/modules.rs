@@ -7,6 +7,7 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use deadwalk_detector::platform::Module;
 
+use crate::elf::Object;
 use crate::real::{self, Real};
 use crate::start;
 
@@ -26,6 +27,7 @@ struct DlFindObject {
 struct LinkMap {
     bias: usize,
     name: *const c_char,
+    dynamic: *const c_void,
 }
 
 static FIND: Real = Real::new(c"_dl_find_object");
@@ -88,6 +90,17 @@ fn find(addr: usize) -> Option<DlFindObject> {
             core::mem::transmute(function);
         let mut found: DlFindObject = core::mem::zeroed();
         (function(addr as *mut c_void, &raw mut found) == 0).then_some(found)
+    }
+}
+
+/// The object that holds a live code address, which stays loaded meanwhile.
+pub fn object_of(addr: usize) -> Option<Object> {
+    let map = find(addr)?.link_map;
+    // SAFETY: the loader keeps the link map of an object that holds a live code
+    // address; it names that object's dynamic section.
+    unsafe {
+        let map = map.as_ref()?;
+        Object::new(map.bias, map.name, map.dynamic)
     }
 }
 

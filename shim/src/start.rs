@@ -15,7 +15,8 @@ use deadwalk_detector::{DETECTOR, HeapBlock, Kind};
 use crate::host::Host;
 use crate::say::{self, Line};
 use crate::{
-    arena, collector, exit, foreign, fork, jump, modules, real, record_file, stack, timer_list, tls,
+    arena, collector, exit, foreign, fork, jump, modules, operators, overrides, real, record_file,
+    stack, timer_list, tls,
 };
 
 #[used]
@@ -53,6 +54,8 @@ extern "C" fn constructor(_argc: c_int, argv: *const *const c_char, _envp: *cons
     let secure = unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
     if !secure && arena::has_room() {
         start(argv);
+    } else {
+        operators::settle(false);
     }
     // SAFETY: as above.
     unsafe { *libc::__errno_location() = errno };
@@ -96,8 +99,10 @@ fn start(argv: *const *const c_char) {
     deadwalk_alloc::configure(Config {
         quarantine_bytes: options.quarantine_bytes,
         abort_on_error: options.abort_on_error,
+        new_delete: options.new_delete,
         ..Config::default()
     });
+    operators::settle(options.new_delete);
     deadwalk_alloc::set_site_resolver(modules::resolve_site);
     DETECTOR.configure(options.del, options.tail_us, options.deadlock_ms);
     timer_list::configure(&options);
@@ -245,6 +250,9 @@ impl HeapObserver for Observer {
 
     fn misuse(&self, misuse: &Misuse) {
         let Some(kind) = Kind::from_name(misuse.kind.name()) else { return };
+        if kind == Kind::AllocDeallocMismatch && overrides::are_mixed() {
+            return;
+        }
         let hooks = tls::hooks();
         if misuse.in_signal || is_libc_calling() {
             tls::set_hooks(hooks | tls::IN_LIBC);

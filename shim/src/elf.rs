@@ -1,0 +1,197 @@
+//! What a loaded object defines and needs, by its dynamic section.
+//!
+//! `dlsym` takes the loader's lock, allocates, leaves a message for `dlerror`,
+//! and begins its search with us: none of that will do inside `operator new`.
+//!
+//! Ground rules. An object's dynamic section and what it points to stay as they
+//! are while the object is loaded: in [`each`] it is, elsewhere the caller knows.
+//!
+//! Contexts: no lock but the loader's short one (in [`each`]), no allocation.
+
+use core::ffi::{CStr, c_char, c_int, c_void};
+
+/// An entry of the dynamic section.
+#[repr(C)]
+struct Dyn {
+    tag: i64,
+    value: usize,
+}
+
+/// An entry of the symbol table.
+#[repr(C)]
+struct Symbol {
+    name: u32,
+    info: u8,
+    other: u8,
+    section: u16,
+    value: usize,
+    size: usize,
+}
+
+/// The head of the hash table.
+#[repr(C)]
+struct Hash {
+    buckets: u32,
+    first_symbol: u32,
+    filters: u32,
+    shift: u32,
+}
+
+const DT_NULL: i64 = 0;
+const DT_NEEDED: i64 = 1;
+const DT_STRTAB: i64 = 5;
+const DT_SYMTAB: i64 = 6;
+const DT_GNU_HASH: i64 = 0x6fff_fef5;
+/// Binding of symbols that no other object sees.
+const STB_LOCAL: u8 = 0;
+
+/// A loaded object.
+#[derive(Clone, Copy)]
+pub struct Object {
+    bias: usize,
+    path: *const c_char,
+    dynamic: *const Dyn,
+    strings: usize,
+    symbols: usize,
+    hash: usize,
+}
+
+impl Object {
+    /// The object with this dynamic section; none without names in it.
+    ///
+    /// # Safety
+    ///
+    /// * `dynamic` is the dynamic section of an object that is loaded at `bias`,
+    ///   and `path` its name.
+    pub unsafe fn new(bias: usize, path: *const c_char, dynamic: *const c_void) -> Option<Object> {
+        let dynamic = dynamic.cast::<Dyn>();
+        let object = Object { bias, path, dynamic, strings: 0, symbols: 0, hash: 0 };
+        let part = |tag: i64| {
+            let value = object.entries().find(|entry| entry.tag == tag).map_or(0, |e| e.value);
+            // The loader makes these addresses absolute, but for objects whose
+            // section it cannot write to (the kernel's vdso).
+            if value != 0 && value < bias { bias + value } else { value }
+        };
+        let (strings, symbols, hash) = (part(DT_STRTAB), part(DT_SYMTAB), part(DT_GNU_HASH));
+        (strings != 0).then_some(Object { strings, symbols, hash, ..object })
+    }
+
+    fn entries(&self) -> impl Iterator<Item = &Dyn> {
+        let mut next = self.dynamic;
+        core::iter::from_fn(move || {
+            // SAFETY: the section ends with a null entry, where we stop.
+            let entry = unsafe { next.as_ref() }?;
+            // SAFETY: as above.
+            next = unsafe { next.add(1) };
+            (entry.tag != DT_NULL).then_some(entry)
+        })
+    }
+
+    /// The last part of its path; empty for the program.
+    pub fn name(&self) -> &[u8] {
+        if self.path.is_null() {
+            return b"";
+        }
+        // SAFETY: a name by the promise of `new`.
+        let path = unsafe { CStr::from_ptr(self.path) }.to_bytes();
+        path.rsplit(|&byte| byte == b'/').next().unwrap_or(path)
+    }
+
+    /// Whether it was linked with a library of that name.
+    pub fn needs(&self, name: &[u8]) -> bool {
+        let mut needed = self.entries().filter(|entry| entry.tag == DT_NEEDED);
+        // SAFETY: the string table has a C string at this offset.
+        needed.any(|entry| unsafe { self.string(entry.value) }.to_bytes() == name)
+    }
+
+    /// The address of a symbol that it defines for others; 0 if it does not.
+    pub fn symbol(&self, name: &CStr) -> usize {
+        if self.hash == 0 || self.symbols == 0 {
+            return 0;
+        }
+        let wanted = gnu_hash(name);
+        // SAFETY: a GNU hash table: head, filter words, buckets, one chain word a
+        // symbol from `first_symbol` on; a chain ends with an odd word.
+        unsafe {
+            let head = &*(self.hash as *const Hash);
+            let filters = (self.hash + size_of::<Hash>()) as *const u64;
+            let buckets = filters.add(head.filters as usize).cast::<u32>();
+            let chains = buckets.add(head.buckets as usize);
+            if head.filters == 0 || head.buckets == 0 {
+                return 0;
+            }
+            let filter = filters.add((wanted / 64 % head.filters) as usize).read();
+            let bits = 1u64 << (wanted % 64) | 1u64 << ((wanted >> head.shift) % 64);
+            if filter & bits != bits {
+                return 0;
+            }
+            let mut index = buckets.add((wanted % head.buckets) as usize).read();
+            if index < head.first_symbol {
+                return 0;
+            }
+            loop {
+                let hash = chains.add((index - head.first_symbol) as usize).read();
+                if hash | 1 == wanted | 1 {
+                    let symbol = &*(self.symbols as *const Symbol).add(index as usize);
+                    let is_defined = symbol.section != 0 && symbol.info >> 4 != STB_LOCAL;
+                    if is_defined && self.string(symbol.name as usize) == name {
+                        return self.bias.wrapping_add(symbol.value);
+                    }
+                }
+                if hash & 1 != 0 {
+                    return 0;
+                }
+                index += 1;
+            }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// * `offset` is one of a name in the dynamic section or the symbol table.
+    unsafe fn string(&self, offset: usize) -> &CStr {
+        // SAFETY: the caller's promise.
+        unsafe { CStr::from_ptr((self.strings + offset) as *const c_char) }
+    }
+}
+
+fn gnu_hash(name: &CStr) -> u32 {
+    let bytes = name.to_bytes().iter();
+    bytes.fold(5381u32, |hash, &byte| hash.wrapping_mul(33).wrapping_add(byte.into()))
+}
+
+/// Calls `each` with every loaded object, in the order of loading, and whether it
+/// is this library; until `false` comes back.
+pub fn each(each: &mut dyn FnMut(&Object, bool) -> bool) {
+    let mut each = each;
+    // SAFETY: the callback gets back what it is given here, and runs before this
+    // function returns.
+    unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut each).cast()) };
+}
+
+unsafe extern "C" fn visit(
+    info: *mut libc::dl_phdr_info,
+    _size: usize,
+    each: *mut c_void,
+) -> c_int {
+    let own = visit as *const () as usize;
+    // SAFETY: the loader's description of an object that stays loaded meanwhile,
+    // and the closure that `each` gave.
+    unsafe {
+        let info = &*info;
+        let each = &mut *each.cast::<&mut dyn FnMut(&Object, bool) -> bool>();
+        let headers = core::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum as usize);
+        let bias = info.dlpi_addr as usize;
+        let at = |header: &libc::Elf64_Phdr| bias.wrapping_add(header.p_vaddr as usize);
+        let is_own = headers.iter().any(|header| {
+            header.p_type == libc::PT_LOAD && own.wrapping_sub(at(header)) < header.p_memsz as usize
+        });
+        let Some(dynamic) = headers.iter().find(|header| header.p_type == libc::PT_DYNAMIC) else {
+            return 0;
+        };
+        match Object::new(bias, info.dlpi_name, at(dynamic) as *const c_void) {
+            Some(object) => !each(&object, is_own) as c_int,
+            None => 0,
+        }
+    }
+}
