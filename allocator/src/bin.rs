@@ -10,11 +10,8 @@
 //! be read by others at any time (activity probe, counters, sweep, look-up of
 //! free sites), hence relaxed atomics: plain moves on x86-64. Magazine entries
 //! are the owner's alone.
-//!
-//! Not signal-safe yet: a handler that interrupts the few instructions between
-//! a load and the store of `n` or `tail` and allocates itself would take the
-//! same slot twice. Detecting that and serving the handler from a reserve is
-//! future work.
+//! A signal handler that interrupts the owner between a load and the store of `n`
+//! or `tail` does not touch the bin (`signal.rs`).
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
 

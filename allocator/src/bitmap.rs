@@ -140,6 +140,21 @@ impl Bitmap {
         want
     }
 
+    /// Makes summary and count agree with the bits, after a step that was broken
+    /// off.
+    pub fn recount(&mut self) {
+        let mut count = 0;
+        for word in 0..self.words {
+            let bits = *self.word(word);
+            count += bits.count_ones();
+            let mark = 1 << (word % 64);
+            let summary = self.summary(word / 64);
+            *summary = if bits == 0 { *summary & !mark } else { *summary | mark };
+        }
+        self.count = count;
+        self.cursor = self.cursor.min(self.words);
+    }
+
     /// Members of the first non-empty word at or behind slot `from`, as
     /// (first slot of the word, bits).
     pub fn scan(&mut self, from: u32) -> Option<(u32, u64)> {
@@ -199,6 +214,11 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(map.len() as usize, model.len());
+                if number % 50 == 49 {
+                    (map.count, *map.summary(0)) = (7, u64::MAX);
+                    map.recount();
+                    prop_assert_eq!(map.len() as usize, model.len());
+                }
             }
             let mut rest = vec![0; model.len()];
             prop_assert_eq!(map.take(&mut rest), model.len());

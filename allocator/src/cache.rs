@@ -23,7 +23,7 @@ use crate::depot::DEPOTS;
 use crate::lock::Lock;
 use crate::slot::{FREE, LIVE, Meta, QUARANTINED, REPORTED, RETIRED, STATE};
 use crate::window::{class_base, meta_base};
-use crate::{config, os, poison, tls};
+use crate::{config, os, poison, signal, tls};
 
 /// Slots moved at a time: at most so many, and at most so many bytes.
 const BATCH: usize = 32;
@@ -150,7 +150,7 @@ pub fn current() -> *mut Cache {
 
 #[cold]
 fn adopt() -> *mut Cache {
-    if tls::is_ending() {
+    if tls::is_ending() || signal::is_nested() {
         return null_mut();
     }
     let cache = idle_or_new();
@@ -612,6 +612,24 @@ impl Cache {
         }
     }
 
+    /// Forgets what the cache holds: its owner was in the middle of a step, so
+    /// nothing in it can be trusted. The slots are lost, and counted.
+    fn give_up(&mut self) {
+        let mut lost = 0;
+        for (bin, cold) in self.bins.iter_mut().zip(&mut self.cold) {
+            let (n, tail) = (bin.n.load(Relaxed), bin.tail.load(Relaxed));
+            lost += n as u64 + tail.wrapping_sub(cold.head.load(Relaxed)) as u64;
+            bin.n.store(0, Relaxed);
+            cold.filled.fetch_sub(n as u64, Relaxed);
+            cold.head.store(tail, Relaxed);
+            bin.stop = tail.wrapping_add(cold.ring_limit);
+            // The next fresh slot may have been handed out half-way.
+            cold.fresh = (cold.fresh + 1).min(cold.fresh_end);
+        }
+        self.pending_count = 0;
+        counters::add(Counter::RetiredSlots, lost);
+    }
+
     /// Whether no thread has the cache. If so after `tail` was read, all entries
     /// before it are filled.
     pub fn is_idle(&self) -> bool {
@@ -668,6 +686,27 @@ impl Cache {
     }
 }
 
+/// After the calling thread left a call of the heap by a jump: opens the locks
+/// around caches that the call holds, and gives the content of its cache up.
+///
+/// # Safety
+///
+/// * `cache` is the calling thread's, or null, and the call will not go on.
+pub unsafe fn abandon_step(cache: *mut Cache) {
+    if IDLE.is_mine() {
+        IDLE.force_open();
+    }
+    for other in all() {
+        if other.publish.is_mine() {
+            other.publish.force_open();
+        }
+    }
+    // SAFETY: the calling thread's.
+    if let Some(cache) = unsafe { cache.as_mut() } {
+        cache.give_up();
+    }
+}
+
 /// In a fork child: forgets what other threads' caches hold. Their owners may
 /// have been in the middle of a step, even of filling a slot, so nothing in them
 /// can be trusted: the slots are given up and counted, the caches reused.
@@ -683,19 +722,7 @@ pub unsafe fn abandon_others(idle: &mut Idle) {
         let cache = unsafe { &mut *next };
         cache.publish = Lock::new(());
         if next != mine && cache.in_use.load(Relaxed) {
-            let mut lost = 0;
-            for (bin, cold) in cache.bins.iter_mut().zip(&mut cache.cold) {
-                let (n, tail) = (bin.n.load(Relaxed), bin.tail.load(Relaxed));
-                lost += n as u64 + tail.wrapping_sub(cold.head.load(Relaxed)) as u64;
-                bin.n.store(0, Relaxed);
-                cold.filled.fetch_sub(n as u64, Relaxed);
-                cold.head.store(tail, Relaxed);
-                bin.stop = tail.wrapping_add(cold.ring_limit);
-                // The next fresh slot may have been handed out half-way.
-                cold.fresh = (cold.fresh + 1).min(cold.fresh_end);
-            }
-            cache.pending_count = 0;
-            counters::add(Counter::RetiredSlots, lost);
+            cache.give_up();
             cache.in_use.store(false, Relaxed);
             cache.next_free = idle.0;
             idle.0 = next;

@@ -99,6 +99,26 @@ impl Depot {
         self.count.store(inner.free.len(), Relaxed);
     }
 
+    /// Whether the calling thread holds the lock, in a call that a signal handler
+    /// interrupted.
+    pub fn is_mine(&self) -> bool {
+        self.inner.is_mine()
+    }
+
+    /// Makes the sets whole and opens the lock.
+    ///
+    /// # Safety
+    ///
+    /// * The calling thread holds the lock in a call that will not go on.
+    pub unsafe fn repair(&self) {
+        // SAFETY: the caller's promise.
+        let inner = unsafe { self.inner.held() };
+        inner.free.recount();
+        inner.purged.recount();
+        self.publish_count(inner);
+        self.inner.force_open();
+    }
+
     /// Locks for a fork.
     pub fn acquire(&self) {
         self.inner.acquire();

@@ -4,8 +4,8 @@
 //! Without memory, on overflow and for sizes no address space holds, functions
 //! set `errno` to `ENOMEM` and return null; otherwise `errno` stays as it was.
 //! All may be called before any constructor ran and after all destructors did,
-//! on any thread at any time but inside a signal handler that interrupted one of
-//! them.
+//! on any thread at any time; inside a signal handler that interrupted one of them
+//! only if it is called as `signal.rs` says.
 
 use core::ptr::null_mut;
 use core::sync::atomic::{Ordering::SeqCst, compiler_fence};
@@ -14,6 +14,7 @@ use crate::class::{LARGEST_SLOT, SMALL_CLASSES, SMALL_LIMIT, of_aligned, of_smal
 use crate::family::{FAMILY, Family};
 use crate::observer::{BlockState, Misuse, MisuseKind, deliver, observer};
 use crate::place::{Place, Slot, locate};
+use crate::signal::{self, Busy};
 use crate::slot::{LIVE, SUSPECT, Word};
 use crate::{config, family, huge, large, os, poison, small, tls, window};
 
@@ -28,6 +29,7 @@ fn no_memory() -> *mut u8 {
 #[cold]
 #[inline(never)]
 extern "C" fn malloc_large(size: usize, site: usize) -> *mut u8 {
+    let _busy = Busy::new();
     allocate_large(size, 16, site, false)
 }
 
@@ -35,6 +37,10 @@ fn allocate_large(size: usize, align: usize, site: usize, zero: bool) -> *mut u8
     if size > MOST {
         return no_memory();
     }
+    if signal::is_nested() {
+        return allocate_nested(size, align, site, zero);
+    }
+    signal::free_left(small::free_now);
     let from_class = match of_aligned(size, align) {
         Some(class) => {
             let class = class.max(SMALL_CLASSES);
@@ -64,12 +70,25 @@ pub unsafe fn at_once(size: usize, site: usize) -> *mut u8 {
     unsafe { small::bin(cache, of_small(size)).take(size, site) }
 }
 
+/// Allocates for a signal handler that interrupted the heap.
+#[cold]
+fn allocate_nested(size: usize, align: usize, site: usize, zero: bool) -> *mut u8 {
+    signal::tell_call(site);
+    let class = of_aligned(size, align).map(|class| class.max(SMALL_CLASSES));
+    let class = class.and_then(|class| signal::open_class(class, align));
+    class
+        .and_then(|class| large::allocate(class, size, site, zero))
+        .or_else(|| if huge::TABLE.is_mine() { None } else { huge::allocate(size, align, site) })
+        .unwrap_or_else(no_memory)
+}
+
 /// Allocates `size` bytes, aligned to 16. A size of 0 gives a block of its own.
 ///
 /// # Safety
 ///
 /// * None beyond C's; marked for symmetry with the family.
-#[inline]
+#[inline(never)]
+#[unsafe(link_section = "deadwalk_heap")]
 pub unsafe extern "C" fn malloc(size: usize, site: usize) -> *mut u8 {
     if size >= SMALL_LIMIT {
         return malloc_large(size, site);
@@ -90,11 +109,12 @@ pub unsafe extern "C" fn malloc(size: usize, site: usize) -> *mut u8 {
 /// # Safety
 ///
 /// * None beyond C's.
-#[inline]
+#[inline(never)]
+#[unsafe(link_section = "deadwalk_heap")]
 pub unsafe extern "C" fn calloc(count: usize, size: usize, site: usize) -> *mut u8 {
     let Some(size) = count.checked_mul(size) else { return no_memory() };
     if size >= SMALL_LIMIT {
-        return allocate_large(size, 16, site, true);
+        return calloc_large(size, site);
     }
     let cache = tls::cache();
     if !cache.is_null() {
@@ -112,8 +132,15 @@ pub unsafe extern "C" fn calloc(count: usize, size: usize, site: usize) -> *mut 
 
 #[cold]
 #[inline(never)]
+extern "C" fn calloc_large(size: usize, site: usize) -> *mut u8 {
+    let _busy = Busy::new();
+    allocate_large(size, 16, site, true)
+}
+
+#[cold]
+#[inline(never)]
 extern "C" fn calloc_slow(size: usize, site: usize) -> *mut u8 {
-    let got = small::allocate(of_small(size), size, site);
+    let got = small::allocate(of_small(size), 16, size, site);
     if !got.block.is_null() && !got.is_zero {
         // SAFETY: the block has `size` bytes.
         unsafe { got.block.write_bytes(0, size) };
@@ -126,7 +153,8 @@ extern "C" fn calloc_slow(size: usize, site: usize) -> *mut u8 {
 /// # Safety
 ///
 /// * `block` is null or a block of this heap that nobody uses any more.
-#[inline]
+#[inline(never)]
+#[unsafe(link_section = "deadwalk_heap")]
 pub unsafe extern "C" fn free(block: *mut u8, site: usize) {
     // SAFETY: passed on.
     unsafe { small::free(block, site) }
@@ -151,8 +179,9 @@ pub unsafe extern "C" fn memalign(align: usize, size: usize, site: usize) -> *mu
     if size > MOST || align > MOST {
         return no_memory();
     }
+    let _busy = Busy::new();
     match of_aligned(size, align) {
-        Some(class) if class < SMALL_CLASSES => small::allocate(class, size, site).block,
+        Some(class) if class < SMALL_CLASSES => small::allocate(class, align, size, site).block,
         _ => allocate_large(size, align, site, false),
     }
 }
@@ -205,6 +234,11 @@ pub unsafe extern "C" fn realloc(block: *mut u8, size: usize, site: usize) -> *m
             return no_memory();
         }
         let addr = block as usize;
+        let _busy = Busy::new();
+        if signal::is_nested() {
+            signal::tell_call(site);
+            return realloc_nested(addr, size, site);
+        }
         match locate(addr) {
             Place::Foreign => realloc_foreign(addr, size, site),
             Place::Nowhere => {
@@ -242,6 +276,25 @@ pub unsafe extern "C" fn realloc(block: *mut u8, size: usize, site: usize) -> *m
     }
 }
 
+/// Reallocates for a signal handler that interrupted the heap: always to another
+/// block.
+#[cold]
+fn realloc_nested(addr: usize, size: usize, site: usize) -> *mut u8 {
+    let old = match locate(addr) {
+        Place::Foreign => return realloc_foreign(addr, size, site),
+        Place::Huge if huge::TABLE.is_mine() => return no_memory(),
+        _ => crate::lookup(addr),
+    };
+    match old.filter(|old| old.base == addr && old.state == BlockState::Live) {
+        // SAFETY: a live block of that size, given up by the caller.
+        Some(old) => unsafe { copy(addr as *mut u8, old.size, size, site) },
+        None => {
+            small::free_slow(addr as *mut u8, site);
+            no_memory()
+        }
+    }
+}
+
 /// A block for one that grew to `size` bytes. What grows goes on growing, so a
 /// large one gets a slot of twice its size: more addresses but no more memory,
 /// and the next steps happen in place.
@@ -253,7 +306,8 @@ fn grown(size: usize, site: usize) -> Option<*mut u8> {
 unsafe fn copy(block: *mut u8, old: usize, size: usize, site: usize) -> *mut u8 {
     // SAFETY: the caller's block has `old` bytes and is given up.
     unsafe {
-        let roomy = if size > old && size >= SMALL_LIMIT { grown(size, site) } else { None };
+        let grows = size > old && size >= SMALL_LIMIT && !signal::is_nested();
+        let roomy = if grows { grown(size, site) } else { None };
         let new = roomy.unwrap_or_else(|| malloc(size, site));
         if !new.is_null() {
             new.copy_from_nonoverlapping(block, old.min(size));

@@ -8,7 +8,7 @@
 //! Bottom up: `os`, `lock`, `class` (sizes), `window` (addresses), `poison`
 //! (bytes), `slot` (state), `bitmap` and `depot` (free slots), `bin` and `cache`
 //! (threads), `small`, `large`, `huge` (blocks), `heap` (the family), `family`
-//! (C++'s functions beside it).
+//! (C++'s functions beside it), `signal` (handlers that interrupt all this).
 //!
 //! x86-64 Linux only.
 
@@ -33,11 +33,13 @@ mod os;
 mod place;
 mod poison;
 mod report;
+pub mod signal;
 mod slot;
 mod small;
 mod sweep;
 mod tls;
 mod totals;
+pub mod trap;
 mod window;
 
 pub use config::{Config, configure};

@@ -5,9 +5,8 @@
 //! in a fixed order (registry, depots by class, huge table). While it has them,
 //! the forking thread passes through them freely: fork handlers of the program
 //! may run on either side of ours, and allocate. Otherwise locks are not
-//! re-entrant: a signal handler that allocates while its thread is inside the
-//! heap's slow path would wait for itself (serving such handlers from a
-//! reserve is future work; see `small.rs`).
+//! re-entrant: who works for a signal handler that interrupted the heap asks
+//! [`Lock::is_mine`] first, and goes elsewhere (see `signal.rs`).
 
 use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
@@ -15,9 +14,9 @@ use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::*};
 
 use crate::{os, tls};
 
+/// The word: who holds the lock, and the lowest bit if somebody sleeps on it.
 const FREE: u32 = 0;
-const HELD: u32 = 1;
-const CONTENDED: u32 = 2;
+const CONTENDED: u32 = 1;
 /// Tries before sleeping; sections are a few hundred instructions long.
 const SPINS: u32 = 100;
 
@@ -29,6 +28,13 @@ static FORKER: AtomicUsize = AtomicUsize::new(0);
 /// by [`Lock::held_over_fork`].
 pub fn set_forking(forking: bool) {
     FORKER.store(if forking { tls::thread() } else { 0 }, Relaxed);
+}
+
+/// The calling thread in a lock's word. Two threads whose control blocks are a
+/// multiple of 128 GiB apart look the same; a lock is then avoided in vain.
+#[inline(always)]
+fn me() -> u32 {
+    ((tls::thread() >> 5) as u32 & !CONTENDED).max(2)
 }
 
 /// A value behind a lock.
@@ -68,9 +74,16 @@ impl<T> Lock<T> {
     /// Takes the lock without a guard; `fork_prepare` does.
     #[inline]
     pub fn acquire(&self) {
-        if self.word.compare_exchange(FREE, HELD, Acquire, Relaxed).is_err() {
+        if self.word.compare_exchange(FREE, me(), Acquire, Relaxed).is_err() {
             self.acquire_slow();
         }
+    }
+
+    /// Whether the calling thread holds the lock: only in a signal handler that
+    /// interrupted its holder. A thread that forks passes through instead.
+    #[inline]
+    pub fn is_mine(&self) -> bool {
+        self.word.load(Relaxed) & !CONTENDED == me() && !self.is_held_for_fork()
     }
 
     #[cold]
@@ -80,14 +93,24 @@ impl<T> Lock<T> {
         }
         for _ in 0..SPINS {
             if self.word.load(Relaxed) == FREE
-                && self.word.compare_exchange(FREE, HELD, Acquire, Relaxed).is_ok()
+                && self.word.compare_exchange(FREE, me(), Acquire, Relaxed).is_ok()
             {
                 return;
             }
             core::hint::spin_loop();
         }
-        while self.word.swap(CONTENDED, Acquire) != FREE {
-            os::futex_wait(&self.word, CONTENDED);
+        loop {
+            let word = self.word.load(Relaxed);
+            // Who slept cannot know whether others still do: marked, in case.
+            let wanted = if word == FREE { me() | CONTENDED } else { word | CONTENDED };
+            let is_marked = word == wanted
+                || self.word.compare_exchange(word, wanted, Acquire, Relaxed).is_ok();
+            if is_marked && word == FREE {
+                return;
+            }
+            if is_marked {
+                os::futex_wait(&self.word, wanted);
+            }
         }
     }
 
@@ -98,9 +121,26 @@ impl<T> Lock<T> {
         if self.is_held_for_fork() {
             return;
         }
-        if self.word.swap(FREE, Release) == CONTENDED {
+        self.force_open();
+    }
+
+    /// Opens the lock of a holder that will never do it.
+    pub fn force_open(&self) {
+        if self.word.swap(FREE, Release) & CONTENDED != 0 {
             os::futex_wake(&self.word);
         }
+    }
+
+    /// The value, for who [holds](Self::is_mine) the lock in a part of it that
+    /// was given up.
+    ///
+    /// # Safety
+    ///
+    /// * The calling thread holds the lock, and no guard of it will be used.
+    #[allow(clippy::mut_from_ref)] // The lock stands for the exclusive borrow.
+    pub unsafe fn held(&self) -> &mut T {
+        // SAFETY: the caller's promise.
+        unsafe { &mut *self.value.get() }
     }
 }
 

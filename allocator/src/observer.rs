@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::*};
 
-use crate::config;
+use crate::{config, signal};
 
 /// What is known of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -217,8 +217,9 @@ pub(crate) fn resolve(site: u32) -> usize {
 /// Tells the observer of a misuse. No lock may be held.
 #[cold]
 pub(crate) fn deliver(misuse: &Misuse) {
+    let in_signal = misuse.in_signal || signal::is_nested();
     if let Some(observer) = observer() {
-        observer.misuse(misuse);
+        observer.misuse(&Misuse { in_signal, ..*misuse });
     }
     if config::aborts() && misuse.kind.is_error() {
         std::process::abort();

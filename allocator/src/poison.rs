@@ -151,6 +151,7 @@ pub unsafe fn fill(base: *mut u8, size: usize, slot: usize) {
 ///
 /// * As for [`fill`].
 #[inline(never)]
+#[unsafe(link_section = "deadwalk_heap")]
 unsafe extern "C" fn fill_long(base: *mut u8, size: usize, slot: usize) {
     let len = if slot > TAIL_LIMIT { slot - 8 } else { size & !7 };
     // SAFETY: `len + 8 <= slot`, and `fill` promises more than 64 bytes.
@@ -160,11 +161,20 @@ unsafe extern "C" fn fill_long(base: *mut u8, size: usize, slot: usize) {
     }
 }
 
+/// Keeps the compiler from making a call of `memset` out of the loop it stands in:
+/// a fill on the fast path must stay in the heap's own section (`signal.rs`).
+#[inline(always)]
+fn no_memset() {
+    // SAFETY: no instruction.
+    unsafe { core::arch::asm!("", options(nostack, preserves_flags)) };
+}
+
 /// Fills `len` bytes with [`POISON_FREE`], no end byte: large blocks.
 ///
 /// # Safety
 ///
 /// * `base..base + len` is writable and owned by the caller.
+#[unsafe(link_section = "deadwalk_heap")]
 pub unsafe fn fill_plain(base: *mut u8, len: usize) {
     // SAFETY: all stores lie in `base..base + len`.
     unsafe {
@@ -181,6 +191,7 @@ pub unsafe fn fill_plain(base: *mut u8, len: usize) {
             while at + 16 < len {
                 _mm_storeu_si128(base.add(at).cast(), poison);
                 at += 16;
+                no_memset();
             }
             _mm_storeu_si128(base.add(len - 16).cast(), poison);
         }
@@ -188,6 +199,7 @@ pub unsafe fn fill_plain(base: *mut u8, len: usize) {
 }
 
 #[target_feature(enable = "avx2")]
+#[unsafe(link_section = "deadwalk_heap")]
 unsafe fn fill_avx2(base: *mut u8, len: usize) {
     let poison = _mm256_set1_epi8(POISON_FREE as i8);
     let mut at = 0;
@@ -197,6 +209,7 @@ unsafe fn fill_avx2(base: *mut u8, len: usize) {
             _mm256_storeu_si256(base.add(at).cast(), poison);
             _mm256_storeu_si256(base.add(at + 32).cast(), poison);
             at += 64;
+            no_memset();
         }
         _mm256_storeu_si256(base.add(len - 64).cast(), poison);
         _mm256_storeu_si256(base.add(len - 32).cast(), poison);

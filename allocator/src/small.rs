@@ -4,10 +4,8 @@
 //! cache and nothing else. A thread without a cache (it is ending, or there was
 //! no memory for one) works on the depots, one slot at a time under their lock.
 //! Observers are called with no lock held and the bins consistent, so they may
-//! even allocate; everything is read again afterwards.
-//!
-//! A signal handler that interrupts malloc or free and calls them itself is not
-//! served yet: see `bin.rs` and `lock.rs`.
+//! even allocate; everything is read again afterwards. What a signal handler that
+//! interrupted all this may do is in `signal.rs`.
 
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -21,6 +19,7 @@ use crate::observer::{Block, BlockState, Misuse, MisuseKind, deliver, tell_freei
 use crate::place::{Place, Slot, locate};
 use crate::poison::{self, POISON_END, TAIL_LIMIT};
 use crate::report::{self, Damage};
+use crate::signal::{self, Busy};
 use crate::slot::{FREE, LIVE, Meta, NEVER, QUARANTINED, REPORTED, RETIRED, STATE, WATCHED, Word};
 use crate::window::{CLASS_SHIFT, base_if_chosen};
 use crate::{config, fresh, huge, large, os, tls};
@@ -50,12 +49,25 @@ pub unsafe fn bin<'a>(cache: *mut Cache, class: usize) -> &'a Bin {
 #[cold]
 #[inline(never)]
 pub extern "C" fn malloc_slow(size: usize, site: usize) -> *mut u8 {
-    allocate(of_small(size), size, site).block
+    allocate(of_small(size), 16, size, site).block
 }
 
-/// Allocates a block of `size` bytes from a class whose slots are larger.
-pub fn allocate(class: usize, size: usize, site: usize) -> Allocated {
+/// Allocates a block of `size` bytes from a class whose slots are larger and
+/// aligned to `align`.
+pub fn allocate(class: usize, align: usize, size: usize, site: usize) -> Allocated {
     debug_assert!(class < SMALL_CLASSES && size < SLOT_SIZE[class]);
+    let _busy = Busy::new();
+    if signal::is_nested() {
+        signal::tell_call(site);
+        return match signal::open_class(class, align).filter(|&class| class < SMALL_CLASSES) {
+            Some(class) => allocate_from_depot(class, size, site),
+            None => {
+                os::set_enomem();
+                NOTHING
+            }
+        };
+    }
+    signal::free_left(free_now);
     loop {
         let cache = cache::current();
         if cache.is_null() {
@@ -111,7 +123,7 @@ fn allocate_from_depot(class: usize, size: usize, site: usize) -> Allocated {
         if inner.free.take(&mut one) == 0 {
             let Some((first, _)) = depot.grow(class, 1, &mut inner) else {
                 drop(inner);
-                if large::give_back() {
+                if !signal::is_nested() && large::give_back() {
                     continue;
                 }
                 os::set_enomem();
@@ -206,13 +218,16 @@ unsafe fn finish_free(block: *mut u8, size: usize, bytes: usize, site: usize) {
 
 #[cold]
 #[inline(never)]
+#[unsafe(link_section = "deadwalk_heap")]
 unsafe extern "C" fn free_full(block: *mut u8, site: usize) {
     let cache = tls::cache();
     let class = (block as usize).wrapping_sub(base_if_chosen()) >> CLASS_SHIFT;
+    let busy = Busy::new();
     // SAFETY: the fast path came here: there is a cache, and the class is small.
     unsafe {
         (*cache).make_room(class);
         report::tell_pending(cache);
+        drop(busy);
         free(block, site);
     }
 }
@@ -224,6 +239,7 @@ unsafe extern "C" fn overflowed(block: *mut u8, size: usize, bytes: usize, site:
     if !config::poisons() {
         return;
     }
+    let _busy = Busy::new();
     let Place::In(slot, true) = locate(block as usize) else { return };
     let meta = slot.meta();
     let flags = meta.load().flags();
@@ -256,6 +272,7 @@ unsafe extern "C" fn check_front(block: *mut u8, size: usize, bytes: usize, site
     if !config::poisons() {
         return;
     }
+    let _busy = Busy::new();
     // SAFETY: the slot is in quarantine and not poisoned yet.
     unsafe { poison::fill(block, size, bytes) };
     let Place::In(slot, true) = locate(block as usize) else { return };
@@ -322,6 +339,17 @@ pub extern "C" fn free_slow(block: *mut u8, site: usize) {
     if addr == 0 {
         return;
     }
+    let _busy = Busy::new();
+    if signal::is_nested() {
+        signal::tell_call(site);
+        return free_nested(addr, site);
+    }
+    signal::free_left(free_now);
+    free_now(addr, site);
+}
+
+/// Frees what is not nested.
+pub fn free_now(addr: usize, site: usize) {
     match locate(addr) {
         Place::Foreign => {
             let handled =
@@ -334,6 +362,25 @@ pub extern "C" fn free_slow(block: *mut u8, site: usize) {
         Place::Huge => huge::free(addr, site),
         Place::In(slot, is_start) if !slot.is_small() => large::free(slot, is_start, addr, site),
         Place::In(slot, is_start) => free_small(slot, is_start, addr, site),
+    }
+}
+
+/// Frees for a signal handler that interrupted the heap: at once where no lock of
+/// the interrupted call can be in the way and nobody watches.
+fn free_nested(addr: usize, site: usize) {
+    match locate(addr) {
+        Place::In(slot, is_start) if slot.is_small() => {
+            if !check_live(slot, is_start, addr, site) {
+                return;
+            }
+            let is_watched = slot.meta().load().flags() & WATCHED != 0;
+            if is_watched || DEPOTS[slot.class].is_mine() {
+                return signal::free_later(addr, site);
+            }
+            free_to_depot(slot, site);
+        }
+        Place::In(..) | Place::Huge => signal::free_later(addr, site),
+        Place::Foreign | Place::Nowhere => free_now(addr, site),
     }
 }
 

@@ -1,4 +1,6 @@
-//! The calling thread's two words: its cache, and whether it is ending.
+//! The calling thread's words: its cache, whether it is ending, how deep it is in
+//! slow paths of the heap ("busy"), and whether it works for a signal handler
+//! that interrupted the heap ("nested": the stack pointer at the interruption).
 //!
 //! A thread-local of the initial-exec model, defined in assembly because
 //! `thread_local!` in a shared object calls `__tls_get_addr`, which may call
@@ -15,8 +17,8 @@ global_asm!(
     ".globl __deadwalk_alloc_thread",
     ".type __deadwalk_alloc_thread,@object",
     "__deadwalk_alloc_thread:",
-    ".zero 16",
-    ".size __deadwalk_alloc_thread,16",
+    ".zero 32",
+    ".size __deadwalk_alloc_thread,32",
     ".popsection",
 );
 
@@ -55,24 +57,45 @@ pub fn set_cache(cache: *mut Cache) {
     }
 }
 
+/// Reads and writes a further word of the calling thread.
+macro_rules! word {
+    ($get:ident, $set:ident, $offset:literal, $what:literal) => {
+        #[doc = concat!($what, ".")]
+        #[inline(always)]
+        pub fn $get() -> usize {
+            let value: usize;
+            // SAFETY: as in `cache`.
+            unsafe {
+                asm!("mov {o}, qword ptr [rip + __deadwalk_alloc_thread@GOTTPOFF]",
+                    concat!("mov {o}, qword ptr fs:[{o} + ", $offset, "]"),
+                    o = out(reg) value, options(nostack, readonly, preserves_flags));
+            }
+            value
+        }
+
+        #[doc = concat!("Sets: ", $what, ".")]
+        #[inline(always)]
+        pub fn $set(value: usize) {
+            // SAFETY: as in `set_cache`; a signal handler leaves it as it was.
+            unsafe {
+                asm!("mov {o}, qword ptr [rip + __deadwalk_alloc_thread@GOTTPOFF]",
+                    concat!("mov qword ptr fs:[{o} + ", $offset, "], {v}"),
+                    o = out(reg) _, v = in(reg) value, options(nostack, preserves_flags));
+            }
+        }
+    };
+}
+
+word!(ending, set_ending_word, 8, "1 if the thread gave its cache back because it ends");
+word!(busy, set_busy, 16, "how many slow paths of the heap the thread is in");
+word!(nested, set_nested, 24, "the stack pointer at which a signal interrupted the heap, or 0");
+
 /// Whether the calling thread gave its cache back because it ends.
 pub fn is_ending() -> bool {
-    let ending: usize;
-    // SAFETY: as in `cache`.
-    unsafe {
-        asm!("mov {o}, qword ptr [rip + __deadwalk_alloc_thread@GOTTPOFF]",
-            "mov {o}, qword ptr fs:[{o} + 8]",
-            o = out(reg) ending, options(nostack, readonly, preserves_flags));
-    }
-    ending != 0
+    ending() != 0
 }
 
 /// Notes that the calling thread ends: it gets no cache any more.
 pub fn set_ending() {
-    // SAFETY: as in `set_cache`.
-    unsafe {
-        asm!("mov {o}, qword ptr [rip + __deadwalk_alloc_thread@GOTTPOFF]",
-            "mov qword ptr fs:[{o} + 8], {v}",
-            o = out(reg) _, v = in(reg) 1_usize, options(nostack, preserves_flags));
-    }
+    set_ending_word(1);
 }

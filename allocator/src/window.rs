@@ -94,12 +94,16 @@ pub fn class_capacity(class: usize) -> u32 {
 pub struct Extent {
     /// First address not mapped yet; zero until the first use.
     end: usize,
+    /// Where a piece was last being mapped, and how long. If that is `end`, the
+    /// call was broken off (by a jump out of a signal handler), and the piece may
+    /// be mapped or not.
+    tried: (usize, usize),
 }
 
 impl Extent {
     /// Nothing is mapped.
     pub const fn new() -> Self {
-        Extent { end: 0 }
+        Extent { end: 0, tried: (0, 0) }
     }
 
     /// First address behind the mapped part, zero if there is none.
@@ -116,15 +120,28 @@ impl Extent {
         if end <= self.end {
             return Ok(());
         }
+        if self.tried.0 == self.end {
+            // SAFETY: ours, if mapped at all, and not in use yet.
+            unsafe { os::unmap(self.end, self.tried.1) };
+        }
         let exact = (end - self.end).next_multiple_of(PAGE);
         let len = exact.max(step.next_multiple_of(PAGE));
-        let mut mapped = os::map_at(self.end, len).map(|()| len);
+        let mut mapped = self.map(len);
         if mapped == Err(MapError::NoMemory) && len > exact {
             // Close to a limit: what is needed and no more.
-            mapped = os::map_at(self.end, exact).map(|()| exact);
+            mapped = self.map(exact);
         }
         self.end += mapped?;
         Ok(())
+    }
+
+    fn map(&mut self, len: usize) -> Result<usize, MapError> {
+        self.tried = (self.end, len);
+        let mapped = os::map_at(self.end, len);
+        if mapped.is_err() {
+            self.tried = (0, 0);
+        }
+        mapped.map(|()| len)
     }
 
     /// Goes on behind a foreign mapping.

@@ -13,6 +13,7 @@
 //! | Privilege | after this the record may not be extendable any more: extend it now |
 //! | Sandbox | the same, and no system call is safe any more that could be missed |
 //! | Load | dlopen, without RTLD_DEEPBIND |
+//! | Leave | a jump, perhaps out of a signal handler that interrupted the heap |
 //!
 //! Contexts: as libc's functions; the slow path uses atomics only, but for
 //! Privilege, and for the first look-up of a call made before our constructor.
@@ -24,7 +25,7 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use deadwalk_detector::DETECTOR;
 use deadwalk_detector::handlers::MUTEX;
 
-use crate::{real, sample, tls};
+use crate::{real, sample, signal, tls};
 
 /// What a call means; see the module's head.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,7 @@ enum Role {
     Privilege,
     Sandbox,
     Load,
+    Leave,
 }
 
 /// The calling thread made a call that deadwalk sees.
@@ -77,7 +79,7 @@ fn note(object: usize, role: Role) {
             Role::Post => DETECTOR.handler_posted(run, object),
             Role::Signal => DETECTOR.handler_signalled(run, object),
             Role::Unlock => DETECTOR.handler_posted(run, object | MUTEX),
-            Role::Privilege | Role::Sandbox => {}
+            Role::Privilege | Role::Sandbox | Role::Leave => {}
         }
     }
     if tls::hooks() & tls::LANDED != 0 && matches!(role, Role::Wait | Role::Lock) {
@@ -137,6 +139,9 @@ fn enter(object: usize, role: Role, target: &Target) -> usize {
     // SAFETY: errno is thread-local and always valid.
     let errno = unsafe { *libc::__errno_location() };
     let addr = target.find();
+    if role == Role::Leave {
+        signal::leaving(object);
+    }
     if tls::hooks() != 0 || matches!(role, Role::Privilege | Role::Sandbox) {
         note(object, role);
     }
@@ -157,6 +162,12 @@ macro_rules! first {
     (watched) => {
         "mov r11, qword ptr [rip + deadwalk_shim_hooks@GOTTPOFF]
          cmp qword ptr fs:[r11], 0
+         jne 2f"
+    };
+    // Only a thread that a signal interrupted in the heap.
+    (nested) => {
+        "mov r11, qword ptr [rip + __deadwalk_alloc_thread@GOTTPOFF]
+         cmp qword ptr fs:[r11 + 24], 0
          jne 2f"
     };
     (always) => {
@@ -253,4 +264,5 @@ jumps! {
     Sandbox syscall_seccomp: syscall;
     Load second_argument: dlopen;
     Load third_argument: dlmopen;
+    Leave nested: longjmp, _longjmp, siglongjmp, __longjmp_chk;
 }

@@ -11,6 +11,7 @@
 //! | `jump` | exports that note a call and jump on to libc: waits, posts, dlopen |
 //! | `kernel` | the exports of kernel-style programs: locks, slab |
 //! | `timer_list` | the kernel's timers: its engine in this process, its exports, its threads |
+//! | `signal` | signal handlers of the program, and faults on guard pages |
 //! | `api` | what a program may ask of the library |
 //! | `record_file` | the mapped record |
 //! | `host`, `modules`, `elf`, `stack`, `sample` | the detector's platform |
@@ -48,6 +49,7 @@ mod real;
 mod record_file;
 mod sample;
 mod say;
+mod signal;
 mod stack;
 mod start;
 mod threads;

@@ -16,7 +16,7 @@ use crate::host::Host;
 use crate::say::{self, Line};
 use crate::{
     arena, collector, exit, foreign, fork, jump, modules, operators, overrides, real, record_file,
-    stack, timer_list, tls,
+    signal, stack, timer_list, tls,
 };
 
 #[used]
@@ -47,6 +47,7 @@ extern "C" fn constructor(_argc: c_int, argv: *const *const c_char, _envp: *cons
     real::prepare();
     jump::prepare();
     foreign::prepare();
+    signal::prepare();
     arena::survive_fork();
     fork::register();
     // A set-id program trusts no variable of its caller: we stay passive.
@@ -104,6 +105,7 @@ fn start(argv: *const *const c_char) {
     });
     operators::settle(options.new_delete);
     deadwalk_alloc::set_site_resolver(modules::resolve_site);
+    signal::install();
     DETECTOR.configure(options.del, options.tail_us, options.deadlock_ms);
     timer_list::configure(&options);
     new_record(false);

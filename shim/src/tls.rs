@@ -8,6 +8,7 @@
 //! | tid | its kernel thread id, 0 before the first question |
 //! | landed_ns | when its last delete that landed was, ns (timer_list) |
 //! | landed_activity | what it had allocated and freed by then |
+//! | segv_blocked | 1 if the program believes that it blocked SIGSEGV |
 //! | cpu | which timer thread of timer_list it is, counted from 1; 0 for none |
 
 use core::arch::{asm, global_asm};
@@ -47,6 +48,11 @@ global_asm!(
     ".type deadwalk_shim_landed_activity,@object",
     "deadwalk_shim_landed_activity: .zero 8",
     ".size deadwalk_shim_landed_activity, 8",
+    ".hidden deadwalk_shim_segv_blocked",
+    ".globl deadwalk_shim_segv_blocked",
+    ".type deadwalk_shim_segv_blocked,@object",
+    "deadwalk_shim_segv_blocked: .zero 8",
+    ".size deadwalk_shim_segv_blocked, 8",
     ".text",
 );
 
@@ -97,6 +103,7 @@ cell!(run_word, set_run_word, "deadwalk_shim_run");
 cell!(tid_word, set_tid_word, "deadwalk_shim_tid");
 cell!(landed_ns_word, set_landed_ns_word, "deadwalk_shim_landed_ns");
 cell!(landed_activity_word, set_landed_activity_word, "deadwalk_shim_landed_activity");
+cell!(segv_blocked, set_segv_blocked, "deadwalk_shim_segv_blocked");
 cell!(cpu_word, set_cpu_word, "deadwalk_shim_cpu");
 
 /// The handler run of this thread.

@@ -51,7 +51,12 @@ fn text(finding: &reader::Finding, handler: &str, whose: &str) -> String {
             format!("{:#x} was freed, which is not the start of a live block", finding.addr)
         }
         Kind::HeapBufferOverflow => {
-            format!("memory behind a block of {size} bytes was written to, at offset {offset}")
+            // The heap compares the first word behind a block when it hands it out,
+            // the rest only later.
+            let is_sure = u64::try_from(offset).is_ok_and(|offset| offset <= size | 7);
+            let or = "; what lies between is sound, so it may also be a late write to an earlier block in this place";
+            let or = if is_sure { "" } else { or };
+            format!("memory behind a block of {size} bytes was written to, at offset {offset}{or}")
         }
         Kind::HeapBufferUnderflow => {
             format!("memory in front of a block of {size} bytes was written to, at offset {offset}")

@@ -1,0 +1,113 @@
+//! SIGSEGV: the heap takes the access to some of its pages away (behind large
+//! blocks, and from freed ones whose memory was given back) and explains who comes
+//! there. Every other fault is the program's, and does what it did without us.
+//!
+//! Ground rules. Our handler runs with the program's flags and mask if it has set a
+//! handler, except SA_RESETHAND, which is done here: a fault that is ours must not
+//! use it up. A fault that the program does not handle is left to the kernel: the
+//! default is set and the instruction repeated, so it dies as it would have, with
+//! the same signal, address and core.
+
+use core::ffi::c_int;
+use core::sync::atomic::Ordering::Relaxed;
+
+use deadwalk_alloc::trap;
+
+use super::trampoline::register;
+use super::{HANDLERS, SEGV, SEGV_FLAGS, SEGV_IS_OURS, is_function, real_sigaction, trampoline};
+
+/// Sets our handler, in the constructor; whether that worked. What was set before
+/// (an ignored signal survives exec) becomes the program's.
+pub fn install() -> bool {
+    // SAFETY: structures of ours; an all-zero one is valid.
+    unsafe {
+        let mut old: libc::sigaction = core::mem::zeroed();
+        if real_sigaction(SEGV, core::ptr::null(), &raw mut old) != 0 {
+            return false;
+        }
+        if old.sa_sigaction != trampoline() {
+            HANDLERS[SEGV as usize].store(old.sa_sigaction, Relaxed);
+            SEGV_FLAGS.store(old.sa_flags, Relaxed);
+        }
+        let mut ours = old;
+        ours.sa_sigaction = trampoline();
+        libc::sigdelset(&raw mut ours.sa_mask, SEGV);
+        adapt(&mut ours, &old);
+        let is_ours = real_sigaction(SEGV, &raw const ours, core::ptr::null_mut()) == 0;
+        SEGV_IS_OURS.store(is_ours, Relaxed);
+        is_ours
+    }
+}
+
+/// Makes flags such that our handler can run for the program's.
+pub fn adapt(ours: &mut libc::sigaction, wanted: &libc::sigaction) {
+    ours.sa_flags = wanted.sa_flags & !libc::SA_RESETHAND | libc::SA_SIGINFO;
+    if !is_function(wanted.sa_sigaction) {
+        // No handler of its own: an alternate stack, if there is one, spares the
+        // thread's, which may be small. Restarted calls are what it had.
+        ours.sa_flags |= libc::SA_ONSTACK | libc::SA_RESTART;
+    }
+}
+
+/// After libc's older functions chose the flags.
+pub fn readapt() {
+    // SAFETY: structures of ours.
+    unsafe {
+        let mut now: libc::sigaction = core::mem::zeroed();
+        if real_sigaction(SEGV, core::ptr::null(), &raw mut now) == 0 {
+            SEGV_FLAGS.store(now.sa_flags, Relaxed);
+            let mut wanted = now;
+            wanted.sa_sigaction = HANDLERS[SEGV as usize].load(Relaxed);
+            libc::sigdelset(&raw mut now.sa_mask, SEGV);
+            adapt(&mut now, &wanted);
+            real_sigaction(SEGV, &raw const now, core::ptr::null_mut());
+        }
+    }
+}
+
+/// Does what is to do about a fault, unless that is to call the program's handler.
+pub fn is_handled(info: &libc::siginfo_t, context: &libc::ucontext_t, handler: usize) -> bool {
+    /// Bit of the page fault's error code: it was a write.
+    const WRITE: usize = 2;
+    // A signal that a process sent has a code of 0 or below.
+    let is_fault = info.si_code > 0;
+    if is_fault {
+        // SAFETY: errno is thread-local and always valid; a fault has an address.
+        let (errno, addr) = unsafe { (libc::__errno_location(), info.si_addr() as usize) };
+        // SAFETY: as above.
+        let saved = unsafe { *errno };
+        let is_write = register(context, libc::REG_ERR) & WRITE != 0;
+        let is_ours = trap::trap(addr, is_write, register(context, libc::REG_RIP));
+        // SAFETY: as above.
+        unsafe { *errno = saved };
+        if is_ours {
+            return true;
+        }
+    }
+    if !is_function(handler) {
+        let is_ignored = handler == libc::SIG_IGN && !is_fault;
+        if !is_ignored {
+            die(is_fault);
+        }
+        return true;
+    }
+    if SEGV_FLAGS.load(Relaxed) & libc::SA_RESETHAND != 0 {
+        HANDLERS[SEGV as usize].store(libc::SIG_DFL, Relaxed);
+    }
+    false
+}
+
+/// Has the kernel do what it does by default.
+fn die(is_fault: bool) {
+    // SAFETY: structures of ours; the signal goes to the calling thread.
+    unsafe {
+        let mut default: libc::sigaction = core::mem::zeroed();
+        default.sa_sigaction = libc::SIG_DFL;
+        real_sigaction(SEGV, &raw const default, core::ptr::null_mut());
+        if !is_fault {
+            // Comes as soon as this handler has returned.
+            let thread = libc::syscall(libc::SYS_gettid) as c_int;
+            libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, SEGV);
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Jumps out of handlers that interrupted the heap. A single-threaded program gets
+//! away with them under glibc, so it does here.
+
+use core::arch::asm;
+
+use deadwalk_alloc::signal as heap;
+
+/// Word of glibc's `jmp_buf` that holds the stack pointer.
+const STACK_WORD: usize = 6;
+
+/// The calling thread, nested in an interruption of the heap, is about to jump to
+/// `target`, a `jmp_buf`. Ends every interruption that the jump leaves.
+pub fn leaving(target: usize) {
+    // SAFETY: a `jmp_buf` that setjmp filled, by the promise of longjmp's caller.
+    let stack = unsafe { stack_of(target) };
+    let alternate = alternate_stack();
+    if alternate.contains(&stack) {
+        return;
+    }
+    // On the same stack, a jump to above the interruption leaves it; from the
+    // alternate stack, every jump that does not stay there does.
+    let here = &raw const stack as usize;
+    while heap::interrupted_at() != 0
+        && (alternate.contains(&here) || stack > heap::interrupted_at())
+    {
+        heap::abandon();
+    }
+}
+
+/// The stack pointer in a `jmp_buf`: glibc keeps it rotated and masked.
+///
+/// # Safety
+///
+/// * `target` is a filled `jmp_buf`.
+unsafe fn stack_of(target: usize) -> usize {
+    let stack: usize;
+    // SAFETY: the caller's promise; the mask is in every thread's control block.
+    unsafe {
+        let kept = (target as *const usize).add(STACK_WORD).read();
+        asm!("ror {s}, 17", "xor {s}, qword ptr fs:[0x30]", s = inout(reg) kept => stack,
+            options(nostack, readonly));
+    }
+    stack
+}
+
+/// The alternate stack, if the thread is on it.
+fn alternate_stack() -> core::ops::Range<usize> {
+    // SAFETY: a structure of ours; nothing is changed.
+    unsafe {
+        let mut now: libc::stack_t = core::mem::zeroed();
+        if libc::sigaltstack(core::ptr::null(), &raw mut now) != 0
+            || now.ss_flags & libc::SS_ONSTACK == 0
+        {
+            return 0..0;
+        }
+        let start = now.ss_sp as usize;
+        start..start + now.ss_size
+    }
+}

@@ -1,0 +1,82 @@
+//! What the kernel calls instead of the program's handler.
+//!
+//! Nearly always it jumps on, with stack and registers as the kernel made them: the
+//! handler is called as before, and its caller is the kernel's return path. Only a
+//! handler that interrupted the heap is called from here, under
+//! `deadwalk_alloc::signal::interrupt`.
+
+use core::arch::naked_asm;
+use core::ffi::{c_int, c_void};
+use core::sync::atomic::Ordering::Acquire;
+
+use deadwalk_alloc::signal as heap;
+
+use super::{HANDLERS, SEGV, fault, is_function};
+
+/// What a handler is called with, whether it wants it or not.
+pub type Handler = extern "C-unwind" fn(c_int, *mut libc::siginfo_t, *mut c_void);
+
+/// The kernel's entry.
+///
+/// # Safety
+///
+/// * Called by the kernel, as a signal handler.
+#[unsafe(naked)]
+pub unsafe extern "C" fn trampoline() {
+    naked_asm!(
+        ".cfi_startproc",
+        "push rdi",
+        ".cfi_adjust_cfa_offset 8",
+        "push rsi",
+        ".cfi_adjust_cfa_offset 8",
+        "push rdx",
+        ".cfi_adjust_cfa_offset 8",
+        "call {decide}",
+        "pop rdx",
+        ".cfi_adjust_cfa_offset -8",
+        "pop rsi",
+        ".cfi_adjust_cfa_offset -8",
+        "pop rdi",
+        ".cfi_adjust_cfa_offset -8",
+        "test rax, rax",
+        "je 2f",
+        "jmp rax",
+        "2:",
+        "ret",
+        ".cfi_endproc",
+        decide = sym decide,
+    )
+}
+
+/// Where to jump; 0 if all is done.
+extern "C" fn decide(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) -> usize {
+    // SAFETY: the kernel's structures, valid while the handler runs.
+    let (info, context) = unsafe { (&*info, &*context.cast::<libc::ucontext_t>()) };
+    let handler = HANDLERS[signal as usize % super::SIGNALS].load(Acquire);
+    if signal == SEGV && fault::is_handled(info, context, handler) || !is_function(handler) {
+        return 0;
+    }
+    if heap::is_inside(register(context, libc::REG_RIP)) {
+        return interrupting as *const () as usize;
+    }
+    handler
+}
+
+/// A register of the interrupted thread.
+pub fn register(context: &libc::ucontext_t, which: c_int) -> usize {
+    context.uc_mcontext.gregs[which as usize] as usize
+}
+
+/// Calls the handler of a signal that interrupted the heap.
+extern "C-unwind" fn interrupting(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+    let handler = HANDLERS[signal as usize % super::SIGNALS].load(Acquire);
+    if !is_function(handler) {
+        return;
+    }
+    // SAFETY: the kernel's structure; what the program set is a handler.
+    let (stack, handler) = unsafe {
+        let stack = register(&*context.cast::<libc::ucontext_t>(), libc::REG_RSP);
+        (stack, core::mem::transmute::<usize, Handler>(handler))
+    };
+    heap::interrupt(stack, || handler(signal, info, context));
+}
