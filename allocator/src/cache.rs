@@ -341,6 +341,8 @@ impl Cache {
         if let Some(place) = self.pending.get_mut(self.pending_count as usize) {
             *place = found;
             self.pending_count += 1;
+        } else {
+            counters::add(Counter::UntoldMisuses, 1);
         }
     }
 
@@ -413,8 +415,13 @@ impl Cache {
             // Exactly one copy of a slot leaves in state Quarantined. Retired
             // slots were told of before and just drop out.
             match flags & STATE {
+                // An object that was misused once is not trusted any more.
+                QUARANTINED if flags & REPORTED != 0 => {
+                    meta.set_flags(REPORTED | RETIRED);
+                    counters::add(Counter::RetiredSlots, 1);
+                }
                 QUARANTINED => {
-                    meta.set_flags(flags & REPORTED | FREE);
+                    meta.set_flags(FREE);
                     // SAFETY: the magazine has room for the batch.
                     unsafe { *bin.magazine.add(n + kept) = slot };
                     kept += 1;
@@ -481,7 +488,7 @@ impl Cache {
     fn retire_slot(&mut self, class: usize, slot: Quarantined) {
         // SAFETY: the slot exists.
         let meta = unsafe { self.bins[class].meta_of(slot.slot as usize) };
-        meta.set_flags(meta.load().flags() & REPORTED | RETIRED);
+        meta.set_flags(REPORTED | RETIRED);
         counters::add(Counter::RetiredSlots, 1);
         self.note(Pending { class, slot, is_double_free: false });
     }

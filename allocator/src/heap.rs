@@ -59,7 +59,8 @@ fn allocate_large(size: usize, align: usize, site: usize, zero: bool) -> *mut u8
 ///
 /// # Safety
 ///
-/// * None beyond C's.
+/// * Only for functions of the section `deadwalk_heap` (see `signal.rs`), into
+///   which it is inlined.
 #[inline(always)]
 pub unsafe fn at_once(size: usize, site: usize) -> *mut u8 {
     let cache = tls::cache();

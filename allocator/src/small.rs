@@ -245,7 +245,7 @@ unsafe extern "C" fn overflowed(block: *mut u8, size: usize, bytes: usize, site:
     let flags = meta.load().flags();
     retire(meta);
     if flags & REPORTED != 0 {
-        return;
+        return counters::add(Counter::RepeatedMisuses, 1);
     }
     // SAFETY: the slot exists.
     let Some((first, last)) = (unsafe { poison::damage(block, size, bytes, bytes) }) else {
@@ -260,7 +260,7 @@ unsafe extern "C" fn overflowed(block: *mut u8, size: usize, bytes: usize, site:
 }
 
 fn retire(meta: &Meta) {
-    meta.set_flags(meta.load().flags() & REPORTED | RETIRED);
+    meta.set_flags(REPORTED | RETIRED);
     counters::add(Counter::RetiredSlots, 1);
 }
 
@@ -401,6 +401,8 @@ pub fn check_live(slot: Slot, is_start: bool, addr: usize, site: usize) -> bool 
         let block = slot.block_of(word);
         meta.add_flag(REPORTED);
         deliver(&Misuse::of(kind, addr, Some(block), site));
+    } else {
+        counters::add(Counter::RepeatedMisuses, 1);
     }
     false
 }
@@ -461,6 +463,7 @@ fn finish_reported(slot: Slot, word: Word) {
     let base = slot.base() as *const u8;
     // SAFETY: the slot exists.
     if unsafe { poison::damage(base, word.size(), slot.bytes(), slot.bytes()) }.is_some() {
+        counters::add(Counter::RepeatedMisuses, 1);
         retire(slot.meta());
     }
 }
@@ -492,7 +495,9 @@ fn free_to_depot(slot: Slot, site: usize) {
     }
     count_without_cache(slot.class, Counter::Frees);
     let flags = meta.load().flags();
-    if flags & STATE == QUARANTINED && meta.swap_flags(flags, flags & REPORTED | FREE) {
+    if flags & (STATE | REPORTED) == QUARANTINED | REPORTED {
+        retire(meta);
+    } else if flags & STATE == QUARANTINED && meta.swap_flags(flags, FREE) {
         let depot = &DEPOTS[slot.class];
         let mut inner = depot.lock();
         inner.free.insert(slot.index as u32);

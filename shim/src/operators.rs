@@ -213,6 +213,7 @@ operators! {
         _ZdaPvmSt11align_val_t = delete_sized_aligned, "rcx";
 }
 
+#[unsafe(link_section = "deadwalk_heap")]
 unsafe extern "C-unwind" fn new<const OP: usize>(size: usize, site: usize) -> *mut u8 {
     // SAFETY: no precondition; what a call was given goes on unchanged.
     unsafe {
@@ -226,6 +227,7 @@ unsafe extern "C-unwind" fn new<const OP: usize>(size: usize, site: usize) -> *m
     }
 }
 
+#[unsafe(link_section = "deadwalk_heap")]
 unsafe extern "C-unwind" fn new_nothrow<const OP: usize>(
     size: usize,
     nothrow: usize,
