@@ -7,7 +7,7 @@
 //! even allocate; everything is read again afterwards. What a signal handler that
 //! interrupted all this may do is in `signal.rs`.
 
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::{Ordering::*, fence};
 
 use crate::bin::Bin;
 use crate::cache::{self, Cache};
@@ -285,7 +285,7 @@ unsafe extern "C" fn check_front(block: *mut u8, size: usize, bytes: usize, site
         }
         return;
     }
-    if bytes > TAIL_LIMIT {
+    if bytes > TAIL_LIMIT || byte == POISON_END {
         return;
     }
     let front = Slot { index: slot.index - 1, ..slot };
@@ -298,6 +298,11 @@ unsafe extern "C" fn check_front(block: *mut u8, size: usize, bytes: usize, site
     };
     // Damage from its own end on is told as its overflow when it is freed.
     if word.state() == RETIRED || word.flags() & REPORTED != 0 || first <= own_size {
+        return;
+    }
+    // Its owner, another thread, may have grown it since, and written there.
+    fence(Acquire);
+    if front.meta().load() != word {
         return;
     }
     let mut owner = front.block_of(word);
