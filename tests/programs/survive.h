@@ -27,6 +27,13 @@ static inline void fail(const char *what)
 	abort();
 }
 
+/* A block that the compiler may not do without. */
+static inline void *made(void *block)
+{
+	__asm__ volatile("" : "+r"(block));
+	return block;
+}
+
 static inline unsigned draw(struct load *load)
 {
 	load->seed = load->seed * 1103515245u + 12345u;

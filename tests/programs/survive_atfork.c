@@ -24,7 +24,7 @@ static void prepare(struct place *place)
 			fail("a prepare handler got no memory");
 		mark(place->kept[at], sizes[at], at + 1);
 	}
-	free(malloc(500));
+	free(made(malloc(500)));
 	place->prepared++;
 }
 

@@ -15,12 +15,12 @@ int main(void)
 	start_load(threads, 3);
 	for (int at = 0; at < 20; at++) {
 		live_a_little(at);
-		free(realloc(strdup("text"), 100));
+		free(made(realloc(strdup("text"), 100)));
 		void *aligned;
 		if (posix_memalign(&aligned, 4096, 10000) || malloc_usable_size(aligned) < 10000)
 			fail("posix_memalign");
 		free(aligned);
-		free(aligned_alloc(128, 1280));
+		free(made(aligned_alloc(128, 1280)));
 	}
 	pid_t pid = fork();
 	if (pid == 0) {

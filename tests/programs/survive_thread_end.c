@@ -85,7 +85,7 @@ int main(int argc, char **argv)
 		for (int key = 0; key < KEYS; key++) {
 			if (pthread_key_create(&keys[key], destroy))
 				die("pthread_key_create");
-			free(malloc(10));
+			free(made(malloc(10)));
 		}
 		in_waves(threads, with_keys, 0);
 		printf("destructors in rounds: %d\n", destroyed > threads * KEYS);

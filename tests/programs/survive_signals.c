@@ -1,0 +1,174 @@
+/*
+ * A handler that allocates interrupts the same done by main and three threads.
+ * What POSIX forbids, programs do all the same; glibc may deadlock on it.
+ *   timer   SIGALRM by setitimer every 70 us, in whatever thread runs
+ *   profile SIGPROF by CPU time
+ *   storm   SIGUSR1 by pthread_kill, thread to thread
+ *   jump    SIGALRM leaves malloc by siglongjmp; one thread only
+ * survive_signals MODE [MILLISECONDS]
+ */
+#include "survive.h"
+#include <setjmp.h>
+#include <sys/time.h>
+
+enum { THREADS = 3, OWN = 8, EVERY_US = 70 };
+
+/* A thread's handler has blocks of its own: nobody else touches them. */
+struct own {
+	unsigned seed;
+	unsigned char *block[OWN];
+	size_t size[OWN];
+};
+
+static __thread struct own own;
+static __thread volatile sig_atomic_t is_in_handler;
+static atomic_ulong handled;
+static sigjmp_buf back;
+static int jumps;
+static pthread_t threads[THREADS];
+
+static void in_handler(void)
+{
+	unsigned at;
+	size_t size;
+
+	own.seed = own.seed * 1103515245u + 12345u;
+	at = own.seed >> 16 & (OWN - 1);
+	size = 1 + (own.seed >> 8) % (own.seed >> 28 == 0 ? 200000 : own.seed >> 30 ? 300 : 9000);
+	if (own.block[at]) {
+		check(own.block[at], own.size[at], at + 1);
+		if (own.seed & 1 << 20) {
+			free(own.block[at]);
+			own.block[at] = NULL;
+			return;
+		}
+		own.block[at] = realloc(own.block[at], size);
+	} else {
+		own.block[at] = own.seed & 1 << 21 ? calloc(1, size) : malloc(size);
+	}
+	if (!own.block[at])
+		fail("a handler got no memory");
+	mark(own.block[at], size, at + 1);
+	own.size[at] = size;
+}
+
+static void handler(int signal)
+{
+	int saved = errno;
+
+	(void)signal;
+	handled++;
+	if (!is_in_handler) {
+		is_in_handler = 1;
+		for (int at = 0; at < 3; at++)
+			in_handler();
+		is_in_handler = 0;
+	}
+	errno = saved;
+}
+
+static void jumping(int signal)
+{
+	(void)signal;
+	handled++;
+	free(made(malloc(40)));
+	siglongjmp(back, 1);
+}
+
+static double now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1e3 + now.tv_nsec / 1e6;
+}
+
+static void set_timer(int which, long us)
+{
+	struct itimerval every = { { 0, us }, { 0, us } };
+
+	if (setitimer(which, &every, NULL))
+		die("setitimer");
+}
+
+static void *killer(void *main_thread)
+{
+	struct load load = { .seed = 99 };
+
+	while (!load_stop) {
+		pthread_kill(*(pthread_t *)main_thread, SIGUSR1);
+		for (int at = 0; at < THREADS; at++)
+			pthread_kill(threads[at], SIGUSR1);
+		load_steps(&load, 3);
+	}
+	load_end(&load);
+	return NULL;
+}
+
+/*
+ * What is allocated between the jumps may be lost: blocks are only used by the
+ * code that a jump does not leave, behind a mask.
+ */
+static void jump_around(double until)
+{
+	volatile int seed = 0;
+	sigset_t all, old;
+
+	sigfillset(&all);
+	sigsetjmp(back, 1);
+	jumps++;
+	while (now_ms() < until) {
+		struct load load = { .seed = seed++ };
+
+		for (int at = 0; at < 100; at++)
+			free(made(malloc((seed * 37 + at * 101) % 5000)));
+		sigprocmask(SIG_BLOCK, &all, &old);
+		load_steps(&load, 20);
+		load_end(&load);
+		sigprocmask(SIG_SETMASK, &old, NULL);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	const char *mode = argc > 1 ? argv[1] : "";
+	int is_jump = !strcmp(mode, "jump"), is_storm = !strcmp(mode, "storm");
+	double until = now_ms() + number(argc, argv, 2, 3000);
+	struct sigaction action = { .sa_handler = is_jump ? jumping : handler,
+				    .sa_flags = SA_RESTART };
+	struct load load = { .seed = 1 };
+	pthread_t main_thread = pthread_self(), extra;
+
+	sigfillset(&action.sa_mask);
+	sigaction(SIGALRM, &action, NULL);
+	sigaction(SIGPROF, &action, NULL);
+	sigaction(SIGUSR1, &action, NULL);
+	if (!is_jump)
+		start_load(threads, THREADS);
+	if (is_storm && pthread_create(&extra, NULL, killer, &main_thread))
+		die("pthread_create");
+	if (!strcmp(mode, "profile"))
+		set_timer(ITIMER_PROF, EVERY_US);
+	else if (!is_storm)
+		set_timer(ITIMER_REAL, EVERY_US);
+	if (is_jump) {
+		jump_around(until);
+	} else {
+		while (now_ms() < until)
+			load_steps(&load, 10);
+	}
+	set_timer(ITIMER_REAL, 0);
+	set_timer(ITIMER_PROF, 0);
+	if (is_storm) {
+		load_stop = 1;
+		pthread_join(extra, NULL);
+	}
+	signal(SIGALRM, SIG_IGN);
+	signal(SIGUSR1, SIG_IGN);
+	signal(SIGPROF, SIG_IGN);
+	load_end(&load);
+	if (!is_jump)
+		stop_load(threads, THREADS);
+	printf("signals handled: %d, jumps: %d\n", handled > 100, jumps > 100);
+	return 0;
+}

@@ -1,0 +1,46 @@
+//! Handlers that allocate in the middle of malloc. POSIX forbids it and libc may
+//! hang on it, so there is no plain run to compare with: the program checks its
+//! blocks and comes to its end.
+
+use deadwalk_tests::{Outcome, Program, Run, Watched, repeats};
+
+#[track_caller]
+fn survive(mode: &str) -> Watched {
+    let milliseconds = repeats(500, 3000).to_string();
+    let watched = Run::of(&Program::new("survive_signals")).arg(mode).arg(milliseconds).watched();
+    let jumps = u32::from(mode == "jump");
+    let stdout = format!("signals handled: 1, jumps: {jumps}\n");
+    let Outcome { status, stdout: told, .. } = &watched.outcome;
+    assert_eq!((*status, told), (0, &stdout), "{mode}: {:#?}", watched.outcome);
+    watched.report.assert_only(&["signal-unsafe-call"]);
+    watched
+}
+
+/// Such a call was told, and happened: served without the thread's own blocks.
+#[track_caller]
+fn assert_interrupted(watched: &Watched) {
+    watched.report.assert_seen("signal-unsafe-call");
+    assert!(watched.report.counter("heap.signal_calls") > 0, "{}", watched.report);
+}
+
+#[test]
+fn alarms_every_70_us() {
+    assert_interrupted(&survive("timer"));
+}
+
+#[test]
+fn profiling_by_cpu_time() {
+    assert_interrupted(&survive("profile"));
+}
+
+#[test]
+fn storms_of_signals_from_thread_to_thread() {
+    assert_interrupted(&survive("storm"));
+}
+
+/// What malloc was doing is never finished; its caller's blocks are lost, and
+/// nobody else's.
+#[test]
+fn jumps_out_of_malloc() {
+    assert_interrupted(&survive("jump"));
+}
