@@ -68,6 +68,13 @@ impl Bitmap {
         unsafe { &mut *self.summary.add(index) }
     }
 
+    /// Whether a slot is a member.
+    pub fn contains(&self, slot: u32) -> bool {
+        let word = slot as usize / 64;
+        // SAFETY: the word is below `words`: `extend` promised it.
+        word < self.words && unsafe { *self.bits.add(word) } & 1 << (slot % 64) != 0
+    }
+
     /// Adds a slot; false if it was a member already.
     pub fn insert(&mut self, slot: u32) -> bool {
         let (word, bit) = (slot as usize / 64, 1 << (slot % 64));
@@ -219,6 +226,8 @@ mod tests {
                     map.recount();
                     prop_assert_eq!(map.len() as usize, model.len());
                 }
+                let slot = number as u32 * 17 % 12_000;
+                prop_assert_eq!(map.contains(slot), model.contains(&slot));
             }
             let mut rest = vec![0; model.len()];
             prop_assert_eq!(map.take(&mut rest), model.len());

@@ -16,6 +16,11 @@ pub struct Config {
     /// Whether blocks that go back to another family than they came from, or
     /// with a wrong size, are told of (see [`crate::family`]).
     pub new_delete: bool,
+    /// Whether large blocks end in a guard page, and those that were given back
+    /// are guarded whole. Only for who hands SIGSEGV to [`trap`](crate::trap::trap):
+    /// otherwise a misuse ends the process untold. Blocks handed out before have
+    /// none.
+    pub guard: bool,
 }
 
 /// The quarantine's default size: 64 KiB costs half a per cent less time,
@@ -32,6 +37,7 @@ impl Default for Config {
             poison: true,
             abort_on_error: false,
             new_delete: false,
+            guard: false,
         }
     }
 }
@@ -40,6 +46,7 @@ static QUARANTINE: AtomicUsize = AtomicUsize::new(QUARANTINE_BYTES);
 static NO_POISON: AtomicBool = AtomicBool::new(false);
 static ABORT: AtomicBool = AtomicBool::new(false);
 static FAMILIES: AtomicBool = AtomicBool::new(false);
+static GUARD: AtomicBool = AtomicBool::new(false);
 
 /// Applies the settings. Call it once, while the process has one thread;
 /// allocations may have happened before. Poison that is switched on after it
@@ -52,6 +59,10 @@ pub fn configure(config: Config) {
     NO_POISON.fetch_or(!config.poison, Relaxed);
     ABORT.store(config.abort_on_error, Relaxed);
     FAMILIES.store(config.new_delete, Relaxed);
+    if config.guard {
+        crate::guard::prepare();
+    }
+    GUARD.store(config.guard, Relaxed);
 }
 
 /// Bytes of quarantine per thread.
@@ -63,6 +74,11 @@ pub(crate) fn quarantine_bytes() -> usize {
 #[inline(always)]
 pub(crate) fn poisons() -> bool {
     !NO_POISON.load(Relaxed)
+}
+
+/// Whether large blocks get guard pages.
+pub(crate) fn guards() -> bool {
+    GUARD.load(Relaxed)
 }
 
 /// Whether a misuse ends the process.

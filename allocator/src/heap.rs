@@ -41,14 +41,8 @@ fn allocate_large(size: usize, align: usize, site: usize, zero: bool) -> *mut u8
         return allocate_nested(size, align, site, zero);
     }
     signal::free_left(small::free_now);
-    let from_class = match of_aligned(size, align) {
-        Some(class) => {
-            let class = class.max(SMALL_CLASSES);
-            large::allocate(class, size, site, zero)
-        }
-        None => None,
-    };
-    from_class
+    large::class_for(size, align)
+        .and_then(|class| large::allocate(class, size, site, zero))
         .or_else(|| huge::allocate(size, align, site))
         .or_else(|| if large::give_back() { huge::allocate(size, align, site) } else { None })
         .unwrap_or_else(no_memory)
@@ -75,7 +69,7 @@ pub unsafe fn at_once(size: usize, site: usize) -> *mut u8 {
 #[cold]
 fn allocate_nested(size: usize, align: usize, site: usize, zero: bool) -> *mut u8 {
     signal::tell_call(site);
-    let class = of_aligned(size, align).map(|class| class.max(SMALL_CLASSES));
+    let class = large::class_for(size, align);
     let class = class.and_then(|class| signal::open_class(class, align));
     class
         .and_then(|class| large::allocate(class, size, site, zero))

@@ -7,8 +7,9 @@
 //!
 //! Bottom up: `os`, `lock`, `class` (sizes), `window` (addresses), `poison`
 //! (bytes), `slot` (state), `bitmap` and `depot` (free slots), `bin` and `cache`
-//! (threads), `small`, `large`, `huge` (blocks), `heap` (the family), `family`
-//! (C++'s functions beside it), `signal` (handlers that interrupt all this).
+//! (threads), `guard` (pages without access), `small`, `large`, `huge` (blocks),
+//! `heap` (the family), `family` (C++'s functions beside it), `signal` (handlers
+//! that interrupt all this), `trap` (what an access without permission was).
 //!
 //! x86-64 Linux only.
 
@@ -23,6 +24,7 @@ pub mod family;
 mod fork;
 mod fresh;
 mod global;
+mod guard;
 pub mod heap;
 mod huge;
 mod large;
@@ -48,6 +50,8 @@ pub use counters::{
 };
 pub use fork::{fork_child, fork_parent, fork_prepare, register_fork};
 pub use global::PoisonAlloc;
+#[doc(hidden)]
+pub use guard::use_mprotect;
 pub use lookup::{ActivityProbe, freed_intact, lookup, thread_activity, watch};
 pub use observer::{
     Block, BlockState, HeapObserver, Misuse, MisuseKind, set_observer, set_site_resolver,

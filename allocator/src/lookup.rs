@@ -1,6 +1,7 @@
 //! What the heap knows about an address, for detectors.
 
 use crate::cache::{self, Cache};
+use crate::depot::DEPOTS;
 use crate::observer::{Block, BlockState};
 use crate::place::{Place, Slot, locate};
 use crate::slot::{FREE, QUARANTINED, WATCHED};
@@ -63,8 +64,10 @@ fn holds(slot: Slot) -> Option<bool> {
         return poisoned.then(|| unsafe { poison::holds(slot.base() as *const u8, slot.bytes()) });
     }
     let meta = large::meta(slot);
-    // SAFETY: a retained slot's block is mapped and poisoned.
-    (meta.state() == FREE)
+    let inner = DEPOTS[slot.class].lock();
+    // SAFETY: a retained slot's block is mapped and poisoned; it stays so while
+    // it is in the set, whose lock is held.
+    (meta.state() == FREE && inner.free.contains(slot.index as u32))
         .then(|| unsafe { poison::plain_holds(slot.base() as *const u8, meta.size()) })
 }
 

@@ -86,6 +86,67 @@ pub unsafe fn discard(addr: usize, len: usize) -> bool {
     unsafe { syscall(libc::SYS_madvise, [addr, len, advice, 0, 0, 0]) == 0 }
 }
 
+/// Linux 6.13 and later; not in the libc crate yet.
+const MADV_GUARD_INSTALL: usize = 102;
+const MADV_GUARD_REMOVE: usize = 103;
+
+/// Takes the content of a range and all access to it away, without a mapping of
+/// its own. False if the kernel cannot, or not there (locked memory).
+///
+/// # Safety
+///
+/// * As for [`discard`].
+pub unsafe fn guard(addr: usize, len: usize) -> bool {
+    // SAFETY: the caller owns the range and its content.
+    unsafe { syscall(libc::SYS_madvise, [addr, len, MADV_GUARD_INSTALL, 0, 0, 0]) == 0 }
+}
+
+/// Undoes [`guard`]: the pages read as zero. Others in the range stay as they are.
+///
+/// # Safety
+///
+/// * The range is page-aligned and was mapped by this crate.
+pub unsafe fn unguard(addr: usize, len: usize) -> bool {
+    // SAFETY: a range of this crate's.
+    unsafe { syscall(libc::SYS_madvise, [addr, len, MADV_GUARD_REMOVE, 0, 0, 0]) == 0 }
+}
+
+/// Allows all access to a range, or none.
+///
+/// # Safety
+///
+/// * The range is page-aligned and was mapped by this crate; nobody relies on
+///   an access that is taken away.
+pub unsafe fn protect(addr: usize, len: usize, access: bool) -> bool {
+    let allowed = if access { READ_WRITE } else { libc::PROT_NONE as usize };
+    // SAFETY: the caller owns the range.
+    unsafe { syscall(libc::SYS_mprotect, [addr, len, allowed, 0, 0, 0]) == 0 }
+}
+
+/// Unlocks a range, if it was locked as all future mappings are.
+///
+/// # Safety
+///
+/// * The range was mapped by this crate.
+pub unsafe fn unlock(addr: usize, len: usize) {
+    // SAFETY: locking changes no content.
+    unsafe { syscall(libc::SYS_munlock, [addr, len, 0, 0, 0, 0]) };
+}
+
+/// Copies bytes that others may take the access to at any time; false if they
+/// did. Costs a system call.
+pub fn read_any(addr: usize, bytes: &mut [u8]) -> bool {
+    let here = [bytes.as_mut_ptr() as usize, bytes.len()];
+    let there = [addr, bytes.len()];
+    // SAFETY: getpid touches nothing; the kernel writes into `bytes` only.
+    let got = unsafe {
+        let me = syscall(libc::SYS_getpid, [0; 6]) as usize;
+        let (to, from) = (here.as_ptr() as usize, there.as_ptr() as usize);
+        syscall(libc::SYS_process_vm_readv, [me, to, 1, from, 1, 0])
+    };
+    got == bytes.len() as isize
+}
+
 /// Moves or resizes a mapping; `to` is a free address or `None` for "in place".
 ///
 /// # Safety

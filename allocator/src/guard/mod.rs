@@ -1,0 +1,131 @@
+//! Guard pages: taking the access to pages away and giving it back.
+//!
+//! Linux marks such pages in its page tables (`MADV_GUARD_INSTALL`, from 6.13
+//! on): no mapping is split, and content goes with the access. On older kernels
+//! `mprotect` stands in; it splits mappings, of which a process has 65,530, so
+//! there are at most [`MOST_EXTENTS`] guarded ranges then. Locked memory cannot
+//! be guarded: its blocks go without.
+//!
+//! Ground rules. Pages are changed by who owns their slot only; but for
+//! [`open`], which the trap calls at any time: it opens one page and may do so
+//! for a page that is open. What metadata says is guarded covers what is, at
+//! every moment: it is written before an install and after a remove.
+
+pub mod plan;
+
+use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering::*};
+
+use crate::counters::{self, Counter};
+use crate::os::{self, MapError, PAGE};
+
+/// How access is taken away: not known yet, by the kernel's guards, by mprotect.
+const UNKNOWN: u8 = 0;
+const KERNEL: u8 = 1;
+const PROTECT: u8 = 2;
+
+static MEANS: AtomicU8 = AtomicU8::new(UNKNOWN);
+
+/// Ranges that may be protected where the kernel has no guards: each costs two
+/// mappings, so this is a quarter of the default `vm.max_map_count`.
+pub const MOST_EXTENTS: usize = 8192;
+static EXTENTS: AtomicUsize = AtomicUsize::new(0);
+
+/// Finds out what the kernel can do, once.
+pub fn prepare() {
+    if MEANS.load(Relaxed) == UNKNOWN {
+        MEANS.store(if probe() { KERNEL } else { PROTECT }, Relaxed);
+    }
+}
+
+/// Leaves the kernel's guards alone and uses the fallback: for its tests. Call
+/// it before the first guard.
+pub fn use_mprotect() {
+    MEANS.store(PROTECT, Relaxed);
+}
+
+fn is_kernel() -> bool {
+    MEANS.load(Relaxed) == KERNEL
+}
+
+/// Whether a guard traps here: some emulators accept any advice.
+fn probe() -> bool {
+    let Some(page) = os::map_anywhere(PAGE) else { return false };
+    // SAFETY: the page was mapped just now and is unmapped below.
+    unsafe {
+        os::unlock(page, PAGE);
+        let works = os::guard(page, PAGE) && !os::is_readable(page);
+        os::unmap(page, PAGE);
+        works
+    }
+}
+
+/// Accounts for a slot that had `old` guarded ranges and is to have `new`; false
+/// if those are too many.
+pub fn reserve(old: usize, new: usize) -> bool {
+    if is_kernel() || old == new {
+        return true;
+    }
+    let before = EXTENTS.fetch_add(new.wrapping_sub(old), Relaxed);
+    let fits = new < old || before.wrapping_add(new - old) <= MOST_EXTENTS;
+    if !fits {
+        EXTENTS.fetch_sub(new.wrapping_sub(old), Relaxed);
+    }
+    fits
+}
+
+/// Takes access and content from a range. False if that was refused; parts of it
+/// may be done then.
+///
+/// # Safety
+///
+/// * The range is pages of a slot that the caller owns, and its content is dead.
+pub unsafe fn install(addr: usize, len: usize) -> bool {
+    // SAFETY: passed on. Content is dropped after the access: nobody may write
+    // in between, since what a guard leaves reads as zero.
+    let done = unsafe {
+        if is_kernel() {
+            os::guard(addr, len)
+        } else {
+            os::protect(addr, len, false) && os::discard(addr, len)
+        }
+    };
+    if done {
+        counters::add(Counter::GuardPages, (len / PAGE) as u64);
+    }
+    done
+}
+
+/// Gives the access back; what was guarded reads as zero. Fails only where the
+/// fallback would need one mapping too many.
+///
+/// # Safety
+///
+/// * The range is pages of a slot that the caller owns.
+pub unsafe fn remove(addr: usize, len: usize) -> bool {
+    // SAFETY: passed on.
+    unsafe { if is_kernel() { os::unguard(addr, len) } else { os::protect(addr, len, true) } }
+}
+
+/// Makes the page at `addr` accessible, whatever it was. Runs in any context.
+pub fn open(page: usize) -> bool {
+    // SAFETY: the caller found that the page is the heap's; accessible is what
+    // its owner may make it at any time.
+    let opened = unsafe { remove(page, PAGE) };
+    opened || os::map_at(page, PAGE) != Err(MapError::NoMemory)
+}
+
+/// Slots of which guards were removed lately: a thread may have trapped there
+/// just before, and ask after it.
+static MOVED: [AtomicUsize; 16] = [const { AtomicUsize::new(0) }; 16];
+static MOVES: AtomicUsize = AtomicUsize::new(0);
+
+/// Notes that guards of the slot at `base` are about to be removed.
+pub fn note_move(base: usize) {
+    MOVED[MOVES.fetch_add(1, Relaxed) % MOVED.len()].store(base, Release);
+}
+
+/// Whether guards of the slot at `base` were removed lately; each move answers
+/// one trap, so that who traps for another reason does not do so for ever.
+pub fn take_move(base: usize) -> bool {
+    MOVED.iter().any(|moved| moved.compare_exchange(base, 0, AcqRel, Relaxed).is_ok())
+}

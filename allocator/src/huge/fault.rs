@@ -1,0 +1,88 @@
+//! What an access to unmapped memory between the huge blocks was.
+//!
+//! Ground rules. Runs in the trap: no lock, no memory; cells are read as they
+//! are and believed only if their flags are the same afterwards.
+
+use crate::counters::{self, Counter};
+use crate::observer::{Block, MisuseKind};
+use crate::os::{self, MapError, PAGE};
+use crate::trap::{Access, poison_page};
+
+use super::cell::{self, Cell, FREED, LIVE, OPEN_BEHIND, OPEN_FRONT, REPORTED};
+
+/// Where an address lies, seen from a block.
+struct Hit {
+    cell: &'static Cell,
+    flags: u32,
+    kind: MisuseKind,
+    /// From the block, in bytes; none inside.
+    distance: usize,
+}
+
+/// What an address is to one cell's block. An error if it is mapped memory.
+fn look(cell: &'static Cell, access: &Access) -> Result<Option<Hit>, ()> {
+    let flags = cell.flags();
+    let (base, mapped, size) = (cell.addr(), cell.mapped(), cell.size());
+    let end = base + mapped;
+    let zone = base + cell.reach() + PAGE;
+    let addr = access.addr;
+    let found = if cell.state() == FREED && (base..end).contains(&addr) {
+        Some((access.stale(), 0))
+    } else if cell.state() != LIVE {
+        None
+    } else if (base..end).contains(&addr) {
+        return if cell.flags() == flags { Err(()) } else { Ok(None) };
+    } else if (end..zone).contains(&addr) {
+        Some((MisuseKind::HeapBufferOverflow, addr - (base + size)))
+    } else if (base.saturating_sub(PAGE)..base).contains(&addr) {
+        Some((MisuseKind::HeapBufferUnderflow, base - addr))
+    } else {
+        None
+    };
+    let is_same = cell.flags() == flags;
+    Ok(found.filter(|_| is_same).map(|(kind, distance)| Hit { cell, flags, kind, distance }))
+}
+
+/// Notes a page that is to be unmapped with the block.
+fn note_open(hit: &Hit, page: usize) {
+    match hit.kind {
+        MisuseKind::HeapBufferUnderflow => hit.cell.add_flag(OPEN_FRONT),
+        MisuseKind::HeapBufferOverflow if page == hit.cell.addr() + hit.cell.mapped() => {
+            hit.cell.add_flag(OPEN_BEHIND)
+        }
+        _ => false,
+    };
+}
+
+/// See [`crate::trap`].
+pub fn trap(access: &Access) -> bool {
+    let mut nearest: Option<Hit> = None;
+    for cell in cell::all() {
+        match look(cell, access) {
+            Err(()) => return false,
+            Ok(Some(hit)) if nearest.as_ref().is_none_or(|best| hit.distance < best.distance) => {
+                nearest = Some(hit);
+            }
+            Ok(_) => {}
+        }
+    }
+    let Some(hit) = nearest else { return false };
+    let block = Block { base: hit.cell.addr(), ..hit.cell.describe() };
+    let is_first = hit.flags & REPORTED == 0 && hit.cell.add_flag_to(hit.flags, REPORTED);
+    let page = access.addr & !(PAGE - 1);
+    match os::map_at(page, PAGE) {
+        Ok(()) => note_open(&hit, page),
+        // Another thread was faster.
+        Err(MapError::Taken) => {}
+        Err(MapError::NoMemory) => return false,
+    }
+    if access.is_stale(hit.kind) {
+        poison_page(page);
+    }
+    if is_first {
+        access.tell(hit.kind, block);
+    } else {
+        counters::add(Counter::RepeatedMisuses, 1);
+    }
+    true
+}

@@ -1,0 +1,218 @@
+//! Blocks above 64 MiB: each its own mapping, in the window's second part.
+//!
+//! Behind each block a page is left unmapped, and a freed one is unmapped as a
+//! whole: an overflow and a stale access trap. `cell`: what is kept of a block;
+//! `table`: all of them; `fault`: what an access that trapped was.
+
+mod cell;
+mod fault;
+mod table;
+
+use crate::counters::{self, Counter};
+use crate::family::{self, Family};
+use crate::observer::{Block, Misuse, MisuseKind, deliver, tell_freeing};
+use crate::os::{self, MapError, PAGE};
+use crate::poison::{self, POISON_FREE};
+use crate::report::{self, Damage};
+use crate::window::HUGE_SPAN;
+use crate::{config, slot};
+
+use cell::{Cell, OPEN_BEHIND, OPEN_FRONT, REPORTED, WATCHED};
+
+pub use fault::trap;
+pub use table::TABLE;
+
+/// Bytes checked behind the requested size where no guard is meant to trap.
+const CANARY: usize = 32;
+/// Foreign mappings in the way are jumped over so many times.
+const MAX_TRIES: usize = 64;
+
+fn mapped_len(size: usize) -> Option<usize> {
+    let canary = if config::guards() { 0 } else { CANARY };
+    let len = size.checked_add(canary)?.max(1).checked_next_multiple_of(PAGE)?;
+    (len < HUGE_SPAN).then_some(len)
+}
+
+/// Writes the canary: all of the last page behind the block.
+///
+/// # Safety
+///
+/// * `mapped` bytes at `addr` are mapped; those from `size` on are nobody's.
+unsafe fn write_canary(addr: usize, size: usize, mapped: usize) {
+    // SAFETY: passed on.
+    unsafe { ((addr + size) as *mut u8).write_bytes(POISON_FREE, mapped - size) };
+}
+
+/// Maps a block; it reads as zero. None without memory.
+pub fn allocate(size: usize, align: usize, site: usize) -> Option<*mut u8> {
+    let len = mapped_len(size)?;
+    let mut table = TABLE.lock();
+    table.reserve()?;
+    for _ in 0..MAX_TRIES {
+        let addr = table.gap(len, align.max(PAGE))?;
+        match os::map_at(addr, len) {
+            Ok(()) => {
+                // SAFETY: just mapped.
+                unsafe { write_canary(addr, size, len) };
+                table.insert(addr, len, size, site);
+                counters::add(Counter::Allocs, 1);
+                counters::add_live(size as u64);
+                return Some(addr as *mut u8);
+            }
+            Err(MapError::Taken) => table.pass(addr + len),
+            Err(MapError::NoMemory) => return None,
+        }
+    }
+    None
+}
+
+/// How many blocks there are, bytes of their mappings, bytes asked for.
+pub fn held() -> (usize, usize, usize) {
+    TABLE.lock().live().fold((0, 0, 0), |(blocks, mapped, asked), cell| {
+        (blocks + 1, mapped + cell.mapped(), asked + cell.size())
+    })
+}
+
+/// The block an address lies in, or lay in lately.
+pub fn lookup(addr: usize) -> Option<Block> {
+    let mut table = TABLE.lock();
+    let live = table.find(addr).map(|(_, cell)| cell);
+    live.or_else(|| table.find_freed(addr)).map(Cell::describe)
+}
+
+/// Marks the block an address lies in.
+pub fn watch(addr: usize) -> Option<Block> {
+    let (_, cell) = TABLE.lock().find(addr)?;
+    cell.add_flag(WATCHED);
+    Some(cell.describe())
+}
+
+/// State and flags of the live block that starts at `addr`, as in
+/// [`crate::slot`].
+pub fn flags(addr: usize) -> Option<u8> {
+    let (_, cell) = TABLE.lock().find(addr).filter(|(_, cell)| cell.addr() == addr)?;
+    let reported = if cell.flags() & REPORTED != 0 { slot::REPORTED } else { 0 };
+    Some(slot::LIVE | cell.family() | reported)
+}
+
+/// Clears some flags of the live block that starts at `addr` and sets others:
+/// those of its family.
+pub fn replace_flags(addr: usize, clear: u8, set: u8) {
+    if let Some((_, cell)) = TABLE.lock().find(addr) {
+        cell.set_family(cell.family() & !clear | set);
+    }
+}
+
+/// The live block that starts at `addr`; otherwise tells what is wrong.
+pub fn check_live(addr: usize, site: usize) -> Option<Block> {
+    let mut table = TABLE.lock();
+    let live = table.find(addr).map(|(_, cell)| cell);
+    if let Some(cell) = live.filter(|cell| cell.addr() == addr) {
+        return Some(cell.describe());
+    }
+    let cell = live.or_else(|| table.find_freed(addr));
+    let is_double = live.is_none() && cell.is_some_and(|cell| cell.addr() == addr);
+    let was_told = cell.is_some_and(|cell| cell.add_flag(REPORTED));
+    let block = cell.map(Cell::describe);
+    drop(table);
+    if was_told {
+        counters::add(Counter::RepeatedMisuses, 1);
+    } else {
+        let kind = if is_double { MisuseKind::DoubleFree } else { MisuseKind::InvalidFree };
+        deliver(&Misuse::of(kind, addr, block, site));
+    }
+    None
+}
+
+fn canary_damage(cell: &Cell) -> Option<Damage> {
+    // SAFETY: mapped while the block lives.
+    let found =
+        unsafe { poison::damage(cell.addr() as *const u8, cell.size(), cell.mapped(), usize::MAX) };
+    found.map(|(first, last)| Damage { first, last })
+}
+
+/// Unmaps a page beside the block that the trap mapped.
+fn close(cell: &Cell, side: u32) {
+    let page = match side {
+        OPEN_FRONT => cell.addr() - PAGE,
+        _ => cell.addr() + cell.mapped(),
+    };
+    if cell.take_flag(side) {
+        // SAFETY: the trap mapped this page, for an access out of bounds.
+        unsafe { os::unmap(page, PAGE) };
+    }
+}
+
+/// Frees a block: its memory is unmapped, a stale access traps.
+#[cold]
+pub fn free(addr: usize, site: usize) {
+    let Some(block) = check_live(addr, site) else { return };
+    family::leave(addr, Family::Malloc, None, site);
+    if block.watched {
+        tell_freeing(&Block { free_site: site, ..block }, site);
+    }
+    let mut table = TABLE.lock();
+    let Some((at, cell)) = table.find(addr).filter(|(_, cell)| cell.addr() == addr) else {
+        drop(table);
+        check_live(addr, site);
+        return;
+    };
+    let damage = canary_damage(cell).filter(|_| !cell.add_flag(REPORTED));
+    let overflow = damage.map(|damage| {
+        let kind = MisuseKind::HeapBufferOverflow;
+        report::damaged(kind, &block, damage, cell.size(), usize::MAX, site)
+    });
+    let (mapped, size) = (cell.mapped(), cell.size());
+    close(cell, OPEN_FRONT);
+    close(cell, OPEN_BEHIND);
+    table.remove(at, site);
+    // SAFETY: the mapping was this block's alone.
+    unsafe { os::unmap(addr, mapped) };
+    drop(table);
+    counters::add(Counter::Frees, 1);
+    counters::add_live((size as u64).wrapping_neg());
+    if let Some(misuse) = overflow {
+        deliver(&misuse);
+    }
+}
+
+/// Resizes a block, in place or by moving its pages. None if it must be copied.
+/// The caller checked that the block is live and unwatched.
+pub fn resize(addr: usize, size: usize, site: usize) -> Option<*mut u8> {
+    let len = mapped_len(size)?;
+    let mut table = TABLE.lock();
+    table.reserve()?;
+    let (at, cell) = table.find(addr)?;
+    if canary_damage(cell).is_some() {
+        // Copied: the old block is told of as it is freed.
+        return None;
+    }
+    let (mapped, old) = (cell.mapped(), cell.size());
+    close(cell, OPEN_BEHIND);
+    let fits = addr + len + PAGE <= table.next_addr(at);
+    // SAFETY: the block's mapping is one piece and its owner called us.
+    let in_place = len == mapped || fits && unsafe { os::remap(addr, mapped, len, None) };
+    let to = if in_place {
+        cell.resize(len, size, site);
+        addr
+    } else {
+        let to = table.gap(len, PAGE)?;
+        // Mapped first, so that nothing foreign is replaced.
+        os::map_at(to, len).ok()?;
+        // SAFETY: both ranges are ours.
+        if !unsafe { os::remap(addr, mapped, len, Some(to)) } {
+            // SAFETY: mapped just above.
+            unsafe { os::unmap(to, len) };
+            return None;
+        }
+        close(cell, OPEN_FRONT);
+        table.remove(at, site);
+        table.insert(to, len, size, site);
+        to
+    };
+    // SAFETY: the mapping has room for the canary. What it held before is zero,
+    // the program's, or the old canary.
+    unsafe { write_canary(to, size, len) };
+    counters::add_live((size as u64).wrapping_sub(old as u64));
+    Some(to as *mut u8)
+}

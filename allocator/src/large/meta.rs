@@ -1,0 +1,159 @@
+//! What is kept of each large slot.
+//!
+//! Ground rules. `flags` decides who owns slot and metadata (see the drawing in
+//! `mod.rs`) and is changed by compare-and-swap wherever somebody else may. The
+//! trap reads everything at any time, retires free slots, marks live ones as
+//! reported and sets `OPENED`; the rest is the owner's.
+
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::*, fence};
+
+use crate::class::SLOT_SIZE;
+use crate::depot::{DEPOTS, LARGE_META};
+use crate::guard::plan::{Guards, OPENED};
+use crate::observer::{Block, BlockState, resolve};
+use crate::os::PAGE;
+use crate::place::Slot;
+use crate::slot::{LIVE, NEVER, REPORTED, RETIRED, STATE, WATCHED};
+use crate::window::meta_base;
+
+/// A free slot without memory behind it.
+pub const UNMAPPED: u8 = 5;
+/// A slot on its way from free to live.
+pub const TAKEN: u8 = 6;
+
+/// Metadata of a large slot.
+#[repr(C)]
+pub struct Meta {
+    /// State and flags as in [`crate::slot`].
+    flags: AtomicU32,
+    /// [`Guards`], packed.
+    guards: AtomicU32,
+    pub(super) size: AtomicU64,
+    pub(super) alloc_site: AtomicU32,
+    pub(super) free_site: AtomicU32,
+    dirty: AtomicU64,
+}
+
+const _: () = assert!(size_of::<Meta>() == LARGE_META);
+
+/// Number of pages of a slot.
+pub fn pages(slot: Slot) -> usize {
+    SLOT_SIZE[slot.class] / PAGE
+}
+
+impl Meta {
+    /// State with flags.
+    pub fn flags(&self) -> u8 {
+        self.flags.load(Acquire) as u8
+    }
+
+    /// State without flags.
+    pub fn state(&self) -> u8 {
+        self.flags() & STATE
+    }
+
+    /// Sets state and flags.
+    pub fn set(&self, flags: u8) {
+        self.flags.store(flags as u32, Release);
+    }
+
+    /// Sets a flag.
+    pub fn add_flag(&self, flag: u8) {
+        self.flags.fetch_or(flag as u32, AcqRel);
+    }
+
+    /// Clears some flags and sets others.
+    pub fn replace_flags(&self, clear: u8, set: u8) {
+        self.flags.fetch_and(!((clear & !set) as u32), AcqRel);
+        self.flags.fetch_or(set as u32, AcqRel);
+    }
+
+    /// Changes state and flags if they still are `old`.
+    pub fn swap(&self, old: u8, new: u8) -> bool {
+        self.flags.compare_exchange(old as u32, new as u32, AcqRel, Relaxed).is_ok()
+    }
+
+    /// Changes a free slot's state; what it was. None if the slot is out of use:
+    /// a misuse of its block was told.
+    pub fn claim(&self, state: u8) -> Option<u8> {
+        loop {
+            let flags = self.flags();
+            if flags & REPORTED != 0 || flags & STATE == RETIRED {
+                return None;
+            }
+            if self.swap(flags, state) {
+                return Some(flags & STATE);
+            }
+        }
+    }
+
+    /// Bytes asked for.
+    pub fn size(&self) -> usize {
+        self.size.load(Relaxed) as usize
+    }
+
+    /// So many bytes from the slot's start on may differ from zero.
+    pub fn dirty(&self) -> usize {
+        self.dirty.load(Relaxed) as usize
+    }
+
+    /// Sets `dirty`, after bytes were given back.
+    pub fn set_dirty(&self, bytes: usize) {
+        self.dirty.store(bytes as u64, Relaxed);
+    }
+
+    /// Raises `dirty` for its owner, before the bytes are written.
+    pub fn raise_dirty(&self, bytes: usize) {
+        self.set_dirty(self.dirty().max(bytes));
+        fence(Release);
+    }
+
+    /// The guarded pages of the slot, which has `pages`.
+    pub fn guards(&self, pages: usize) -> Guards {
+        Guards::unpack(self.guards.load(Acquire), pages)
+    }
+
+    /// Changes what is guarded; an [`OPENED`] that came meanwhile stays.
+    pub fn set_guards(&self, guards: Guards, pages: usize) {
+        let word = guards.pack(pages);
+        let old = self.guards.load(Relaxed);
+        if self.guards.compare_exchange(old, word | old & OPENED, Release, Relaxed).is_err() {
+            // Nobody but the trap writes here meanwhile, and it only adds the flag.
+            self.guards.store(word | OPENED, Release);
+        }
+    }
+
+    /// Notes that guarded pages may be open and hold anything.
+    pub fn add_opened(&self) {
+        self.guards.fetch_or(OPENED, AcqRel);
+    }
+
+    /// Whether that was noted; it no longer is.
+    pub fn take_opened(&self) -> bool {
+        self.guards.load(Relaxed) & OPENED != 0
+            && self.guards.fetch_and(!OPENED, AcqRel) & OPENED != 0
+    }
+
+    /// What is known of the block at `base`, if there ever was one.
+    pub fn block(&self, base: usize) -> Option<Block> {
+        let flags = self.flags();
+        let live = flags & STATE == LIVE;
+        (flags & STATE != NEVER).then(|| Block {
+            base,
+            size: self.size(),
+            state: if live { BlockState::Live } else { BlockState::Freed },
+            watched: flags & WATCHED != 0,
+            alloc_site: resolve(self.alloc_site.load(Relaxed)),
+            free_site: if live { 0 } else { resolve(self.free_site.load(Relaxed)) },
+        })
+    }
+}
+
+/// A large slot's metadata.
+pub fn meta(slot: Slot) -> &'static Meta {
+    debug_assert!(!slot.is_small() && slot.index < DEPOTS[slot.class].bump() as usize);
+    let metas = meta_base(slot.class) as *const Meta;
+    // SAFETY: a `Slot` exists below its depot's bump only, where metadata is
+    // mapped for good.
+    unsafe { &*metas.add(slot.index) }
+}

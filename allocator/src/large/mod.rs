@@ -1,0 +1,278 @@
+//! Large blocks: 32 KiB to 64 MiB, from classes without thread caches.
+//!
+//! ```text
+//!    Never --alloc--> Taken --> Live --free--> Quarantined --> Free (retained, poisoned)
+//!                       ^         |                 |            |          |
+//!                       |         +- damaged, told -+            | evict    | alloc, verified
+//!                       |                 v         v            v          v
+//!                       |               Retired    Quarantined (purged)   Taken
+//!                       |                 ^          |        |
+//!                       +-----------------|--alloc---+        | give_back
+//!                       |                 +-- trap --+        v
+//!                       +-----------alloc------------------ Unmapped
+//! ```
+//!
+//! Ground rules. Free slots are in one of the depot's two sets, `free` (poisoned,
+//! pages in memory) or `purged`; whoever takes a slot out of a set or wins the
+//! change from Live to Quarantined owns its memory and metadata. Filling,
+//! verifying, guarding and giving back happen without the lock. The trap may
+//! retire a free slot at any time: hence every change of a free slot's state is
+//! a compare-and-swap, and who takes a retired one out of a set drops it.
+//!
+//! Of a slot's memory the first `dirty` bytes may differ from zero. In a free
+//! slot all of those are poison (no end byte: a slot's end is rarely touched),
+//! but for the page that is guarded.
+//!
+//! `meta`: what is kept of a slot; `guards`: its guard pages; `canary`: what
+//! surrounds a block; `retain`: which free blocks stay in memory; `sweep`.
+
+mod canary;
+mod guards;
+mod meta;
+mod retain;
+mod sweep;
+
+use core::sync::atomic::Ordering::Relaxed;
+
+use crate::class::{self, SMALL_CLASSES};
+use crate::counters::{self, Counter};
+use crate::depot::{DEPOTS, Inner};
+use crate::family::{self, FAMILY, Family};
+use crate::guard::{note_move, plan::Guards};
+use crate::observer::Block;
+use crate::observer::{Misuse, MisuseKind, deliver, tell_freeing};
+use crate::os::PAGE;
+use crate::place::Slot;
+use crate::slot::{FREE, LIVE, QUARANTINED, REPORTED, STATE, WATCHED};
+use crate::{config, os, poison, signal, tls};
+
+use canary::{canary_damage, canary_end, is_out_of_use, poison_holds, retire_stale};
+use guards::pages_of;
+use meta::pages;
+use retain::{LIVE_BYTES, RETAINED, drop_slot, purge, retains};
+
+pub use meta::{Meta, TAKEN, UNMAPPED, meta};
+pub use retain::{give_back, held_bytes, trim};
+pub use sweep::sweep_class;
+
+/// A shrunk block gives pages back if there are so many bytes of them.
+const SHRINK: usize = 64 << 10;
+
+fn note_step() {
+    // SAFETY: the calling thread's cache, if any.
+    if let Some(cache) = unsafe { tls::cache().as_ref() } {
+        cache.large_steps.store(cache.large_steps.load(Relaxed) + 1, Relaxed);
+    }
+}
+
+/// The class for a block of `size` bytes at a multiple of `align`, with room for
+/// its guard page.
+pub fn class_for(size: usize, align: usize) -> Option<usize> {
+    let room = if config::guards() { pages_of(size) * PAGE + PAGE - 1 } else { size };
+    class::of_aligned(room, align).map(|class| class.max(SMALL_CLASSES))
+}
+
+/// Allocates `size` bytes from a large class; `zero` if it must read as zero.
+/// None if the class's region is full or there is no memory.
+pub fn allocate(class: usize, size: usize, site: usize, zero: bool) -> Option<*mut u8> {
+    loop {
+        let (slot, was_retained) = match take(class) {
+            Some(taken) => taken,
+            None if !signal::is_nested() && give_back() => continue,
+            None => return None,
+        };
+        let meta = meta(slot);
+        if was_retained {
+            RETAINED.fetch_sub(meta.dirty(), Relaxed);
+        }
+        let Some(was) = meta.claim(TAKEN) else {
+            drop_slot(slot, meta);
+            continue;
+        };
+        if was == UNMAPPED {
+            note_move(slot.base());
+            meta.set_guards(Guards::none(pages(slot)), pages(slot));
+        }
+        let is_poison = was_retained && config::poisons();
+        // SAFETY: the slot is this thread's.
+        if is_poison && !unsafe { poison_holds(slot, meta) } {
+            retire_stale(slot, meta);
+            continue;
+        }
+        if was_retained {
+            counters::add(Counter::VerifiedBytes, meta.dirty() as u64);
+        }
+        let old = meta.guards(pages(slot));
+        if !guards::set_end(slot, meta, size) {
+            drop_slot(slot, meta);
+            continue;
+        }
+        let base = slot.base() as *mut u8;
+        let (dirty, end) = (meta.dirty(), canary_end(slot, meta, size));
+        // Behind a guard that stayed where it was all is poison already.
+        let has_canary = is_poison && meta.guards(pages(slot)) == old;
+        let from = if has_canary { dirty.clamp(size, end) } else { size };
+        meta.raise_dirty(end);
+        // SAFETY: the slot is this thread's, and open up to `end`.
+        unsafe {
+            if zero {
+                base.write_bytes(0, size.min(dirty));
+            }
+            poison::fill_plain(base.add(from), end - from);
+        }
+        meta.size.store(size as u64, Relaxed);
+        meta.alloc_site.store(site as u32, Relaxed);
+        meta.free_site.store(0, Relaxed);
+        meta.set(LIVE);
+        LIVE_BYTES.fetch_add(size, Relaxed);
+        counters::add(Counter::Allocs, 1);
+        counters::add_live(size as u64);
+        note_step();
+        return Some(base);
+    }
+}
+
+/// Takes a free slot, or makes one; and whether it was retained.
+fn take(class: usize) -> Option<(Slot, bool)> {
+    let depot = &DEPOTS[class];
+    let mut inner = depot.lock();
+    let mut one = [0];
+    let was_retained = inner.free.take(&mut one) != 0;
+    if !was_retained && !take_purged(class, &mut inner, &mut one) {
+        one[0] = depot.grow(class, 1, &mut inner)?.0;
+    }
+    depot.publish_count(&inner);
+    Some((Slot { class, index: one[0] as usize }, was_retained))
+}
+
+fn take_purged(class: usize, inner: &mut Inner, one: &mut [u32; 1]) -> bool {
+    if inner.purged.take(one) == 0 {
+        return false;
+    }
+    let slot = Slot { class, index: one[0] as usize };
+    // In this order: a trap that retires the slot maps pages of it afterwards.
+    if meta(slot).state() == UNMAPPED
+        && os::map_at(slot.base(), slot.bytes()).is_err()
+        && meta(slot).state() == UNMAPPED
+    {
+        inner.purged.insert(one[0]);
+        return false;
+    }
+    true
+}
+
+/// Whether a large slot holds a live block that starts at `addr`; tells if not.
+pub fn check_live(slot: Slot, is_start: bool, addr: usize, site: usize) -> bool {
+    let meta = meta(slot);
+    let flags = meta.flags();
+    if flags & STATE == LIVE && is_start {
+        return true;
+    }
+    let kind = if is_start { MisuseKind::DoubleFree } else { MisuseKind::InvalidFree };
+    match meta.block(slot.base()) {
+        None => deliver(&Misuse::of(MisuseKind::InvalidFree, addr, None, site)),
+        Some(_) if flags & REPORTED != 0 => counters::add(Counter::RepeatedMisuses, 1),
+        Some(block) => {
+            meta.add_flag(REPORTED);
+            deliver(&Misuse::of(kind, addr, Some(block), site));
+        }
+    }
+    false
+}
+
+/// Frees a large block.
+#[cold]
+pub fn free(slot: Slot, is_start: bool, addr: usize, site: usize) {
+    let meta = meta(slot);
+    loop {
+        if !check_live(slot, is_start, addr, site) {
+            return;
+        }
+        if meta.flags() & FAMILY != 0 {
+            family::leave(addr, Family::Malloc, None, site);
+        }
+        let flags = meta.flags();
+        if flags & WATCHED != 0 {
+            if let Some(block) = meta.block(slot.base()) {
+                tell_freeing(&Block { free_site: site, ..block }, site);
+            }
+            meta.replace_flags(WATCHED, 0);
+            continue;
+        }
+        if flags & STATE == LIVE && meta.swap(flags, flags & REPORTED | QUARANTINED) {
+            break;
+        }
+    }
+    let size = meta.size();
+    let live = LIVE_BYTES.fetch_sub(size, Relaxed);
+    meta.free_site.store(site as u32, Relaxed);
+    counters::add(Counter::Frees, 1);
+    counters::add_live((size as u64).wrapping_neg());
+    note_step();
+    if is_out_of_use(slot, meta, size, site) {
+        return;
+    }
+    let dirty = meta.dirty();
+    let stays = retains(slot.class, live, dirty);
+    let retain = stays || !purge(slot, meta);
+    if retain {
+        if !stays {
+            RETAINED.fetch_add(dirty, Relaxed);
+        }
+        if config::poisons() {
+            // SAFETY: the slot is this thread's since the state changed.
+            unsafe { poison::fill_plain(slot.base() as *mut u8, size) };
+            counters::add(Counter::PoisonedBytes, size as u64);
+        }
+        // If the trap retired it meanwhile, who takes it will drop it.
+        meta.swap(QUARANTINED, FREE);
+    }
+    let depot = &DEPOTS[slot.class];
+    let mut inner = depot.lock();
+    let set = if retain { &mut inner.free } else { &mut inner.purged };
+    set.insert(slot.index as u32);
+    depot.publish_count(&inner);
+}
+
+/// Resizes a block in place if it stays in its slot and keeps a quarter of it.
+/// The caller checked that the block is live.
+pub fn resize(slot: Slot, size: usize, site: usize) -> bool {
+    let meta = meta(slot);
+    let old = meta.size();
+    let room = if config::guards() { slot.bytes() - PAGE } else { slot.bytes() - 1 };
+    if size > room || size < slot.bytes() / 4 {
+        return false;
+    }
+    // Move: the old slot is told of and retired as it is freed.
+    if meta.flags() & REPORTED != 0
+        || config::poisons() && canary_damage(slot, meta, old).is_some()
+        || size > old && !guards::set_end(slot, meta, size)
+    {
+        return false;
+    }
+    let stale = if size < old { shrink(slot, meta, size, old) } else { 0 };
+    let end = canary_end(slot, meta, size);
+    meta.raise_dirty(end);
+    // SAFETY: all inside the slot, open, and behind the block's new end.
+    unsafe { poison::fill_plain((slot.base() + size) as *mut u8, end.max(stale) - size) };
+    meta.size.store(size as u64, Relaxed);
+    meta.alloc_site.store(site as u32, Relaxed);
+    LIVE_BYTES.fetch_add(size.wrapping_sub(old), Relaxed);
+    counters::add_live((size as u64).wrapping_sub(old as u64));
+    note_step();
+    true
+}
+
+/// Guards or gives back what a block that shrinks leaves; where what is left of
+/// its content ends.
+fn shrink(slot: Slot, meta: &Meta, size: usize, old: usize) -> usize {
+    guards::set_shrunk(slot, meta, size);
+    let (keep, dirty) = (canary_end(slot, meta, size).next_multiple_of(PAGE), meta.dirty());
+    let rest = dirty.next_multiple_of(PAGE).saturating_sub(keep);
+    // SAFETY: inside the slot, and behind the block's new end.
+    if rest >= SHRINK && unsafe { os::discard(slot.base() + keep, rest) } {
+        meta.set_dirty(keep);
+        return keep;
+    }
+    old.min(meta.dirty())
+}
