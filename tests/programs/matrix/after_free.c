@@ -15,7 +15,7 @@ static void write_freed(char value)
 	free_block(other);
 	if (bad)
 		store(block + offset_of_place(), inside, value);
-	find_later();
+	find_later(block);
 }
 
 static void write_mark(void)
@@ -54,7 +54,7 @@ static void write_purged(void)
 	if (bad)
 		store(block + offset_of_place(), inside, MARK);
 	free(blocks);
-	find_later();
+	find_later(block);
 }
 
 static void read_purged(void)
@@ -90,7 +90,7 @@ static void write_moved(void)
 
 	free_block(other);
 	store((bad ? block : now) + offset_of_place(), inside, MARK);
-	find_later();
+	find_later(block);
 	free_block(now);
 }
 

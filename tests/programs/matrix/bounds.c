@@ -18,7 +18,11 @@ static char *with_neighbours(void)
 /* What finds it; at the exit the blocks were never freed. */
 static void find(void)
 {
-	find_later();
+	char *block = blocks[VICTIM];
+
+	if (!strcmp(found, "retired"))
+		free_block(block);
+	find_later(block);
 	if (!strcmp(found, "realloc"))
 		blocks[VICTIM] = move_block(blocks[VICTIM], size * 4);
 	if (!strcmp(found, "free") || !strcmp(found, "realloc"))

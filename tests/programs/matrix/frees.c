@@ -20,6 +20,17 @@ static void double_at_once(void)
 	if (!bad)
 		block = allocate_block(size);
 	free_wrongly(block);
+	find_later(bad ? block : NULL);
+}
+
+/* LEN times too often. */
+static void double_repeated(void)
+{
+	char *block = allocate_block(size);
+
+	free_block(block);
+	for (size_t i = 0; bad && i < len; i++)
+		free_wrongly(block);
 }
 
 static void double_after_others(void)
@@ -214,6 +225,7 @@ int main(int argc, char **argv)
 {
 	static const struct matrix_case cases[] = {
 		{ "double_at_once", double_at_once },
+		{ "double_repeated", double_repeated },
 		{ "double_after_others", double_after_others },
 		{ "double_after_quarantine", double_after_quarantine },
 		{ "double_interleaved", double_interleaved },

@@ -5,8 +5,9 @@
  *
  * One case has one bug, on blocks of SIZE bytes; its clean twin does the same
  * without. LEN bytes are written at PLACE (first, middle, last); then comes what
- * is to find them: FOUND is free, realloc, reuse, exit or sweep. A program that
- * survives returns STATUS.
+ * is to find them: FOUND is free, realloc, reuse, exit or sweep; or retired, and
+ * the block must never be given out again. A program that survives returns
+ * STATUS.
  *
  * Blocks are taken and given back by functions of their own, so that a report
  * can be asked for their names. Bytes are written one by one: no function of
@@ -21,6 +22,10 @@
 #include <stdint.h>
 #include <unistd.h>
 
+/* Longer than any sweep takes: a finding that does not come ends the program. */
+#define MOST_SECONDS 20
+/* The allocator did what it must not. */
+#define WRONG 9
 /* A case that cannot be made here: the allocator moved nothing, say. */
 #define SKIPPED 77
 /* The byte that is written. */
@@ -115,6 +120,7 @@ static inline void await_finding(void)
 {
 	char text[512];
 
+	alarm(MOST_SECONDS);
 	if (read(told[0], text, sizeof text) <= 0)
 		exit(1);
 }
@@ -136,11 +142,27 @@ static inline void work(void)
 		free(blocks[i]);
 }
 
-/* What finds damage that no call about the block itself does. */
-static inline void find_later(void)
+/* As reuse, but `block` shall not be among them. */
+static inline void reuse_others(const char *block)
+{
+	int rounds = size <= MEDIUM_MOST ? 8192 : plenty();
+
+	for (int i = 0; i < rounds; i++) {
+		char *other = hide(malloc(size));
+
+		if (other == block)
+			exit(WRONG);
+		free(other);
+	}
+}
+
+/* What finds damage of `block` that no call about the block itself does. */
+static inline void find_later(const char *block)
 {
 	if (!strcmp(found, "reuse")) {
 		reuse();
+	} else if (!strcmp(found, "retired")) {
+		reuse_others(block);
 	} else if (!strcmp(found, "sweep")) {
 		if (bad)
 			await_finding();

@@ -5,8 +5,6 @@
 #include "matrix.h"
 #include <errno.h>
 
-enum { WRONG = 9 };
-
 static void check(int right)
 {
 	if (!right)

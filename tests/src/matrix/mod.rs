@@ -181,13 +181,17 @@ impl Case {
         }
     }
 
+    /// The program's whole command.
+    pub fn command(&self, twin: Twin) -> Vec<String> {
+        let path = if self.is_rust() { layout_program() } else { self.program().path };
+        let words = self.words(twin);
+        let words = words.split_whitespace().map(str::to_string);
+        std::iter::once(path.display().to_string()).chain(words).collect()
+    }
+
     /// How to run it.
     pub fn run(&self, twin: Twin) -> Run {
-        let run = match self.is_rust() {
-            true => Run::command([layout_program()]),
-            false => Run::of(&self.program()),
-        };
-        let run = run.args(&self.words(twin));
+        let run = Run::command(self.command(twin));
         match self.options() {
             options if options.is_empty() => run,
             options => run.env("DEADWALK_OPTIONS", options),
