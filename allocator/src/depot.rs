@@ -168,6 +168,18 @@ impl Depot {
         self.bump.store(end, Release);
         Some((first, end))
     }
+
+    /// Maps memory for `bytes` of slots more than there are, for a time when no
+    /// more can be mapped. As far as there is memory for it.
+    pub fn map_in_advance(&self, class: usize, bytes: usize) {
+        let (slot, base) = (SLOT_SIZE[class], class_base(class));
+        let mut inner = self.lock();
+        let slots = self.bump().max(1).saturating_add((bytes / slot) as u32);
+        let slots = slots.min(class_capacity(class));
+        if inner.cover_metadata(class, slots).is_ok() {
+            let _ = inner.slots.cover(base, base + slots as usize * slot, 0);
+        }
+    }
 }
 
 impl Inner {

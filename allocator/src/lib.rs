@@ -9,7 +9,8 @@
 //! (bytes), `slot` (state), `bitmap` and `depot` (free slots), `bin` and `cache`
 //! (threads), `guard` (pages without access), `small`, `large`, `huge` (blocks),
 //! `heap` (the family), `family` (C++'s functions beside it), `signal` (handlers
-//! that interrupt all this), `trap` (what an access without permission was).
+//! that interrupt all this), `trap` (what an access without permission was),
+//! `sandbox` (system calls that the process gave up).
 //!
 //! x86-64 Linux only.
 
@@ -35,6 +36,7 @@ mod os;
 mod place;
 mod poison;
 mod report;
+pub mod sandbox;
 pub mod signal;
 mod slot;
 mod small;

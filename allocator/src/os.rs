@@ -6,6 +6,8 @@
 
 use core::arch::asm;
 
+use crate::sandbox;
+
 /// Page size of x86-64.
 pub const PAGE: usize = 4096;
 
@@ -18,13 +20,17 @@ pub enum MapError {
     NoMemory,
 }
 
-/// Raw system call; returns the kernel's value, errors as `-errno`.
+/// Raw system call; returns the kernel's value, errors as `-errno`. One that the
+/// process gave up is not made, and fails.
 ///
 /// # Safety
 ///
 /// * As for the system call itself.
 #[inline]
 unsafe fn syscall(number: libc::c_long, args: [usize; 6]) -> isize {
+    if sandbox::forbids(number, args[2]) {
+        return -(libc::EPERM as isize);
+    }
     let result: isize;
     // SAFETY: the x86-64 Linux convention; the kernel clobbers rcx and r11 only.
     unsafe {
@@ -163,12 +169,13 @@ pub unsafe fn remap(addr: usize, old: usize, new: usize, to: Option<usize>) -> b
 }
 
 /// Whether a page may be read. Asked by a call that takes a signal set from there
-/// and refuses it unseen: every sandbox lets it through.
+/// and refuses it unseen: most sandboxes let it through.
 pub fn is_readable(page: usize) -> bool {
     let no_such_way = usize::MAX;
     // SAFETY: the kernel reads at most; nothing is changed.
     let got = unsafe { syscall(libc::SYS_rt_sigprocmask, [no_such_way, page, 0, 8, 0, 0]) };
-    got != -(libc::EFAULT as isize)
+    // Who may not even ask shall not read.
+    got != -(libc::EFAULT as isize) && got != -(libc::EPERM as isize)
 }
 
 /// Lets another thread run.

@@ -17,7 +17,7 @@ use deadwalk_detector::collect::{self, Collector, Finding};
 use deadwalk_detector::options::LogLevel;
 use deadwalk_detector::{Kind, Severity};
 
-use crate::{host, sample, say, start, threads, tls};
+use crate::{host, sandbox, say, start, threads, tls};
 
 const NONE: u32 = 0;
 const STARTED: u32 = 1;
@@ -61,7 +61,7 @@ pub fn wake() {
 pub fn start_if_wished() {
     if WISHED.load(Relaxed)
         && tls::hooks() & tls::IN_LIBC == 0
-        && !sample::is_sandboxed()
+        && !sandbox::is_sandboxed()
         && WISHED.swap(false, AcqRel)
         && STATE.compare_exchange(NONE, STARTED, AcqRel, Relaxed).is_ok()
         && !threads::spawn(main, core::ptr::null_mut(), Some(STACK_BYTES))

@@ -8,7 +8,7 @@ use deadwalk_detector::record::layout::{END_EXIT, READY, Verdict};
 use deadwalk_detector::{Consequence, DETECTOR, Kind, Severity};
 
 use crate::say::Line;
-use crate::{collector, host, start, timer_list};
+use crate::{collector, host, sandbox, start, timer_list};
 
 /// How long handlers in their last instructions may take at the end; a verdict
 /// is given within microseconds of CPU time.
@@ -41,9 +41,9 @@ extern "C" fn at_exit(status: c_int, _: *mut c_void) {
 
 /// A vfork child shares our memory: what it does is not the recorded process's.
 fn is_other_process() -> bool {
-    // SAFETY: takes no arguments and cannot fail.
-    let pid = unsafe { libc::getpid() } as u32;
-    DETECTOR.record.head().pid.load(Relaxed) != pid
+    let recorded = DETECTOR.record.head().pid.load(Relaxed);
+    // Who cannot ask has made no child.
+    sandbox::pid().is_some_and(|pid| pid != recorded)
 }
 
 fn record_end(status: c_int) {

@@ -14,7 +14,7 @@
 use core::ffi::c_void;
 
 use crate::real::Real;
-use crate::{modules, sample};
+use crate::{modules, sandbox};
 
 /// What kind of memory an address lies in.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -133,7 +133,7 @@ fn is_chunk(addr: usize, start: usize, end: usize, in_break: bool) -> bool {
 }
 
 fn memory_of(addr: usize) -> Memory {
-    if sample::is_sandboxed() {
+    if sandbox::is_sandboxed() {
         return Memory::Unknown;
     }
     let mut text = [0u8; 4096];

@@ -25,7 +25,8 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use deadwalk_detector::DETECTOR;
 use deadwalk_detector::handlers::MUTEX;
 
-use crate::{real, sample, signal, tls};
+use crate::sandbox::{self, Arguments};
+use crate::{real, signal, tls};
 
 /// What a call means; see the module's head.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -88,20 +89,14 @@ fn note(object: usize, role: Role) {
             tls::set_hooks(tls::hooks() & !tls::LANDED);
         }
     }
-    if role == Role::Sandbox {
-        if object != PR_SET_SECCOMP && object != libc::SYS_seccomp as usize {
-            return;
-        }
-        sample::enter_sandbox();
-    }
-    if matches!(role, Role::Privilege | Role::Sandbox)
-        && let Some(platform) = DETECTOR.platform()
-    {
+}
+
+/// Extends the record while that is still possible.
+fn prepare_record() {
+    if let Some(platform) = DETECTOR.platform() {
         DETECTOR.record.body(platform);
     }
 }
-
-const PR_SET_SECCOMP: usize = libc::PR_SET_SECCOMP as usize;
 
 /// libc's function behind one of our exports.
 struct Target {
@@ -135,14 +130,19 @@ impl Target {
 }
 
 /// The slow path: notes the call and returns where to jump.
-fn enter(object: usize, role: Role, target: &Target) -> usize {
+fn enter(arguments: Arguments, role: Role, target: &Target) -> usize {
+    let object = arguments.0[0];
     // SAFETY: errno is thread-local and always valid.
     let errno = unsafe { *libc::__errno_location() };
     let addr = target.find();
-    if role == Role::Leave {
-        signal::leaving(object);
+    match role {
+        Role::Leave => signal::leaving(object),
+        Role::Privilege => prepare_record(),
+        // SAFETY: the program's own arguments of prctl or syscall.
+        Role::Sandbox if unsafe { sandbox::entering(arguments) } => prepare_record(),
+        _ => {}
     }
-    if tls::hooks() != 0 || matches!(role, Role::Privilege | Role::Sandbox) {
+    if tls::hooks() != 0 {
         note(object, role);
     }
     // SAFETY: as above.
@@ -212,8 +212,8 @@ macro_rules! jumps {
             #[unsafe(naked)]
             #[unsafe(no_mangle)]
             pub unsafe extern "C" fn $name() {
-                extern "C" fn slow(object: usize) -> usize {
-                    enter(object, Role::$role, &$name::TARGET)
+                extern "C" fn slow(a: usize, b: usize, c: usize, d: usize) -> usize {
+                    enter(Arguments([a, b, c, d]), Role::$role, &$name::TARGET)
                 }
                 naked_asm!(
                     first!($first),

@@ -14,6 +14,7 @@
 //! | `signal` | signal handlers of the program, and faults on guard pages |
 //! | `api` | what a program may ask of the library |
 //! | `record_file` | the mapped record |
+//! | `sandbox` | what we may still ask of the kernel |
 //! | `host`, `modules`, `elf`, `stack`, `sample` | the detector's platform |
 //! | `collector` | the thread that logs findings as they happen |
 //! | `real`, `tls`, `threads`, `say`, `arena`, `foreign` | libc's own functions, our TLS, our threads, stderr, our heap, other heaps |
@@ -48,6 +49,7 @@ mod posix_timer;
 mod real;
 mod record_file;
 mod sample;
+mod sandbox;
 mod say;
 mod signal;
 mod stack;

@@ -3,27 +3,12 @@
 //! Only on the slow path (something landed). Raw system calls: no cancellation
 //! point, no buffer beyond this stack, and none of our own exports.
 
-use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
-
 use deadwalk_alloc::ActivityProbe;
 use deadwalk_detector::ladder::Sample;
 use deadwalk_detector::platform::ThreadToken;
 
+use crate::sandbox::is_sandboxed;
 use crate::say::digits;
-
-/// The program has made its system calls subject to a filter, which may kill it
-/// for one that it does not make itself.
-static SANDBOXED: AtomicBool = AtomicBool::new(false);
-
-/// Asks for nothing but the heap's counts from now on.
-pub fn enter_sandbox() {
-    SANDBOXED.store(true, Relaxed);
-}
-
-/// Must we get by without further system calls?
-pub fn is_sandboxed() -> bool {
-    SANDBOXED.load(Relaxed)
-}
 
 /// Samples another thread of this process; what cannot be seen is `u64::MAX`.
 pub fn other(thread: ThreadToken) -> Sample {

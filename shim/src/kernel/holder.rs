@@ -14,13 +14,13 @@
 
 use crate::kernel::mutex::{Call, WORDS};
 use crate::kernel::{lock, waiters};
-use crate::sample;
+use crate::{sample, sandbox};
 
 /// The thread that holds the lock on which `tid` is blocked now: a lock of
 /// `deadwalk/spinlock.h` or a pthread mutex; none if it is blocked on none, or
 /// that cannot be told.
 pub fn waits_for(tid: u32) -> Option<u32> {
-    if sample::is_sandboxed() {
+    if sandbox::is_sandboxed() {
         return None;
     }
     // SAFETY: errno is thread-local and always valid.
@@ -40,7 +40,7 @@ pub fn waits_for(tid: u32) -> Option<u32> {
 /// is in libc.
 pub fn stack_of_waiter(tid: u32, out: &mut [usize]) -> usize {
     match waiters::stack_of(tid, out) {
-        0 if out.is_empty() || sample::is_sandboxed() => 0,
+        0 if out.is_empty() || sandbox::is_sandboxed() => 0,
         0 => match call_of(tid) {
             Task::Sleeps(call) => {
                 out[0] = call.pc();

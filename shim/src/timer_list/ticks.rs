@@ -29,7 +29,7 @@ use crate::say::Line;
 use crate::threads::{self, Main};
 use crate::thunk::Leaving;
 use crate::timer_list::ENGINE;
-use crate::{collector, host, sample, tls};
+use crate::{collector, host, sample, sandbox, tls};
 
 const IDLE: u32 = 0;
 const REAL: u32 = 1;
@@ -50,7 +50,7 @@ static MISMATCHED: AtomicBool = AtomicBool::new(false);
 pub fn start() {
     if STATE.load(Relaxed) != IDLE
         || DETECTOR.platform().is_none()
-        || sample::is_sandboxed()
+        || sandbox::is_sandboxed()
         || STATE.compare_exchange(IDLE, REAL, AcqRel, Relaxed).is_err()
     {
         return;
@@ -169,7 +169,7 @@ extern "C-unwind" fn clock_thread(arg: *mut c_void) -> *mut c_void {
 /// timer armed? Without us
 /// the process would have ended with them. Looked at once a second.
 fn is_left_alone() -> bool {
-    if sample::is_sandboxed() {
+    if sandbox::is_sandboxed() {
         return false;
     }
     let Some(threads) = sample::threads_without_main() else { return false };

@@ -7,7 +7,7 @@
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use crate::sample;
+use crate::sandbox;
 
 /// The writable part of the executable, which never goes away.
 static START: AtomicUsize = AtomicUsize::new(0);
@@ -67,7 +67,7 @@ pub fn is_usable(addr: usize, bytes: usize) -> bool {
     if addr.wrapping_sub(here) < NEAR {
         return true;
     }
-    if sample::is_sandboxed() {
+    if sandbox::is_sandboxed() {
         return true;
     }
     let mut copy = [0u8; BYTES_MAX];
