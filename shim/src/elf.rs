@@ -97,11 +97,11 @@ impl Object {
         path.rsplit(|&byte| byte == b'/').next().unwrap_or(path)
     }
 
-    /// Whether it was linked with a library of that name.
-    pub fn needs(&self, name: &[u8]) -> bool {
+    /// Whether it was linked with a library of such a name.
+    pub fn needs(&self, is_meant: impl Fn(&[u8]) -> bool) -> bool {
         let mut needed = self.entries().filter(|entry| entry.tag == DT_NEEDED);
         // SAFETY: the string table has a C string at this offset.
-        needed.any(|entry| unsafe { self.string(entry.value) }.to_bytes() == name)
+        needed.any(|entry| is_meant(unsafe { self.string(entry.value) }.to_bytes()))
     }
 
     /// The address of a symbol that it defines for others; 0 if it does not.

@@ -17,7 +17,7 @@ use core::ffi::CStr;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use deadwalk_alloc::family::{self, Family};
-use deadwalk_alloc::heap;
+use deadwalk_alloc::{BlockState, heap};
 
 use crate::overrides::{self, Way};
 
@@ -60,6 +60,11 @@ impl Operator {
         Operator { name, calls, family, way: AtomicUsize::new(UNKNOWN) }
     }
 
+    /// Whether it allocates.
+    pub fn is_new(&self) -> bool {
+        self.name.to_bytes().starts_with(b"_Zn")
+    }
+
     #[inline(always)]
     fn is_fast(&self) -> bool {
         self.way.load(Relaxed) == FAST
@@ -86,6 +91,29 @@ impl Operator {
             addr => Way::Next(addr),
         }
     }
+}
+
+impl Operator {
+    /// The way of a call from `site` that gives `block` back. Where the caller
+    /// decides, he may be the wrong one (a destructor that ends in a jump to the
+    /// operator): what is no block of ours is somebody else's.
+    fn way_back(&self, block: *mut u8, site: usize) -> Way {
+        let way = self.way(site);
+        if way != Way::Ours || self.way.load(Relaxed) != BY_CALLER || is_ours(block) {
+            return way;
+        }
+        match overrides::anybodys(self) {
+            0 => way,
+            addr => Way::Next(addr),
+        }
+    }
+}
+
+fn is_ours(block: *mut u8) -> bool {
+    let found = || deadwalk_alloc::lookup(block as usize);
+    block.is_null()
+        || found()
+            .is_some_and(|found| found.base == block as usize && found.state == BlockState::Live)
 }
 
 /// # Safety
@@ -149,7 +177,7 @@ unsafe extern "C-unwind" fn release(
 ) {
     // SAFETY: as above.
     unsafe {
-        match operator.way(site) {
+        match operator.way_back(block, site) {
             Way::Next(addr) => {
                 go_on(addr, block as usize, second, third);
             }

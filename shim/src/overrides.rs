@@ -44,7 +44,10 @@ const KNOWN_BITS: u32 = 10;
 
 /// The libraries that define the operators by the standard.
 fn is_standard(object: &Object) -> bool {
-    let name = object.name();
+    is_standard_name(object.name())
+}
+
+fn is_standard_name(name: &[u8]) -> bool {
     name.starts_with(b"libstdc++.so") || name.starts_with(b"libc++")
 }
 
@@ -117,39 +120,86 @@ pub fn of_caller(operator: &Operator, site: usize) -> Way {
     }
 }
 
-/// The definition that a call from `site` would have found in the scope of its
-/// object, if it is not the standard one: its own, or (for a library that was
-/// loaded for another) that of who needs it. 0 if there is none.
+/// Where a call from `site` would have gone, if not to what ours stands for; 0
+/// if it would have.
 fn own_of_caller(operator: &Operator, site: usize) -> usize {
-    let Some(caller) = modules::object_of(site) else { return 0 };
-    if is_standard(&caller) || caller.symbol(operator.name) == 0 {
-        return needing(operator, &caller);
+    let caller = if modules::is_own(site) {
+        // We called the standard library's, and that ended in a jump.
+        standard_library()
+    } else {
+        modules::object_of(site)
+    };
+    let Some(caller) = caller else { return 0 };
+    if !is_standard(&caller) && !caller.needs(is_standard_name) && operator.is_new() {
+        // No C++: it called a function that ended in a jump to the operator, of
+        // somebody with operators of his own if there is such a one.
+        return anybodys(operator);
     }
-    // An operator that calls a replaced one goes there by itself.
-    caller.symbol(operator.name)
+    or_through(operator, |operator| in_scope(operator, &caller))
 }
 
-fn needing(operator: &Operator, caller: &Object) -> usize {
+/// The first definition that ours does not stand for; 0 if there is none.
+pub fn anybodys(operator: &Operator) -> usize {
+    or_through(operator, |operator| {
+        let mut addr = 0;
+        elf::each(&mut |object, is_own| {
+            if !is_own {
+                addr = own_symbol(operator, object);
+            }
+            addr == 0
+        });
+        addr
+    })
+}
+
+/// Somebody's own definition of an operator; if he has none, but one of those it
+/// calls, the standard one, which goes there.
+fn or_through(operator: &Operator, own: impl Fn(&Operator) -> usize) -> usize {
+    let addr = own(operator);
+    if addr == 0 && operator.calls.iter().any(|&called| own(&OPERATORS[called]) != 0) {
+        return standard(operator);
+    }
+    addr
+}
+
+/// The definition that an object's calls find in the scope it was loaded in, if
+/// ours does not stand for it: its own, or that of who brought it, which is the
+/// first that needs it. 0 if there is none.
+fn in_scope(operator: &Operator, caller: &Object) -> usize {
+    let own = own_symbol(operator, caller);
+    if own != 0 {
+        return own;
+    }
     let mut addr = 0;
     elf::each(&mut |object, is_own| {
-        if !is_own && !is_replaced_by_ours(object) && object.needs(caller.name()) {
-            addr = object.symbol(operator.name);
+        let is_needing = !is_own && object.needs(|name| name == caller.name());
+        if is_needing {
+            addr = own_symbol(operator, object);
         }
-        addr == 0
+        !is_needing
     });
     addr
 }
 
-/// The standard library's definition, wherever it was loaded; 0 if it was not.
+fn own_symbol(operator: &Operator, object: &Object) -> usize {
+    if is_replaced_by_ours(object) { 0 } else { object.symbol(operator.name) }
+}
+
+/// The standard library's definition; 0 if it was not loaded.
 pub fn standard(operator: &Operator) -> usize {
-    let mut addr = 0;
+    standard_library().map_or(0, |library| library.symbol(operator.name))
+}
+
+/// The standard library, wherever it was loaded: the one that has the operators.
+fn standard_library() -> Option<Object> {
+    let mut library = None;
     elf::each(&mut |object, _| {
-        if is_standard(object) {
-            addr = object.symbol(operator.name);
+        if is_standard(object) && object.symbol(OPERATORS[0].name) != 0 {
+            library = Some(*object);
         }
-        addr == 0
+        library.is_none()
     });
-    addr
+    library
 }
 
 /// Whether any object has operators of its own. Its blocks may come from malloc
