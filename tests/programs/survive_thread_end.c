@@ -95,6 +95,6 @@ int main(int argc, char **argv)
 	long before = status_kb("VmRSS:");
 	in_waves(threads, short_thread, 1);
 	long after = status_kb("VmRSS:");
-	printf("threads %d, memory stays: %d\n", 2 * threads, after < before + 8192);
+	printf("threads %d, memory stays: %d\n", 2 * threads, after < before + (24 << 10));
 	return 0;
 }
