@@ -13,10 +13,9 @@
 //! A signal handler that interrupts the owner between a load and the store of `n`
 //! or `tail` does not touch the bin (`signal.rs`).
 
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
-
 use crate::poison;
 use crate::slot::{Meta, Word};
+use crate::sync::{AtomicU32, AtomicU64, Ordering::*, OwnU32};
 
 /// The hot part: one cache line, of which malloc touches the first half.
 ///
@@ -29,7 +28,7 @@ use crate::slot::{Meta, Word};
 #[repr(C, align(64))]
 pub struct Bin {
     /// Entries in the magazine.
-    pub n: AtomicU32,
+    pub n: OwnU32,
     /// Slot size in bytes.
     pub slot: u32,
     /// The magazine.
@@ -49,7 +48,7 @@ pub struct Bin {
     /// The `tail` at which the ring is full.
     pub stop: u32,
     /// Slots known to exist.
-    pub limit: AtomicU32,
+    pub limit: OwnU32,
 }
 
 /// A slot in the quarantine.
@@ -106,6 +105,11 @@ impl Bin {
         }
     }
 
+    /// Whether it ever held a slot. (A bin that has one knows that it exists.)
+    pub fn is_used(&self) -> bool {
+        self.limit.load(Relaxed) != 0
+    }
+
     /// Whether the ring takes no more.
     #[inline(always)]
     pub fn is_full(&self) -> bool {
@@ -145,9 +149,9 @@ mod tests {
         fn quarantine_matches_a_deque(steps in prop::collection::vec(any::<u8>(), 1..400), start in any::<u32>()) {
             let ring: Vec<AtomicU64> = (0..16).map(|_| AtomicU64::new(0)).collect();
             let bin = Bin {
-                n: AtomicU32::new(0), slot: 16, magazine: core::ptr::null_mut(), base: 0,
+                n: OwnU32::new(0), slot: 16, magazine: core::ptr::null_mut(), base: 0,
                 meta: core::ptr::null(), inverse: 0, ring: ring.as_ptr(),
-                tail: AtomicU32::new(start), mask: 15, stop: 0, limit: AtomicU32::new(0),
+                tail: AtomicU32::new(start), mask: 15, stop: 0, limit: OwnU32::new(0),
             };
             let mut bin = bin;
             let mut head = start;

@@ -12,7 +12,6 @@
 
 use core::num::NonZeroUsize;
 use core::ptr::null_mut;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
 
 use once_cell::race::OnceNonZeroUsize;
 
@@ -21,8 +20,9 @@ use crate::class::{INVERSE, SLOT_SIZE, SMALL_CLASSES};
 use crate::counters::{self, Counter};
 use crate::depot::DEPOTS;
 use crate::lock::Lock;
-use crate::slot::{FREE, LIVE, Meta, QUARANTINED, REPORTED, RETIRED, STATE};
-use crate::window::{class_base, meta_base};
+use crate::slot::{FREE, LIVE, QUARANTINED, REPORTED, RETIRED, STATE, metas};
+use crate::sync::{AtomicBool, AtomicPtr, AtomicU32, Ordering::*, OwnU32, OwnU64, shared_static};
+use crate::window::class_base;
 use crate::{config, os, poison, signal, tls};
 
 /// Slots moved at a time: at most so many, and at most so many bytes.
@@ -53,17 +53,18 @@ pub struct Cold {
     fresh_end: u32,
     /// Slots put into the magazine minus slots taken out other than by malloc;
     /// so `filled - n` is the number of allocations.
-    pub filled: AtomicU64,
-    verified: AtomicU64,
+    pub filled: OwnU64,
+    verified: OwnU64,
     counted: Counted,
 }
 
 /// What was published already; guarded by the cache's publish lock.
+#[derive(Default)]
 struct Counted {
-    allocs: AtomicU64,
-    tail: AtomicU32,
-    queued: AtomicU32,
-    verified: AtomicU64,
+    allocs: OwnU64,
+    tail: OwnU32,
+    queued: OwnU32,
+    verified: OwnU64,
 }
 
 /// Differences to publish.
@@ -110,13 +111,15 @@ pub struct Cache {
     publish: Lock<()>,
     steps: u32,
     /// Large blocks allocated and freed by this thread.
-    pub large_steps: AtomicU64,
+    pub large_steps: OwnU64,
     pending_count: u32,
     pending: [Pending; MAX_PENDING],
 }
 
-/// Caches without a thread; the registry lock.
-pub static IDLE: Lock<Idle> = Lock::held_over_fork(Idle(null_mut(), 0));
+shared_static! {
+    /// Caches without a thread; the registry lock.
+    pub IDLE: Lock<Idle> = Lock::held_over_fork(Idle(null_mut(), 0))
+}
 /// Head of the list of idle caches, and how many of them were kept full.
 pub struct Idle(*mut Cache, usize);
 /// Idle caches that keep their quarantine. A handler's thread lives for one
@@ -126,7 +129,9 @@ const KEPT_FULL: usize = 16;
 // SAFETY: the caches on the list belong to whoever holds the lock.
 unsafe impl Send for Idle {}
 
-static ALL: AtomicPtr<Cache> = AtomicPtr::new(null_mut());
+shared_static! {
+    ALL: AtomicPtr<Cache> = AtomicPtr::new(null_mut())
+}
 /// The pthread key plus one.
 static KEY: OnceNonZeroUsize = OnceNonZeroUsize::new();
 
@@ -161,7 +166,9 @@ fn adopt() -> *mut Cache {
     unsafe { (*cache).in_use.store(true, Relaxed) };
     // First the word: setting a key's value may allocate.
     tls::set_cache(cache);
-    if let Some(key) = key() {
+    if !cfg!(loom)
+        && let Some(key) = key()
+    {
         // SAFETY: a valid key. Without memory for the value the cache outlives
         // its thread unused, which is all the harm there is.
         unsafe { libc::pthread_setspecific(key, cache.cast()) };
@@ -220,7 +227,7 @@ pub fn discard_current() {
 unsafe fn retire(cache: *mut Cache) {
     // SAFETY: the caller owns it. No reference is held over `tell_pending`.
     unsafe {
-        for class in 0..SMALL_CLASSES {
+        for class in (0..SMALL_CLASSES).filter(|&class| (*cache).bins[class].is_used()) {
             (*cache).drain(class);
             crate::report::tell_pending(cache);
         }
@@ -288,51 +295,89 @@ fn shape(class: usize, quarantine_bytes: usize) -> (usize, usize, usize) {
     (batch, limit, limit.next_power_of_two())
 }
 
+/// Bytes of a class's ring and of its magazine.
+fn tails(class: usize, quarantine_bytes: usize) -> (usize, usize) {
+    let (batch, _, length) = shape(class, quarantine_bytes);
+    ((length * 8).next_multiple_of(64), (batch * MAGAZINE_BATCHES * 4).next_multiple_of(64))
+}
+
+const HEAD: usize = size_of::<Cache>().next_multiple_of(64);
+
+/// Bytes of a cache's mapping.
+pub fn footprint(quarantine_bytes: usize) -> usize {
+    (0..SMALL_CLASSES).fold(HEAD, |sum, class| {
+        let (ring, magazine) = tails(class, quarantine_bytes);
+        sum + ring + magazine
+    })
+}
+
 /// Maps a cache with its magazines and rings behind it; magazines together,
 /// since all of a class's first use touches of one is its start.
 fn build(quarantine_bytes: usize) -> *mut Cache {
-    let ring_bytes = |class| (shape(class, quarantine_bytes).2 * 8).next_multiple_of(64);
-    let magazine_bytes =
-        |class| (shape(class, quarantine_bytes).0 * MAGAZINE_BATCHES * 4).next_multiple_of(64);
-    let head = size_of::<Cache>().next_multiple_of(64);
-    let total =
-        (0..SMALL_CLASSES).fold(head, |sum, class| sum + ring_bytes(class) + magazine_bytes(class));
-    let Some(at) = os::map_anywhere(total) else { return null_mut() };
+    let Some(at) = os::map_anywhere(footprint(quarantine_bytes)) else { return null_mut() };
     let cache = at as *mut Cache;
-    let mut next_magazine = at + head;
+    let mut next_magazine = at + HEAD;
     let mut next_ring =
-        (0..SMALL_CLASSES).fold(next_magazine, |at, class| at + magazine_bytes(class));
+        (0..SMALL_CLASSES).fold(next_magazine, |at, class| at + tails(class, quarantine_bytes).1);
     for class in 0..SMALL_CLASSES {
         let (batch, limit, length) = shape(class, quarantine_bytes);
-        let ring = next_ring as *const AtomicU64;
-        next_ring += ring_bytes(class);
+        let (ring_bytes, magazine_bytes) = tails(class, quarantine_bytes);
+        let ring = ring_at(next_ring, class, length);
+        next_ring += ring_bytes;
         let magazine = next_magazine as *mut u32;
-        next_magazine += magazine_bytes(class);
+        next_magazine += magazine_bytes;
         let bin = Bin {
-            n: AtomicU32::new(0),
+            n: OwnU32::new(0),
             slot: SLOT_SIZE[class] as u32,
             magazine,
             base: class_base(class),
-            meta: meta_base(class) as *const Meta,
+            meta: metas(class),
             inverse: INVERSE[class],
             ring,
             tail: AtomicU32::new(0),
             mask: length as u32 - 1,
             stop: limit as u32,
-            limit: AtomicU32::new(0),
+            limit: OwnU32::new(0),
         };
-        // SAFETY: the mapping holds a `Cache`; the rest of it is valid as zeros.
+        // SAFETY: the mapping holds a `Cache`.
         unsafe {
             (&raw mut (*cache).bins[class]).write(bin);
-            let cold = &mut (*cache).cold[class];
-            cold.ring_limit = limit as u32;
-            cold.batch = batch as u32;
-            cold.magazine_cap = (batch * MAGAZINE_BATCHES) as u32;
+            (&raw mut (*cache).cold[class]).write(Cold::new(limit, batch));
         }
     }
-    // SAFETY: as above.
-    unsafe { (*cache).quarantine_bytes = quarantine_bytes };
+    // SAFETY: as above; the rest of it is valid as zeros.
+    unsafe {
+        (&raw mut (*cache).publish).write(Lock::new(()));
+        (&raw mut (*cache).in_use).write(AtomicBool::new(false));
+        (&raw mut (*cache).large_steps).write(OwnU64::new(0));
+        (*cache).quarantine_bytes = quarantine_bytes;
+    }
     cache
+}
+
+/// A ring in zeroed memory.
+#[cfg(not(loom))]
+fn ring_at(memory: usize, _class: usize, _length: usize) -> *const crate::sync::AtomicU64 {
+    memory as *const _
+}
+
+#[cfg(loom)]
+use crate::models::stand_in::ring_at;
+
+impl Cold {
+    fn new(ring_limit: usize, batch: usize) -> Cold {
+        Cold {
+            head: AtomicU32::new(0),
+            ring_limit: ring_limit as u32,
+            batch: batch as u32,
+            magazine_cap: (batch * MAGAZINE_BATCHES) as u32,
+            fresh: 0,
+            fresh_end: 0,
+            filled: OwnU64::new(0),
+            verified: OwnU64::new(0),
+            counted: Counted::default(),
+        }
+    }
 }
 
 impl Cache {
@@ -637,6 +682,12 @@ impl Cache {
         counters::add(Counter::RetiredSlots, lost);
     }
 
+    /// Fresh slots that the cache holds.
+    #[cfg(loom)]
+    pub fn fresh_left(&self, class: usize) -> u32 {
+        self.cold[class].fresh_end - self.cold[class].fresh
+    }
+
     /// Whether no thread has the cache. If so after `tail` was read, all entries
     /// before it are filled.
     pub fn is_idle(&self) -> bool {
@@ -647,8 +698,8 @@ impl Cache {
     pub fn take_progress(&self) -> Progress {
         let _publishing = self.publish.lock();
         let mut sum = Progress::default();
-        for (bin, cold) in self.bins.iter().zip(&self.cold) {
-            let swap = |old: &AtomicU64, new: u64| new.wrapping_sub(old.swap(new, Relaxed));
+        for (bin, cold) in self.bins.iter().zip(&self.cold).filter(|(bin, _)| bin.is_used()) {
+            let swap = |old: &OwnU64, new: u64| new.wrapping_sub(old.swap(new, Relaxed));
             let (filled, n) = (cold.filled.load(Relaxed), bin.n.load(Relaxed));
             let (tail, head) = (bin.tail.load(Relaxed), cold.head.load(Relaxed));
             let queued = tail.wrapping_sub(head);

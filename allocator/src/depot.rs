@@ -7,7 +7,6 @@
 //! free slot is in exactly one place.
 
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicU32, Ordering::*};
 
 use crate::bitmap::Bitmap;
 use crate::class::{MAX_CLASSES, SLOT_SIZE, SMALL_CLASSES};
@@ -15,6 +14,7 @@ use crate::lock::{Guard, Lock};
 use crate::os::MapError;
 use crate::poison::{POISON_END, TAIL_LIMIT};
 use crate::slot::Meta;
+use crate::sync::{AtomicU32, Ordering::*, const_fn, shared_static};
 use crate::window::{Extent, bitmap_base, class_base, class_capacity, meta_base};
 
 /// First and largest step by which a class's memory grows.
@@ -51,21 +51,10 @@ pub struct Inner {
     summary: Extent,
 }
 
-/// The depots, by class.
-pub static DEPOTS: [Depot; MAX_CLASSES] = [const {
-    Depot {
-        inner: Lock::held_over_fork(Inner {
-            free: Bitmap::new(),
-            purged: Bitmap::new(),
-            slots: Extent::new(),
-            meta: Extent::new(),
-            bits: Extent::new(),
-            summary: Extent::new(),
-        }),
-        bump: AtomicU32::new(0),
-        count: AtomicU32::new(0),
-    }
-}; MAX_CLASSES];
+shared_static! {
+    /// The depots, by class.
+    pub DEPOTS: [Depot; MAX_CLASSES] = Depot::new()
+}
 
 /// First memory of the sets: words, and one summary word.
 struct First(UnsafeCell<[u64; FIRST_WORDS + 1]>);
@@ -73,10 +62,29 @@ struct First(UnsafeCell<[u64; FIRST_WORDS + 1]>);
 // SAFETY: each is reached through its class's set only, behind the depot's lock.
 unsafe impl Sync for First {}
 
-static FIRST: [First; SMALL_CLASSES] =
-    [const { First(UnsafeCell::new([0; FIRST_WORDS + 1])) }; SMALL_CLASSES];
+shared_static! {
+    FIRST: [First; SMALL_CLASSES] = First(UnsafeCell::new([0; FIRST_WORDS + 1]))
+}
 
 impl Depot {
+    const_fn! {
+        /// No slots exist.
+        fn new() -> Depot {
+            Depot {
+                inner: Lock::held_over_fork(Inner {
+                    free: Bitmap::new(),
+                    purged: Bitmap::new(),
+                    slots: Extent::new(),
+                    meta: Extent::new(),
+                    bits: Extent::new(),
+                    summary: Extent::new(),
+                }),
+                bump: AtomicU32::new(0),
+                count: AtomicU32::new(0),
+            }
+        }
+    }
+
     /// Number of slots that exist: indexes below it have metadata.
     #[inline]
     pub fn bump(&self) -> u32 {

@@ -5,7 +5,7 @@
 //! same as Rust's global allocator. What is found goes to a [`HeapObserver`].
 //! [`lookup`] and [`watch`] tell detectors about blocks.
 //!
-//! Bottom up: `os`, `lock`, `class` (sizes), `window` (addresses), `poison`
+//! Bottom up: `os`, `sync`, `lock`, `class` (sizes), `window` (addresses), `poison`
 //! (bytes), `slot` (state), `bitmap` and `depot` (free slots), `bin` and `cache`
 //! (threads), `guard` (pages without access), `small`, `large`, `huge` (blocks),
 //! `heap` (the family), `family` (C++'s functions beside it), `signal` (handlers
@@ -13,6 +13,7 @@
 //! `sandbox` (system calls that the process gave up).
 //!
 //! x86-64 Linux only.
+#![cfg_attr(loom, allow(dead_code))] // Models use a part only.
 
 mod bin;
 mod bitmap;
@@ -31,6 +32,8 @@ mod huge;
 mod large;
 mod lock;
 mod lookup;
+#[cfg(loom)]
+mod models;
 mod observer;
 mod os;
 mod place;
@@ -41,6 +44,8 @@ pub mod signal;
 mod slot;
 mod small;
 mod sweep;
+mod sync;
+#[cfg_attr(loom, path = "models/tls.rs")]
 mod tls;
 mod totals;
 pub mod trap;

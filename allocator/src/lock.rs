@@ -10,15 +10,16 @@
 
 use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::*};
+use core::sync::atomic::AtomicUsize;
 
-use crate::{os, tls};
+use crate::sync::{AtomicU32, Ordering::*, const_fn, futex_wait, futex_wake, spin_loop};
+use crate::tls;
 
 /// The word: who holds the lock, and the lowest bit if somebody sleeps on it.
 const FREE: u32 = 0;
 const CONTENDED: u32 = 1;
 /// Tries before sleeping; sections are a few hundred instructions long.
-const SPINS: u32 = 100;
+const SPINS: u32 = if cfg!(loom) { 1 } else { 100 };
 
 /// The thread that holds all locks that are held over a fork, 0 if none. Another
 /// thread never reads its own identity here, so relaxed accesses do.
@@ -48,14 +49,18 @@ pub struct Lock<T> {
 unsafe impl<T: Send> Sync for Lock<T> {}
 
 impl<T> Lock<T> {
-    /// An open lock.
-    pub const fn new(value: T) -> Self {
-        Lock { word: AtomicU32::new(FREE), over_fork: false, value: UnsafeCell::new(value) }
+    const_fn! {
+        /// An open lock.
+        pub fn new(value: T) -> Self {
+            Lock { word: AtomicU32::new(FREE), over_fork: false, value: UnsafeCell::new(value) }
+        }
     }
 
-    /// An open lock, one of those `fork_prepare` takes.
-    pub const fn held_over_fork(value: T) -> Self {
-        Lock { word: AtomicU32::new(FREE), over_fork: true, value: UnsafeCell::new(value) }
+    const_fn! {
+        /// An open lock, one of those `fork_prepare` takes.
+        pub fn held_over_fork(value: T) -> Self {
+            Lock { word: AtomicU32::new(FREE), over_fork: true, value: UnsafeCell::new(value) }
+        }
     }
 
     /// Whether the calling thread holds the lock because it forks.
@@ -97,7 +102,7 @@ impl<T> Lock<T> {
             {
                 return;
             }
-            core::hint::spin_loop();
+            spin_loop();
         }
         loop {
             let word = self.word.load(Relaxed);
@@ -109,7 +114,7 @@ impl<T> Lock<T> {
                 return;
             }
             if is_marked {
-                os::futex_wait(&self.word, wanted);
+                futex_wait(&self.word, wanted);
             }
         }
     }
@@ -127,7 +132,7 @@ impl<T> Lock<T> {
     /// Opens the lock of a holder that will never do it.
     pub fn force_open(&self) {
         if self.word.swap(FREE, Release) & CONTENDED != 0 {
-            os::futex_wake(&self.word);
+            futex_wake(&self.word);
         }
     }
 
@@ -171,7 +176,7 @@ impl<T> Drop for Guard<'_, T> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 

@@ -5,8 +5,8 @@ use crate::class::{CLASSES, INVERSE, SLOT_SIZE, SMALL_CLASSES, split};
 use crate::depot::DEPOTS;
 use crate::large;
 use crate::observer::{Block, BlockState, resolve};
-use crate::slot::{LIVE, Meta, NEVER, WATCHED, Word};
-use crate::window::{CLASS_SHIFT, DATA_SPAN, HEAP_SPAN, base_if_chosen, class_base, meta_base};
+use crate::slot::{self, LIVE, Meta, NEVER, WATCHED, Word};
+use crate::window::{CLASS_SHIFT, DATA_SPAN, HEAP_SPAN, base_if_chosen, class_base};
 
 /// A slot of a class, small or large.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,10 +36,9 @@ impl Slot {
     /// Its metadata; small classes only.
     pub fn meta(self) -> &'static Meta {
         debug_assert!(self.is_small() && self.index < DEPOTS[self.class].bump() as usize);
-        let metas = meta_base(self.class) as *const Meta;
         // SAFETY: a `Slot` exists below its depot's bump only, where metadata is
         // mapped for good.
-        unsafe { &*metas.add(self.index) }
+        unsafe { &*slot::metas(self.class).add(self.index) }
     }
 
     /// What is known of the block in it, if it ever held one.

@@ -16,11 +16,19 @@
 //! writes it with one store, `free` loads it once and stores one byte: plain
 //! instructions (relaxed atomics), no read-modify-write. Two racing frees of
 //! one slot can both succeed; they are told apart when the second copy leaves
-//! the quarantine and the slot is not in state Quarantined any more. Whoever
-//! changes the state of a slot that he does not own (watch, sweep, a neighbour's
-//! report) uses a compare-and-swap on the state byte.
+//! the quarantine and the slot is not in state Quarantined any more. Only if
+//! both copies leave in the same instant, or one free stands between its load and
+//! its store until the other's copy has left, the slot is handed out twice: a
+//! locked instruction for each slot that leaves would prevent the first, and cost
+//! a third of malloc and free. Whoever changes the state of a slot that he does
+//! not own (watch, sweep, a neighbour's report) uses a compare-and-swap on the
+//! state byte. `models` runs all this under loom.
 
-use core::sync::atomic::{AtomicU8, AtomicU64, Ordering::*};
+#[cfg(loom)]
+use crate::models::stand_in::SplitWord as AtomicU64;
+#[cfg(not(loom))]
+use crate::sync::AtomicU64;
+use crate::sync::{AtomicU8, Ordering::*};
 
 /// Never handed out.
 pub const NEVER: u8 = 0;
@@ -81,6 +89,16 @@ impl Word {
     }
 }
 
+/// Metadata of slot 0 of a small class; the others follow.
+#[inline]
+#[cfg(not(loom))]
+pub fn metas(class: usize) -> *const Meta {
+    crate::window::meta_base(class) as *const Meta
+}
+
+#[cfg(loom)]
+pub use crate::models::stand_in::metas;
+
 /// A slot's metadata word in memory.
 #[repr(transparent)]
 pub struct Meta(AtomicU64);
@@ -107,9 +125,19 @@ impl Meta {
     /// The state byte alone: the lowest byte of a little-endian word.
     #[inline(always)]
     fn byte(&self) -> &AtomicU8 {
+        #[cfg(loom)]
+        return self.0.low();
+        #[cfg(not(loom))]
         // SAFETY: the word's first byte; atomics of one and of eight bytes at
         // one address are plain moves on x86-64 and never tear.
-        unsafe { &*self.0.as_ptr().cast::<AtomicU8>() }
+        unsafe {
+            &*self.0.as_ptr().cast::<AtomicU8>()
+        }
+    }
+
+    #[cfg(loom)]
+    pub fn new() -> Meta {
+        Meta(AtomicU64::new())
     }
 
     /// Writes the state byte, flags included.

@@ -6,6 +6,7 @@
 
 use crate::lock::Lock;
 use crate::os::{self, PAGE};
+use crate::sync::shared_static;
 use crate::window::{HUGE_SPAN, huge_base};
 
 use super::cell::{self, Cell, EMPTY};
@@ -31,16 +32,18 @@ pub struct Table {
 // SAFETY: an owner of memory, used behind a lock.
 unsafe impl Send for Table {}
 
-/// The table; its lock is taken by `fork_prepare`.
-pub static TABLE: Lock<Table> = Lock::held_over_fork(Table {
-    order: core::ptr::null_mut(),
-    len: 0,
-    capacity: 0,
-    cursor: 0,
-    freed: [0; REMEMBERED],
-    next_freed: 0,
-    spare: 0,
-});
+shared_static! {
+    /// The table; its lock is taken by `fork_prepare`.
+    pub TABLE: Lock<Table> = Lock::held_over_fork(Table {
+        order: core::ptr::null_mut(),
+        len: 0,
+        capacity: 0,
+        cursor: 0,
+        freed: [0; REMEMBERED],
+        next_freed: 0,
+        spare: 0,
+    })
+}
 
 impl Table {
     fn slice(&mut self) -> &mut [u32] {

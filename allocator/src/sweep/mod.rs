@@ -20,6 +20,9 @@ mod suspicion_tests;
 use crate::class::{CLASSES, SMALL_CLASSES};
 use crate::{cache, config, large};
 
+#[cfg(loom)]
+pub use {ends::sweep_ends, free::sweep_ring};
+
 /// Most bytes that [`sweep`] reads: a tenth of a second at worst.
 const MOST_BYTES: usize = 256 << 20;
 
