@@ -84,7 +84,7 @@ fn in_slot(slot: Slot, access: &Access) -> bool {
     let number = (access.addr - slot.base()) / PAGE;
     let page = access.addr & !(PAGE - 1);
     let state = meta.state();
-    if state != UNMAPPED && !meta.guards(pages).contains(number) {
+    if state != UNMAPPED && !meta.traps(number, pages) {
         let next = Slot { index: slot.index + 1, ..slot };
         if state == NEVER && number + 1 == pages && exists(next) {
             // Never mapped: foreign memory is in the way of the region.

@@ -176,7 +176,7 @@ fn the_slot_in_front_of_an_underflow_is_clean_when_it_is_used_again() {
 #[test]
 fn a_freed_block_whose_pages_were_given_back_traps() {
     let _serial = begin();
-    for size in [40_000, 204_800, 1 << 20, 90 << 20] {
+    for size in [40_000, 204_800, 1 << 20, 6 << 20, 90 << 20] {
         for is_write in [false, true] {
             // SAFETY: the stale access is the misuse under test.
             unsafe {
@@ -442,6 +442,30 @@ fn giving_back_frees_the_memory() {
         trim();
         assert!(resident_kb() < before + (5 << 10), "{} {before}", resident_kb());
     }
+}
+
+#[test]
+fn long_blocks_that_are_given_back_trap_and_come_back_as_zero() {
+    let _serial = begin();
+    // SAFETY: the stale accesses are the misuse under test.
+    unsafe {
+        for round in 0..10_usize {
+            let size = (20 << 20) + round * 50_000;
+            let block = heap::calloc(1, size, ALLOC);
+            assert!((0..size).step_by(1000).all(|at| *block.add(at) == 0));
+            block.write_bytes(7, size);
+            check_guarded(&Held(block, size, 7));
+            heap::free(block, FREE);
+            trim();
+            assert!(!is_readable(block) && !is_readable(block.add(size - 1)));
+            if round % 4 == 3 {
+                store(block.add(size - 1), 1);
+                at_access(MisuseKind::UseAfterFreeWrite, block, size);
+                assert_eq!(traps(), 1);
+            }
+        }
+    }
+    assert_eq!((told(), traps()), (vec![], 0));
 }
 
 #[test]

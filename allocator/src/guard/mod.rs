@@ -3,7 +3,8 @@
 //! Linux marks such pages in its page tables (`MADV_GUARD_INSTALL`, from 6.13
 //! on): no mapping is split, and content goes with the access. On older kernels
 //! `mprotect` stands in; it splits mappings, of which a process has 65,530, so
-//! there are at most [`MOST_EXTENTS`] guarded ranges then. Locked memory cannot
+//! there are at most [`MOST_EXTENTS`] guarded ranges then, and as many freed
+//! blocks of some length, which are protected on every kernel. Locked memory cannot
 //! be guarded: its blocks go without.
 //!
 //! Ground rules. Pages are changed by who owns their slot only; but for
@@ -28,6 +29,9 @@ static MEANS: AtomicU8 = AtomicU8::new(UNKNOWN);
 /// Ranges that may be protected where the kernel has no guards: each costs two
 /// mappings, so this is a quarter of the default `vm.max_map_count`.
 pub const MOST_EXTENTS: usize = 8192;
+/// From so many bytes on freed blocks are protected: marking a page costs 13 ns
+/// there and back, and programs take large blocks of which they touch little.
+const LONG: usize = 4 << 20;
 static EXTENTS: AtomicUsize = AtomicUsize::new(0);
 
 /// Finds out what the kernel can do, once.
@@ -62,7 +66,12 @@ fn probe() -> bool {
 /// Accounts for a slot that had `old` guarded ranges and is to have `new`; false
 /// if those are too many.
 pub fn reserve(old: usize, new: usize) -> bool {
-    if is_kernel() || old == new {
+    is_kernel() || reserve_mappings(old, new)
+}
+
+/// The same for ranges that are protected whatever the kernel can do.
+fn reserve_mappings(old: usize, new: usize) -> bool {
+    if old == new {
         return true;
     }
     let before = EXTENTS.fetch_add(new.wrapping_sub(old), Relaxed);
@@ -71,6 +80,53 @@ pub fn reserve(old: usize, new: usize) -> bool {
         EXTENTS.fetch_sub(new.wrapping_sub(old), Relaxed);
     }
     fits
+}
+
+/// Whether a range of so many bytes is better protected than guarded: one by one
+/// its pages would be marked, touched or not.
+pub fn is_long(len: usize) -> bool {
+    is_kernel() && len >= LONG
+}
+
+/// Protects a slot: a long range that holds guards of its own. `again`: it was
+/// protected before. False if that was refused; then nothing changed.
+///
+/// # Safety
+///
+/// * As for [`install`].
+pub unsafe fn protect(addr: usize, len: usize, again: bool) -> bool {
+    if !again && !reserve_mappings(0, 1) {
+        return false;
+    }
+    // SAFETY: passed on. First the access goes, as in `install`.
+    let done = unsafe { os::protect(addr, len, false) && os::discard(addr, len) };
+    if done {
+        counters::add(Counter::GuardPages, (len / PAGE) as u64);
+    } else {
+        // SAFETY: accessible is what the slot was.
+        unsafe { os::protect(addr, len, true) };
+        reserve_mappings(1, 0);
+    }
+    done
+}
+
+/// Undoes [`protect`]; false if the kernel refused.
+///
+/// # Safety
+///
+/// * As for [`remove`].
+pub unsafe fn unprotect(addr: usize, len: usize) -> bool {
+    // SAFETY: passed on.
+    let done = unsafe { os::protect(addr, len, true) };
+    if done {
+        reserve_mappings(1, 0);
+    }
+    done
+}
+
+/// Accounts for a protected slot that was unmapped.
+pub fn forget_protected() {
+    reserve_mappings(1, 0);
 }
 
 /// Takes access and content from a range. False if that was refused; parts of it
@@ -110,7 +166,8 @@ pub unsafe fn remove(addr: usize, len: usize) -> bool {
 pub fn open(page: usize) -> bool {
     // SAFETY: the caller found that the page is the heap's; accessible is what
     // its owner may make it at any time.
-    let opened = unsafe { remove(page, PAGE) };
+    let opened =
+        unsafe { (!is_kernel() || os::unguard(page, PAGE)) && os::protect(page, PAGE, true) };
     opened || os::map_at(page, PAGE) != Err(MapError::NoMemory)
 }
 

@@ -33,8 +33,12 @@ pub struct Guards {
 
 /// Bits of a page number in a packed word.
 const BITS: u32 = 15;
-/// Flag of a packed word: some guarded page was opened after a trap.
+/// Note in a packed word: some guarded page was opened after a trap.
 pub const OPENED: u32 = 1 << 31;
+/// Note in a packed word: the whole slot is protected, besides its guards.
+pub const PROTECTED: u32 = 1 << 30;
+/// All notes.
+pub const NOTES: u32 = OPENED | PROTECTED;
 
 impl Guards {
     /// No guard in a slot of so many pages.
@@ -65,7 +69,7 @@ impl Guards {
         (pages - self.own) as u32 | ((pages - self.rest) as u32) << BITS
     }
 
-    /// The guards of a packed word, [`OPENED`] aside.
+    /// The guards of a packed word, notes aside.
     pub fn unpack(word: u32, pages: usize) -> Guards {
         let mask = (1 << BITS) - 1;
         Guards { own: pages - (word & mask) as usize, rest: pages - (word >> BITS & mask) as usize }
@@ -157,7 +161,7 @@ mod tests {
                 let plan = Plan::at(guards, end, dirty);
                 carry_out(&plan, &mut model);
                 guards = plan.guards;
-                prop_assert_eq!(Guards::unpack(guards.pack(PAGES) | OPENED, PAGES), guards);
+                prop_assert_eq!(Guards::unpack(guards.pack(PAGES) | NOTES, PAGES), guards);
                 dirty = dirty.min(guards.rest).max(end);
                 prop_assert!(model[..end].iter().all(|&page| page != Page::Guard));
                 prop_assert_eq!(model[end], Page::Guard);

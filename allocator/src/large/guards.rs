@@ -21,17 +21,28 @@ pub fn pages_of(size: usize) -> usize {
 /// slot has no page left. False if the slot cannot be used for it.
 pub fn set_end(slot: Slot, meta: &Meta, size: usize) -> bool {
     let pages = pages(slot);
-    let end = if config::guards() { pages_of(size).min(pages) } else { pages };
+    let was_protected = meta.is_protected();
+    if was_protected {
+        guard::note_move(slot.base());
+        // SAFETY: the caller's slot.
+        if !unsafe { guard::unprotect(slot.base(), slot.bytes()) } {
+            return false;
+        }
+        meta.set_protected(false);
+    }
     let old = meta.guards(pages);
     if meta.take_opened() {
         // What was written there must not come back as zero memory.
-        let again = Plan { install: old.own..pages, ..Plan::from(old, old.own) };
+        let from = if was_protected { 0 } else { old.own };
+        let again = Plan { install: from..pages, ..Plan::from(old, from) };
         if !carry_out(slot, meta, &again) || meta.guards(pages) != again.guards {
             return false;
         }
     }
     let old = meta.guards(pages);
-    old.own == end || carry_out(slot, meta, &Plan::at(old, end, meta.dirty().div_ceil(PAGE)))
+    let end = if config::guards() { pages_of(size).min(pages) } else { pages };
+    let plan = Plan::at(old, end, meta.dirty().div_ceil(PAGE));
+    old.own == end || carry_out(slot, meta, &plan) || pages_of(size) <= old.own
 }
 
 /// Guards everything behind a block of `size` bytes, which shrinks to that.
@@ -48,6 +59,16 @@ pub fn set_shrunk(slot: Slot, meta: &Meta, size: usize) {
 pub fn set_whole(slot: Slot, meta: &Meta) -> bool {
     if !config::guards() {
         return false;
+    }
+    if guard::is_long(meta.dirty()) || meta.is_protected() {
+        let again = meta.is_protected();
+        meta.set_protected(true);
+        // SAFETY: the caller's slot, whose content it gives up.
+        if unsafe { guard::protect(slot.base(), slot.bytes(), again) } {
+            return true;
+        }
+        guard::note_move(slot.base());
+        meta.set_protected(false);
     }
     let pages = pages(slot);
     let mut plan = Plan::from(meta.guards(pages), 0);

@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::*, fence};
 
 use crate::class::SLOT_SIZE;
 use crate::depot::{DEPOTS, LARGE_META};
-use crate::guard::plan::{Guards, OPENED};
+use crate::guard::plan::{Guards, NOTES, OPENED, PROTECTED};
 use crate::observer::{Block, BlockState, resolve};
 use crate::os::PAGE;
 use crate::place::Slot;
@@ -113,14 +113,33 @@ impl Meta {
         Guards::unpack(self.guards.load(Acquire), pages)
     }
 
-    /// Changes what is guarded; an [`OPENED`] that came meanwhile stays.
+    /// Changes what is guarded; what was noted of it stays.
     pub fn set_guards(&self, guards: Guards, pages: usize) {
         let word = guards.pack(pages);
         let old = self.guards.load(Relaxed);
-        if self.guards.compare_exchange(old, word | old & OPENED, Release, Relaxed).is_err() {
-            // Nobody but the trap writes here meanwhile, and it only adds the flag.
-            self.guards.store(word | OPENED, Release);
+        if self.guards.compare_exchange(old, word | old & NOTES, Release, Relaxed).is_err() {
+            // Nobody but the trap writes here meanwhile, and it only adds the note.
+            self.guards.store(word | old & NOTES | OPENED, Release);
         }
+    }
+
+    /// Whether the whole slot is protected.
+    pub fn is_protected(&self) -> bool {
+        self.guards.load(Acquire) & PROTECTED != 0
+    }
+
+    /// Notes whether the whole slot is protected.
+    pub fn set_protected(&self, protected: bool) {
+        if protected {
+            self.guards.fetch_or(PROTECTED, AcqRel);
+        } else {
+            self.guards.fetch_and(!PROTECTED, AcqRel);
+        }
+    }
+
+    /// Whether a page of the slot may trap.
+    pub fn traps(&self, page: usize, pages: usize) -> bool {
+        self.is_protected() || self.guards(pages).contains(page)
     }
 
     /// Notes that guarded pages may be open and hold anything.

@@ -214,7 +214,11 @@ fn unmap(slot: Slot) -> bool {
         return false;
     }
     guard::reserve(meta.guards(pages).extents(pages), 0);
+    if meta.is_protected() {
+        guard::forget_protected();
+    }
     meta.set_guards(Guards::WHOLE, pages);
+    meta.set_protected(false);
     meta.set_dirty(0);
     true
 }
