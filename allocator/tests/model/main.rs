@@ -5,6 +5,7 @@
 //! is not replayed.
 
 mod block;
+mod bytes;
 mod child;
 #[path = "../common/mod.rs"]
 mod common;
@@ -15,11 +16,10 @@ mod world;
 use std::sync::Arc;
 use std::sync::mpsc;
 
-use deadwalk_alloc::{Counter, flush_counters, read_counter};
 use proptest::prelude::*;
 
 use step::{Misuse, Random, Source, Step};
-use world::{Space, World};
+use world::{Space, World, counters};
 
 const THREADS: usize = 4;
 /// Threads end and others take their caches over.
@@ -60,13 +60,6 @@ impl Drop for Replay {
 fn clean_step(random: &mut Random, world: &World) -> Step {
     let size_of = |which: usize| world.live[which].size;
     Step::clean(random, world.live.len(), size_of)
-}
-
-/// The counters' values: allocations minus frees, and live bytes.
-fn counters() -> (i64, i64) {
-    flush_counters();
-    let blocks = read_counter(Counter::Allocs) - read_counter(Counter::Frees);
-    (blocks as i64, read_counter(Counter::LiveBytes) as i64)
 }
 
 #[test]
@@ -184,15 +177,17 @@ proptest! {
     fn any_short_sequence(sequence in prop::collection::vec(any_step(), 1..120)) {
         let _serial = common::begin();
         let result = child::in_child(|| {
-            let before = counters();
-            let mut world = World::alone();
-            sequence.iter().for_each(|step| world.step(step));
-            let (held, bytes) = (world.live.len() as i64, world.counted_bytes() as i64);
-            assert_eq!(counters(), (before.0 + held, before.1 + bytes));
-            let ended = world.finish();
-            assert_eq!(common::freeing().len(), ended);
-            assert_eq!(counters(), before);
+            let mut steps = sequence.iter().cloned();
+            world::play(|_| steps.next());
         });
+        prop_assert!(result.is_ok(), "{result:?}");
+    }
+
+    /// What the fuzz target does.
+    #[test]
+    fn any_bytes(data in prop::collection::vec(any::<u8>(), 0..4000)) {
+        let _serial = common::begin();
+        let result = child::in_child(|| bytes::play(&data));
         prop_assert!(result.is_ok(), "{result:?}");
     }
 }

@@ -11,7 +11,10 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex};
 
-use deadwalk_alloc::{BlockState, Misuse, MisuseKind, heap, lookup, sweep, watch};
+use deadwalk_alloc::{
+    BlockState, Counter, Misuse, MisuseKind, flush_counters, heap, lookup, read_counter, sweep,
+    watch,
+};
 
 use crate::block::{Live, Mark, NATURAL_ALIGN, counted};
 use crate::common;
@@ -300,6 +303,27 @@ impl World {
         self.told.extend(common::told());
         self.told.last()
     }
+}
+
+/// The counters' values: allocations minus frees, and live bytes.
+pub fn counters() -> (i64, i64) {
+    flush_counters();
+    let blocks = read_counter(Counter::Allocs) - read_counter(Counter::Frees);
+    (blocks as i64, read_counter(Counter::LiveBytes) as i64)
+}
+
+/// Takes steps in a world of its own until there are no more, and checks all.
+pub fn play(mut next: impl FnMut(&World) -> Option<Step>) {
+    let before = counters();
+    let mut world = World::alone();
+    while let Some(step) = next(&world) {
+        world.step(&step);
+    }
+    let (held, bytes) = (world.live.len() as i64, world.counted_bytes() as i64);
+    assert_eq!(counters(), (before.0 + held, before.1 + bytes));
+    let ended = world.finish();
+    assert_eq!(common::freeing().len(), ended);
+    assert_eq!(counters(), before);
 }
 
 /// A number no other object has.
