@@ -54,7 +54,7 @@ pub fn page(peers: &[Peer], cases: &[Case], bad: &Verdicts, clean: &Verdicts) ->
         line(&mut page, row, size, cases, bad, of_row);
     }
     line(&mut page, "**all misuse**", "", cases, bad, |case| case.class != Class::Refused);
-    alarms(&mut page, cases, clean);
+    alarms(&mut page, clean);
     page + "\n" + TAIL
 }
 
@@ -109,7 +109,7 @@ fn cell(made: &[Verdict], all: usize, refused: bool) -> String {
 }
 
 /// The last line: clean twins that were accused or did not survive.
-fn alarms(page: &mut String, cases: &[Case], clean: &Verdicts) {
+fn alarms(page: &mut String, clean: &Verdicts) {
     let cells = clean.iter().map(|own| {
         let made = own.iter().flatten().filter(|verdict| verdict.made);
         made.filter(|verdict| verdict.caught).count().to_string()
@@ -118,7 +118,7 @@ fn alarms(page: &mut String, cases: &[Case], clean: &Verdicts) {
     let _ = writeln!(
         page,
         "| **clean twins accused or killed** | | {} | {} |",
-        cases.len(),
+        clean.first().map_or(0, Vec::len),
         cells.join(" | ")
     );
 }

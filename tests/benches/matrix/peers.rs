@@ -157,8 +157,8 @@ pub fn peers() -> Vec<Peer> {
     let asan = Peer {
         name: "ASan runtime",
         package: "libasan8",
-        run_as: "preloaded, the program not instrumented; `detect_leaks=0`",
-        env: &[("ASAN_OPTIONS", "detect_leaks=0")],
+        run_as: "preloaded, the program not instrumented; `detect_leaks=0`, `allocator_may_return_null=1`",
+        env: &[("ASAN_OPTIONS", "detect_leaks=0:allocator_may_return_null=1")],
         says: ASAN,
         ..glibc()
     };

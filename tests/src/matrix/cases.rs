@@ -196,7 +196,7 @@ fn bounds() -> Vec<Case> {
                 Case { size, found, access, ..case(over, Class::Overflow, "bounds", "overflow") };
             cases.extend(LENS.map(|len| Case { len, offset: Some(size as isize), ..write }));
         }
-        for size in SIZES {
+        for size in [SMALL, MEDIUM] {
             let write = Case {
                 size,
                 found,
@@ -206,10 +206,15 @@ fn bounds() -> Vec<Case> {
             cases.extend([1, 8].map(|len| Case { len, offset: Some(-(len as isize)), ..write }));
         }
     }
-    let row = "overflow of whole pages, found at the access";
+    let row = "overflow, found at the access";
     let write = case(row, Class::Overflow, "bounds", "overflow");
     let write = Case { size: LARGE, found: "access", access: Some("overflow"), ..write };
     cases.extend(LENS.map(|len| Case { len, offset: Some(LARGE as isize), ..write }));
+    // The page in front of a large block is the guard of the one in front.
+    let row = "underflow, found at the access";
+    let write = case(row, Class::Underflow, "bounds", "underflow");
+    let write = Case { size: LARGE, found: "access", access: Some("underflow"), ..write };
+    cases.extend([1, 8].map(|len| Case { len, offset: Some(-(len as isize)), ..write }));
     cases
 }
 
