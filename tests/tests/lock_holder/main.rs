@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use kernel::holder::{stack_of_waiter, waits_for};
 use primitives::{Attributes, INHERIT, Memory, Sleeper, futex, make_mutex};
-use stand_ins::{jump, sample, stack, tls};
+use stand_ins::{jump, sample, sandbox, stack, tls};
 
 /// Every kind of mutex, but those with a priority ceiling.
 fn every_kind() -> Vec<Attributes> {
