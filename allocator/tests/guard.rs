@@ -353,12 +353,12 @@ fn realloc_moves_the_guard_with_the_blocks_end() {
         held.0.write_bytes(1, held.1);
         for step in 0..1000 {
             let size = match next() % 4 {
-                0 => 33_000 + next() % 2_000_000,
+                0 => 33_000 + next() % 900_000,
                 1 => held.1 + next() % 9000,
                 2 => held.1.saturating_sub(next() % 9000).max(33_000),
                 _ => (held.1 / PAGE * PAGE + next() % 30 * PAGE).max(36_864),
             };
-            let size = size.min(3 << 20);
+            let size = size.min(1 << 20);
             let block = heap::realloc(held.0, size, 0);
             let kept = size.min(held.1);
             assert!((0..kept).step_by(97).all(|at| *block.add(at) == held.2), "step {step}");

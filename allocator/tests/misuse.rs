@@ -271,6 +271,64 @@ fn underflow_is_found_at_free() {
 }
 
 #[test]
+fn overflow_of_a_live_large_block_is_found_by_the_sweep() {
+    let _serial = begin();
+    sweep();
+    told();
+    for size in [40_000, 200_000, (3 << 20) + 5, (100 << 20) + 5] {
+        for (offset, len) in [(0, 1), (0, 32), (7, 8)] {
+            // SAFETY: writing behind the block is the misuse under test.
+            unsafe {
+                let block = heap::malloc(size, ALLOC);
+                let resized = heap::realloc(heap::malloc(size, 0), size - 2000, 0);
+                assert_eq!(sweep(), 0);
+                block.add(size + offset).write_bytes(0x41, len);
+                assert_eq!(sweep(), 1, "{size} {offset} {len}");
+                let misuse = one(MisuseKind::HeapBufferOverflow);
+                assert_eq!((misuse.base, misuse.size), (block as usize, size));
+                assert_eq!((misuse.offset, misuse.len), ((size + offset) as isize, len));
+                assert_eq!((misuse.alloc_site, misuse.late), (ALLOC, true));
+                assert_eq!(misuse.found[(size + offset) % 16], 0x41);
+                assert_eq!(misuse.expected[(size + offset) % 16], 0x6b);
+                assert_eq!(sweep(), 0);
+                heap::free(block, FREE);
+                heap::free(resized, 0);
+                assert_eq!(told(), [], "told once");
+            }
+        }
+    }
+}
+
+#[test]
+fn live_large_blocks_that_are_resized_are_not_accused_by_a_sweep() {
+    let _serial = begin();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // SAFETY: the family's own contract.
+            unsafe {
+                let mut block = heap::malloc(300_000, 0);
+                for step in 0..6000_usize {
+                    let size = 200_000 + step * 7919 % 130_000;
+                    block = heap::realloc(block, size, 0);
+                    block.add(size - 3000).write_bytes(step as u8, 3000);
+                    if step % 64 == 0 {
+                        heap::free(block, 0);
+                        block = heap::malloc(200_000, 0);
+                    }
+                }
+                heap::free(block, 0);
+            }
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+        while !done.load(std::sync::atomic::Ordering::Relaxed) {
+            sweep();
+        }
+    });
+    assert_eq!(told(), []);
+}
+
+#[test]
 fn underflow_of_a_large_block_is_found_at_free() {
     let _serial = begin();
     for (size, offset) in [(40_000, 1), (60_000, 3), (200_000, 16)] {

@@ -15,7 +15,7 @@ use crate::os::{self, MapError, PAGE};
 use crate::poison::{self, POISON_FREE};
 use crate::report::{self, Damage};
 use crate::window::HUGE_SPAN;
-use crate::{config, slot};
+use crate::{config, large, slot};
 
 use cell::{Cell, OPEN_BEHIND, OPEN_FRONT, REPORTED, WATCHED};
 
@@ -129,6 +129,27 @@ fn canary_damage(cell: &Cell) -> Option<Damage> {
     let found =
         unsafe { poison::damage(cell.addr() as *const u8, cell.size(), cell.mapped(), usize::MAX) };
     found.map(|(first, last)| Damage { first, last })
+}
+
+/// Looks at the bytes behind the live blocks; how many were damaged. They are
+/// told of.
+pub fn sweep_ends() -> usize {
+    let mut damaged = 0;
+    // One at a time: nothing is told under the lock.
+    while let Some(misuse) = next_damaged() {
+        deliver(&misuse);
+        damaged += 1;
+    }
+    damaged
+}
+
+fn next_damaged() -> Option<Misuse> {
+    let mut table = TABLE.lock();
+    table.live().filter(|cell| cell.flags() & REPORTED == 0).find_map(|cell| {
+        let canary = cell.mapped() - cell.size();
+        let misuse = large::damage_behind(&cell.describe(), canary)?;
+        (!cell.add_flag(REPORTED)).then_some(misuse)
+    })
 }
 
 /// Unmaps a page beside the block that the trap mapped.

@@ -31,7 +31,9 @@ pub struct Meta {
     pub(super) size: AtomicU64,
     pub(super) alloc_site: AtomicU32,
     pub(super) free_site: AtomicU32,
-    dirty: AtomicU64,
+    dirty: AtomicU32,
+    /// Changes of the block: odd while one goes on. See `ends`.
+    changes: AtomicU32,
 }
 
 const _: () = assert!(size_of::<Meta>() == LARGE_META);
@@ -99,13 +101,29 @@ impl Meta {
 
     /// Sets `dirty`, after bytes were given back.
     pub fn set_dirty(&self, bytes: usize) {
-        self.dirty.store(bytes as u64, Relaxed);
+        self.dirty.store(bytes as u32, Relaxed);
     }
 
     /// Raises `dirty` for its owner, before the bytes are written.
     pub fn raise_dirty(&self, bytes: usize) {
         self.set_dirty(self.dirty().max(bytes));
         fence(Release);
+    }
+
+    /// Number of changes of the block, odd while one goes on.
+    pub fn changes(&self) -> u32 {
+        self.changes.load(Acquire)
+    }
+
+    /// Begins a change.
+    pub fn begin_change(&self) {
+        self.changes.store(self.changes.load(Relaxed).wrapping_add(1), Relaxed);
+        fence(Release);
+    }
+
+    /// Ends a change.
+    pub fn end_change(&self) {
+        self.changes.store(self.changes.load(Relaxed).wrapping_add(1), Release);
     }
 
     /// The guarded pages of the slot, which has `pages`.

@@ -27,6 +27,7 @@
 //! surrounds a block; `retain`: which free blocks stay in memory; `sweep`.
 
 mod canary;
+mod ends;
 mod guards;
 mod meta;
 mod retain;
@@ -51,6 +52,7 @@ use guards::pages_of;
 use meta::pages;
 use retain::{LIVE_BYTES, RETAINED, drop_slot, purge, retains};
 
+pub use ends::damage_behind;
 pub use meta::{Meta, TAKEN, UNMAPPED, meta};
 pub use retain::{give_back, held_bytes, trim};
 pub use sweep::sweep_class;
@@ -107,6 +109,7 @@ pub fn allocate(class: usize, size: usize, site: usize, zero: bool) -> Option<*m
             drop_slot(slot, meta);
             continue;
         }
+        meta.begin_change();
         let base = slot.base() as *mut u8;
         let (dirty, end) = (meta.dirty(), canary_end(slot, meta, size));
         // Behind a guard that stayed where it was all is poison already.
@@ -123,6 +126,7 @@ pub fn allocate(class: usize, size: usize, site: usize, zero: bool) -> Option<*m
         meta.size.store(size as u64, Relaxed);
         meta.alloc_site.store(site as u32, Relaxed);
         meta.free_site.store(0, Relaxed);
+        meta.end_change();
         meta.set(LIVE);
         LIVE_BYTES.fetch_add(size, Relaxed);
         counters::add(Counter::Allocs, 1);
@@ -240,14 +244,30 @@ pub fn resize(slot: Slot, size: usize, site: usize) -> bool {
     let meta = meta(slot);
     let old = meta.size();
     let room = if config::guards() { slot.bytes() - PAGE } else { slot.bytes() - 1 };
-    if size > room || size < slot.bytes() / 4 {
+    // A block of which a misuse was told moves: its slot is retired as it is freed.
+    let moves = size > room
+        || size < slot.bytes() / 4
+        || meta.flags() & REPORTED != 0
+        || config::poisons() && canary_damage(slot, meta, old).is_some();
+    if moves {
         return false;
     }
-    // Move: the old slot is told of and retired as it is freed.
-    if meta.flags() & REPORTED != 0
-        || config::poisons() && canary_damage(slot, meta, old).is_some()
-        || size > old && !guards::set_end(slot, meta, size)
-    {
+    meta.begin_change();
+    let resized = resize_now(slot, meta, size, old);
+    if resized {
+        meta.size.store(size as u64, Relaxed);
+        meta.alloc_site.store(site as u32, Relaxed);
+        LIVE_BYTES.fetch_add(size.wrapping_sub(old), Relaxed);
+        counters::add_live((size as u64).wrapping_sub(old as u64));
+        note_step();
+    }
+    meta.end_change();
+    resized
+}
+
+/// Moves the guard and writes the canary of a block that is resized.
+fn resize_now(slot: Slot, meta: &Meta, size: usize, old: usize) -> bool {
+    if size > old && !guards::set_end(slot, meta, size) {
         return false;
     }
     let stale = if size < old { shrink(slot, meta, size, old) } else { 0 };
@@ -255,11 +275,6 @@ pub fn resize(slot: Slot, size: usize, site: usize) -> bool {
     meta.raise_dirty(end);
     // SAFETY: all inside the slot, open, and behind the block's new end.
     unsafe { poison::fill_plain((slot.base() + size) as *mut u8, end.max(stale) - size) };
-    meta.size.store(size as u64, Relaxed);
-    meta.alloc_site.store(site as u32, Relaxed);
-    LIVE_BYTES.fetch_add(size.wrapping_sub(old), Relaxed);
-    counters::add_live((size as u64).wrapping_sub(old as u64));
-    note_step();
     true
 }
 

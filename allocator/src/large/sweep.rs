@@ -1,4 +1,4 @@
-//! Verifying the retained slots.
+//! Verifying the retained slots, and what is behind live blocks.
 
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -7,12 +7,18 @@ use crate::place::Slot;
 use crate::slot::FREE;
 
 use super::canary::{poison_holds, retire_stale};
+use super::ends::sweep_ends;
 use super::meta::{TAKEN, meta};
 use super::retain::RETAINED;
 
-/// Verifies the retained slots of a class up to `budget` bytes; the number of
-/// damaged ones, which are told of and taken out of use.
+/// Verifies the retained slots of a class and the ends of its live blocks, up to
+/// `budget` bytes; the number of damaged ones, which are told of and taken out of
+/// use.
 pub fn sweep_class(class: usize, budget: &mut usize) -> usize {
+    sweep_retained(class, budget) + sweep_ends(class, budget)
+}
+
+fn sweep_retained(class: usize, budget: &mut usize) -> usize {
     let depot = &DEPOTS[class];
     let mut damaged = 0;
     let mut at = 0;

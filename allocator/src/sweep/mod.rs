@@ -18,7 +18,7 @@ mod suspicion;
 mod suspicion_tests;
 
 use crate::class::{CLASSES, SMALL_CLASSES};
-use crate::{cache, config, large};
+use crate::{cache, config, huge, large};
 
 #[cfg(loom)]
 pub use {ends::sweep_ends, free::sweep_ring};
@@ -101,7 +101,11 @@ impl Sweeper {
                 Part::Large => {
                     let class = SMALL_CLASSES + self.class;
                     *damaged += large::sweep_class(class, &mut budget);
-                    self.next_class(CLASSES - SMALL_CLASSES)
+                    let is_last = self.next_class(CLASSES - SMALL_CLASSES);
+                    if is_last {
+                        *damaged += huge::sweep_ends();
+                    }
+                    is_last
                 }
                 Part::Ends => {
                     *damaged += ends::sweep_ends(self.class, &mut self.slot, &mut budget);
