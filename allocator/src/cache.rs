@@ -596,6 +596,7 @@ impl Cache {
         bin.n.store(rest as u32, Relaxed);
         cold.filled.store(cold.filled.load(Relaxed).wrapping_sub(count as u64), Relaxed);
         depot.publish_count(&inner);
+        depot.note_freed(class, count, &mut inner);
     }
 
     /// Fills the empty magazine from the depot, verifying again: a stale write
@@ -638,7 +639,7 @@ impl Cache {
             // Under the lock, so that a fork sees both or neither.
             self.cold[class].fresh = first;
             self.cold[class].fresh_end = end;
-            self.bins[class].limit.store(end, Relaxed);
+            self.bins[class].limit.store(depot.bump(), Relaxed);
         }
         let cold = &mut self.cold[class];
         let slot = cold.fresh;

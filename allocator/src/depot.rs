@@ -7,19 +7,27 @@
 //! free slot is in exactly one place.
 
 use core::cell::UnsafeCell;
+use core::ops::Range;
 
 use crate::bitmap::Bitmap;
 use crate::class::{MAX_CLASSES, SLOT_SIZE, SMALL_CLASSES};
+use crate::holes::{self, Holes};
 use crate::lock::{Guard, Lock};
-use crate::os::MapError;
+use crate::os::{MapError, PAGE};
+use crate::place::Slot;
 use crate::poison::{POISON_END, TAIL_LIMIT};
-use crate::slot::Meta;
+use crate::slot::{Meta, NEVER};
 use crate::sync::{AtomicU32, Ordering::*, const_fn, shared_static};
 use crate::window::{Extent, bitmap_base, class_base, class_capacity, meta_base};
+use crate::{config, os, poison, pressure};
 
 /// First and largest step by which a class's memory grows.
 const FIRST_STEP: usize = 64 << 10;
 const LAST_STEP: usize = 2 << 20;
+/// Least size of a hole: giving memory back costs a system call and page faults.
+const WORTH_A_HOLE: usize = 64 << 10;
+/// So many bytes are freed at least between two looks for holes.
+const WORTH_A_LOOK: usize = 512 << 10;
 /// Foreign mappings in the way are jumped over with doubling jumps; so many
 /// times (then the jumps exceed the class's span).
 const MAX_SKIPS: u32 = 19;
@@ -49,6 +57,10 @@ pub struct Inner {
     meta: Extent,
     bits: Extent,
     summary: Extent,
+    /// Small classes: free slots that are not mapped.
+    holes: Holes,
+    /// Small classes: bytes that came here since memory was given back last.
+    freed: usize,
 }
 
 shared_static! {
@@ -78,6 +90,8 @@ impl Depot {
                     meta: Extent::new(),
                     bits: Extent::new(),
                     summary: Extent::new(),
+                    holes: Holes::new(),
+                    freed: 0,
                 }),
                 bump: AtomicU32::new(0),
                 count: AtomicU32::new(0),
@@ -143,6 +157,9 @@ impl Depot {
         let capacity = class_capacity(class);
         let small = class < SMALL_CLASSES;
         let bump = self.bump();
+        if let Some(filled) = inner.fill_hole(class, want) {
+            return Some((filled.start, filled.end));
+        }
         // Slot 0 of a small class is the pad in front of slot 1.
         let mut first = if small { bump.max(1) } else { bump };
         let have = bump as usize * slot;
@@ -177,6 +194,43 @@ impl Depot {
         Some((first, end))
     }
 
+    /// Notes that a thread gave `count` slots to `free`. Where memory is short, it
+    /// goes back to the system when there is enough of it.
+    pub fn note_freed(&self, class: usize, count: u32, inner: &mut Inner) {
+        if !pressure::is_on() {
+            return;
+        }
+        let slot = SLOT_SIZE[class];
+        inner.freed += count as usize * slot;
+        if inner.freed >= WORTH_A_LOOK.max(self.bump() as usize * slot / 16) {
+            self.give_back(class, inner);
+        }
+    }
+
+    /// Unmaps runs of free small slots, after verifying them; whether there were
+    /// any. A damaged slot stays, to be found when it is used.
+    pub fn give_back(&self, class: usize, inner: &mut Inner) -> bool {
+        inner.freed = 0;
+        let unit = holes::unit(SLOT_SIZE[class]);
+        let mut any = false;
+        let mut run = 0..0;
+        let mut at = 0;
+        while let Some((first, bits)) = inner.free.scan(at) {
+            at = first + 64;
+            for slot in (0..64).filter(|bit| bits & 1 << bit != 0).map(|bit| first + bit) {
+                if slot == run.end {
+                    run.end += 1;
+                    continue;
+                }
+                any |= inner.open_hole(class, holes::inside(run, unit));
+                run = slot..slot + 1;
+            }
+        }
+        any |= inner.open_hole(class, holes::inside(run, unit));
+        self.publish_count(inner);
+        any
+    }
+
     /// Maps memory for `bytes` of slots more than there are, for a time when no
     /// more can be mapped. As far as there is memory for it.
     pub fn map_in_advance(&self, class: usize, bytes: usize) {
@@ -191,6 +245,67 @@ impl Depot {
 }
 
 impl Inner {
+    /// Gives the memory of free slots back that are fit for a hole.
+    fn open_hole(&mut self, class: usize, slots: Range<u32>) -> bool {
+        let (slot, base) = (SLOT_SIZE[class], class_base(class));
+        let bytes = slots.len() * slot;
+        if bytes < WORTH_A_HOLE || self.holes.is_full() {
+            return false;
+        }
+        let all = slots.clone().map(|index| Slot { class, index: index as usize });
+        // SAFETY: slots of the set `free`, whose lock is held.
+        let holds = |slot: Slot| unsafe { poison::holds(slot.base() as *const u8, slot.bytes()) };
+        if config::poisons() && !all.clone().all(holds) {
+            return false;
+        }
+        let end = base + slots.end as usize * slot - PAGE;
+        let mut start = base + slots.start as usize * slot;
+        if self.holes.any_ends_at(slots.start) {
+            // Nobody is behind that hole any more.
+            start -= PAGE;
+        }
+        // SAFETY: whole pages of free slots; nobody gets one while the lock is held.
+        if !unsafe { os::unmap(start, end - start) } {
+            return false;
+        }
+        for slot in all {
+            self.free.remove(slot.index as u32);
+            slot.meta().set_flags(NEVER);
+        }
+        self.holes.add(slots);
+        true
+    }
+
+    /// Maps up to `want` slots of a hole; they are as if never used.
+    fn fill_hole(&mut self, class: usize, want: u32) -> Option<Range<u32>> {
+        let (slot, base) = (SLOT_SIZE[class], class_base(class));
+        let unit = holes::unit(slot);
+        for want in [want, 1] {
+            let filled = self.holes.first(want, unit)?;
+            let (start, len) = (base + filled.start as usize * slot, filled.len() * slot);
+            let kept = if self.holes.is_whole(&filled) { PAGE } else { 0 };
+            let mapped = match len - kept {
+                0 => Ok(()),
+                len => os::map_at(start, len),
+            };
+            match mapped {
+                // SAFETY: the page that stayed, of slots that are this set's.
+                Ok(()) if kept == 0 || unsafe { os::map_anew(start + len - PAGE, PAGE) } => {
+                    self.holes.remove_first(&filled);
+                    return Some(filled);
+                }
+                Ok(()) => {
+                    // SAFETY: mapped just now.
+                    unsafe { os::unmap(start, len - kept) };
+                }
+                // Whoever mapped there keeps it.
+                Err(MapError::Taken) => self.holes.remove_first(&filled),
+                Err(MapError::NoMemory) => {}
+            }
+        }
+        None
+    }
+
     fn cover_metadata(&mut self, class: usize, slots: u32) -> Result<(), MapError> {
         let count = slots as usize;
         let bits = bitmap_base(class);

@@ -16,7 +16,7 @@ use crate::observer::{BlockState, Misuse, MisuseKind, deliver, observer};
 use crate::place::{Place, Slot, locate};
 use crate::signal::{self, Busy};
 use crate::slot::{LIVE, SUSPECT, Word};
-use crate::{config, family, huge, large, os, poison, small, tls, window};
+use crate::{config, family, huge, large, os, poison, pressure, small, tls, window};
 
 /// No object is larger: `ptrdiff_t` must hold differences inside it.
 const MOST: usize = isize::MAX as usize;
@@ -41,11 +41,19 @@ fn allocate_large(size: usize, align: usize, site: usize, zero: bool) -> *mut u8
         return allocate_nested(size, align, site, zero);
     }
     signal::free_left(small::free_now);
-    large::class_for(size, align)
+    let is_exact = size >= pressure::EXACT && pressure::is_tight();
+    let class = if is_exact { None } else { large::class_for(size, align) };
+    class
         .and_then(|class| large::allocate(class, size, site, zero))
         .or_else(|| huge::allocate(size, align, site))
-        .or_else(|| if large::give_back() { huge::allocate(size, align, site) } else { None })
-        .unwrap_or_else(no_memory)
+        .or_else(|| if pressure::give_back() { huge::allocate(size, align, site) } else { None })
+        .unwrap_or_else(|| {
+            // Who asks for more than a slot may only be trying.
+            if size < LARGEST_SLOT {
+                pressure::refused();
+            }
+            no_memory()
+        })
 }
 
 /// Allocates `size` bytes if the calling thread has a slot at hand: [`malloc`]
@@ -294,6 +302,9 @@ fn realloc_nested(addr: usize, size: usize, site: usize) -> *mut u8 {
 /// large one gets a slot of twice its size: more addresses but no more memory,
 /// and the next steps happen in place.
 fn grown(size: usize, site: usize) -> Option<*mut u8> {
+    if pressure::is_tight() {
+        return None;
+    }
     let class = of_aligned(size.checked_mul(2)?, 16)?;
     large::allocate(class, size, site, false)
 }
@@ -339,7 +350,8 @@ fn resize_small(slot: Slot, word: Word, size: usize, site: usize) -> bool {
 unsafe fn realloc_huge(addr: usize, size: usize, site: usize) -> *mut u8 {
     let Some(old) = huge::check_live(addr, site) else { return no_memory() };
     family::leave(addr, Family::Malloc, None, site);
-    let may_resize = size >= LARGEST_SLOT && !old.watched;
+    let is_exact = size >= pressure::EXACT && pressure::is_tight();
+    let may_resize = (size >= LARGEST_SLOT || is_exact) && !old.watched;
     if let Some(new) = may_resize.then(|| huge::resize(addr, size, site)).flatten() {
         return new;
     }

@@ -10,7 +10,8 @@
 //! (threads), `guard` (pages without access), `small`, `large`, `huge` (blocks),
 //! `heap` (the family), `family` (C++'s functions beside it), `signal` (handlers
 //! that interrupt all this), `trap` (what an access without permission was),
-//! `sandbox` (system calls that the process gave up).
+//! `sandbox` (system calls that the process gave up), `pressure` and `holes`
+//! (little memory).
 //!
 //! x86-64 Linux only.
 #![cfg_attr(loom, allow(dead_code))] // Models use a part only.
@@ -28,6 +29,7 @@ mod fresh;
 mod global;
 mod guard;
 pub mod heap;
+mod holes;
 mod huge;
 mod large;
 mod lock;
@@ -38,6 +40,7 @@ mod observer;
 mod os;
 mod place;
 mod poison;
+mod pressure;
 mod report;
 pub mod sandbox;
 pub mod signal;

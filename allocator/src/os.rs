@@ -62,6 +62,18 @@ pub fn map_at(addr: usize, len: usize) -> Result<(), MapError> {
     Err(if got == -(libc::EEXIST as isize) { MapError::Taken } else { MapError::NoMemory })
 }
 
+/// Makes a range read as zero, at once for all who look at it.
+///
+/// # Safety
+///
+/// * The range is page-aligned, mapped by this crate, and its content dead.
+pub unsafe fn map_anew(addr: usize, len: usize) -> bool {
+    let flags = PRIVATE | libc::MAP_FIXED as usize;
+    // SAFETY: the caller owns what is replaced.
+    let got = unsafe { syscall(libc::SYS_mmap, [addr, len, READ_WRITE, flags, usize::MAX, 0]) };
+    got as usize == addr
+}
+
 /// Maps `len` zeroed bytes wherever the kernel likes.
 pub fn map_anywhere(len: usize) -> Option<usize> {
     // SAFETY: a new anonymous mapping harms nobody.
@@ -176,6 +188,16 @@ pub fn is_readable(page: usize) -> bool {
     let got = unsafe { syscall(libc::SYS_rt_sigprocmask, [no_such_way, page, 0, 8, 0, 0]) };
     // Who may not even ask shall not read.
     got != -(libc::EFAULT as isize) && got != -(libc::EPERM as isize)
+}
+
+/// A limit of this process, such as `RLIMIT_AS`; the largest number if there is
+/// none.
+pub fn limit(resource: libc::__rlimit_resource_t) -> usize {
+    let mut limit = [usize::MAX; 2];
+    let to = limit.as_mut_ptr() as usize;
+    // SAFETY: the kernel writes two words to `limit`.
+    unsafe { syscall(libc::SYS_prlimit64, [0, resource as usize, 0, to, 0, 0]) };
+    limit[0]
 }
 
 /// Lets another thread run.

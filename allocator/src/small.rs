@@ -22,7 +22,7 @@ use crate::report::{self, Damage};
 use crate::signal::{self, Busy};
 use crate::slot::{FREE, LIVE, Meta, NEVER, QUARANTINED, REPORTED, RETIRED, STATE, WATCHED, Word};
 use crate::window::{CLASS_SHIFT, base_if_chosen};
-use crate::{config, fresh, huge, large, os, tls};
+use crate::{config, fresh, huge, large, os, pressure, tls};
 
 /// What an allocation returned.
 pub struct Allocated {
@@ -92,8 +92,9 @@ pub fn allocate(class: usize, align: usize, size: usize, site: usize) -> Allocat
                 let fresh = (*cache).next_fresh(class);
                 match fresh {
                     Some(index) => return hand_out_fresh(class, index, size, site),
-                    None if large::give_back() => continue,
+                    None if pressure::give_back() => continue,
                     None => {
+                        pressure::refused();
                         os::set_enomem();
                         return NOTHING;
                     }
@@ -123,8 +124,11 @@ fn allocate_from_depot(class: usize, size: usize, site: usize) -> Allocated {
         if inner.free.take(&mut one) == 0 {
             let Some((first, _)) = depot.grow(class, 1, &mut inner) else {
                 drop(inner);
-                if !signal::is_nested() && large::give_back() {
-                    continue;
+                if !signal::is_nested() {
+                    if pressure::give_back() {
+                        continue;
+                    }
+                    pressure::refused();
                 }
                 os::set_enomem();
                 return NOTHING;

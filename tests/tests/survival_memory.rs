@@ -1,7 +1,7 @@
 //! Memory in quantity, and programs that have their own ideas of the address
 //! space.
 
-use deadwalk_tests::{Program, Run, alone, repeats};
+use deadwalk_tests::{Outcome, Program, Run, alone, repeats};
 
 /// No more than `vm.max_map_count` mappings, however many blocks.
 #[test]
@@ -36,4 +36,85 @@ fn programs_that_map_at_fixed_addresses() {
 fn programs_that_write_all_that_is_usable() {
     let watched = Run::of(&Program::new("survive_usable_size")).assert_survives(0);
     assert_eq!(watched.outcome.stdout, "of nothing: 0, blocks 2000\n");
+}
+
+/// What `survive_limit` tells: MiB given at first, then again and for other
+/// blocks, threads made; and the lines that are the same in every run.
+struct Given {
+    mib: Vec<u64>,
+    threads: u64,
+    facts: Vec<String>,
+}
+
+impl Given {
+    fn of(outcome: &Outcome) -> Given {
+        let mut given = Given { mib: vec![], threads: 0, facts: vec![] };
+        for line in outcome.stdout.lines() {
+            let (word, number) = line.split_once(' ').expect("two words");
+            match (word, number.parse()) {
+                ("given" | "again" | "others", Ok(mib)) => given.mib.push(mib),
+                ("threads", Ok(threads)) => given.threads = threads,
+                _ => given.facts.push(line.to_string()),
+            }
+        }
+        given
+    }
+}
+
+/// Under a limit: about as much memory as from libc, `ENOMEM` then, and life goes
+/// on as soon as it is freed.
+#[track_caller]
+fn assert_lives_under(kind: &str, mib: u32, bytes: u32, when: &str) {
+    let what = format!("{when} {kind} {mib} {bytes}");
+    let limit = match (when, kind) {
+        ("preset", "as") => format!("ulimit -v {}; ", mib * 1024),
+        ("preset", _) => format!("ulimit -d {}; ", mib * 1024),
+        _ => String::new(),
+    };
+    let program = Program::new("survive_limit");
+    let run = Run::command(["sh", "-c", &(limit + r#"exec "$@""#), "sh"]).arg(&program.path);
+    let run = run.args(&what);
+    let (plain, watched) = (run.plain().assert_status(0), run.watched());
+    assert_eq!((watched.outcome.status, &*watched.outcome.stderr), (0, ""), "{what}");
+    watched.report.assert_clean();
+    let (ours, libcs) = (Given::of(&watched.outcome), Given::of(&plain));
+    assert_eq!(ours.facts, libcs.facts, "{what}");
+    assert_eq!(ours.threads, 4, "{what}");
+    let amounts = format!("{what}: {:?} of libc's {:?} MiB", ours.mib, libcs.mib);
+    assert!(ours.mib[0] * 10 >= libcs.mib[0] * 8, "{amounts}");
+    // Stacks of threads that have ended stay with libc: they are missing here.
+    assert!(
+        ours.mib.iter().zip(&libcs.mib).all(|(ours, libcs)| ours * 3 >= libcs * 2),
+        "{amounts}"
+    );
+}
+
+const SIZES: [u32; 5] = [1 << 20, 100, 10_000, 100_000, 20 << 20];
+
+fn sizes() -> &'static [u32] {
+    &SIZES[..repeats(2, 5) as usize]
+}
+
+#[test]
+fn address_limits_set_before_the_start() {
+    for &bytes in sizes() {
+        assert_lives_under("as", 256, bytes, "preset");
+    }
+    assert_lives_under("as", 1024, 1 << 20, "preset");
+}
+
+#[test]
+fn address_limits_set_at_run_time() {
+    for &bytes in sizes() {
+        assert_lives_under("as", 256, bytes, "late");
+    }
+    assert_lives_under("as", 1024, 300_000, "late");
+}
+
+#[test]
+fn data_limits() {
+    for (bytes, when) in [(100, "preset"), (1 << 20, "late"), (20 << 20, "preset")] {
+        assert_lives_under("data", 256, bytes, when);
+    }
+    assert_lives_under("data", 1024, 100_000, "late");
 }

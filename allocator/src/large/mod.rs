@@ -45,12 +45,12 @@ use crate::observer::{Misuse, MisuseKind, deliver, tell_freeing};
 use crate::os::PAGE;
 use crate::place::Slot;
 use crate::slot::{FREE, LIVE, QUARANTINED, REPORTED, STATE, WATCHED};
-use crate::{config, os, poison, signal, tls};
+use crate::{config, os, poison, pressure, signal, tls};
 
 use canary::{canary_damage, canary_end, is_out_of_use, poison_holds, retire_stale};
 use guards::pages_of;
 use meta::pages;
-use retain::{LIVE_BYTES, RETAINED, drop_slot, purge, retains};
+use retain::{LIVE_BYTES, RETAINED, drop_slot, purge, retains, unmap};
 
 pub use ends::damage_behind;
 pub use meta::{Meta, TAKEN, UNMAPPED, meta};
@@ -80,7 +80,7 @@ pub fn allocate(class: usize, size: usize, site: usize, zero: bool) -> Option<*m
     loop {
         let (slot, was_retained) = match take(class) {
             Some(taken) => taken,
-            None if !signal::is_nested() && give_back() => continue,
+            None if !signal::is_nested() && pressure::give_back() => continue,
             None => return None,
         };
         let meta = meta(slot);
@@ -235,6 +235,9 @@ pub fn free(slot: Slot, is_start: bool, addr: usize, site: usize) {
     let mut inner = depot.lock();
     let set = if retain { &mut inner.free } else { &mut inner.purged };
     set.insert(slot.index as u32);
+    if !retain && pressure::is_on() {
+        unmap(slot);
+    }
     depot.publish_count(&inner);
 }
 

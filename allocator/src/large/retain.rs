@@ -14,7 +14,7 @@ use crate::guard::plan::Guards;
 use crate::os::PAGE;
 use crate::place::Slot;
 use crate::slot::{QUARANTINED, REPORTED, RETIRED, STATE};
-use crate::{config, guard, os};
+use crate::{config, guard, os, pressure};
 
 use super::canary::{poison_holds, retire_stale};
 use super::guards::set_whole;
@@ -52,6 +52,9 @@ fn budget(live: usize, dirty: usize) -> usize {
 /// Whether a block of `dirty` bytes that is freed while `live` bytes are live is
 /// to stay in memory; then it is counted as retained.
 pub fn retains(class: usize, live: usize, dirty: usize) -> bool {
+    if pressure::is_on() {
+        return false;
+    }
     let retained = RETAINED.fetch_add(dirty, Relaxed) + dirty;
     let budget = budget(live, dirty);
     let retains = retained <= budget || make_room(class, dirty, budget);
@@ -200,7 +203,9 @@ pub fn give_back() -> bool {
     any
 }
 
-fn unmap(slot: Slot) -> bool {
+/// Unmaps a slot that is in one of the depot's sets, whose lock is held. False if
+/// it has no memory, or the kernel refused.
+pub fn unmap(slot: Slot) -> bool {
     let (meta, pages) = (meta(slot), pages(slot));
     let flags = meta.flags();
     // First the state: who looks meanwhile shall not read what is gone.
