@@ -8,12 +8,14 @@
 //! the block. Blocks of malloc have no flag, so nothing of this is on the fast
 //! paths: a flagged block's free takes the slow one. Whether anything is told is
 //! a setting (`Config::new_delete`); blocks may be marked before that is known.
+//! No lock is waited for that the calling thread may hold: signal handlers come
+//! here too.
 
 use crate::counters::{self, Counter};
 use crate::observer::{Misuse, MisuseKind, deliver};
 use crate::place::{Place, locate};
 use crate::slot::{LIVE, NEW, NEW_ARRAY, REPORTED, STATE};
-use crate::{config, heap, huge, large, lookup};
+use crate::{config, heap, huge, large};
 
 /// Flags of a family.
 pub(crate) const FAMILY: u8 = NEW | NEW_ARRAY;
@@ -52,6 +54,11 @@ impl Family {
 /// is no block of this heap.
 pub fn mark(block: *mut u8, family: Family) {
     set(block as usize, family.flag());
+}
+
+/// Whether a live block of this heap starts there.
+pub fn is_block(block: *mut u8) -> bool {
+    flags(block as usize).is_some()
 }
 
 /// Frees a block for a family; `size` is what the call says the block has. What
@@ -106,7 +113,11 @@ fn set(addr: usize, flag: u8) {
 }
 
 fn check(addr: usize, flags: u8, family: Family, size: Option<usize>, site: usize) {
-    let Some(block) = lookup(addr) else { return };
+    let block = match locate(addr) {
+        Place::In(slot, _) => slot.block(),
+        _ => huge::live_block(addr),
+    };
+    let Some(block) = block else { return };
     let from = Family::of(flags);
     if from == family && size.is_none_or(|size| size == block.size) {
         return;

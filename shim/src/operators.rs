@@ -17,7 +17,7 @@ use core::ffi::CStr;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use deadwalk_alloc::family::{self, Family};
-use deadwalk_alloc::{BlockState, heap};
+use deadwalk_alloc::heap;
 
 use crate::overrides::{self, Way};
 
@@ -91,15 +91,14 @@ impl Operator {
             addr => Way::Next(addr),
         }
     }
-}
 
-impl Operator {
     /// The way of a call from `site` that gives `block` back. Where the caller
     /// decides, he may be the wrong one (a destructor that ends in a jump to the
     /// operator): what is no block of ours is somebody else's.
     fn way_back(&self, block: *mut u8, site: usize) -> Way {
         let way = self.way(site);
-        if way != Way::Ours || self.way.load(Relaxed) != BY_CALLER || is_ours(block) {
+        let is_ours = || block.is_null() || family::is_block(block);
+        if way != Way::Ours || self.way.load(Relaxed) != BY_CALLER || is_ours() {
             return way;
         }
         match overrides::anybodys(self) {
@@ -107,13 +106,6 @@ impl Operator {
             addr => Way::Next(addr),
         }
     }
-}
-
-fn is_ours(block: *mut u8) -> bool {
-    let found = || deadwalk_alloc::lookup(block as usize);
-    block.is_null()
-        || found()
-            .is_some_and(|found| found.base == block as usize && found.state == BlockState::Live)
 }
 
 /// # Safety

@@ -87,18 +87,32 @@ pub fn watch(addr: usize) -> Option<Block> {
     Some(cell.describe())
 }
 
+/// The cell of the live block that starts at `addr`; also for a signal handler
+/// that interrupted who holds the lock.
+fn live_cell(addr: usize) -> Option<&'static Cell> {
+    if TABLE.is_mine() {
+        return cell::all().find(|cell| cell.state() == cell::LIVE && cell.addr() == addr);
+    }
+    TABLE.lock().find(addr).map(|(_, cell)| cell).filter(|cell| cell.addr() == addr)
+}
+
 /// State and flags of the live block that starts at `addr`, as in
 /// [`crate::slot`].
 pub fn flags(addr: usize) -> Option<u8> {
-    let (_, cell) = TABLE.lock().find(addr).filter(|(_, cell)| cell.addr() == addr)?;
+    let cell = live_cell(addr)?;
     let reported = if cell.flags() & REPORTED != 0 { slot::REPORTED } else { 0 };
     Some(slot::LIVE | cell.family() | reported)
 }
 
+/// The live block that starts at `addr`.
+pub fn live_block(addr: usize) -> Option<Block> {
+    live_cell(addr).map(Cell::describe)
+}
+
 /// Clears some flags of the live block that starts at `addr` and sets others:
-/// those of its family.
+/// those of its family. For its holder.
 pub fn replace_flags(addr: usize, clear: u8, set: u8) {
-    if let Some((_, cell)) = TABLE.lock().find(addr) {
+    if let Some(cell) = live_cell(addr) {
         cell.set_family(cell.family() & !clear | set);
     }
 }
