@@ -206,6 +206,24 @@ fn write_into_a_verified_slot_is_not_blamed_on_its_next_owner() {
 }
 
 #[test]
+fn a_sweep_finds_what_was_freed_however_full_the_ring_is() {
+    let _serial = begin();
+    // Of these classes' rings, some are full at a power of two.
+    for size in [40, 200, 1000, 2500, 6000, 16_000] {
+        // SAFETY: the write is the misuse under test.
+        unsafe {
+            let blocks: Vec<_> = (0..60).map(|_| heap::malloc(size, ALLOC)).collect();
+            for block in blocks {
+                heap::free(block, FREE);
+                *block = 0x41;
+                assert_eq!(sweep(), 1);
+                assert_eq!(one(MisuseKind::UseAfterFreeWrite).base, block as usize);
+            }
+        }
+    }
+}
+
+#[test]
 fn overflow_is_found_at_free_and_at_realloc() {
     let _serial = begin();
     for size in SIZES.into_iter().chain([24, 31, 100 << 20]) {

@@ -36,7 +36,7 @@ pub fn sweep_ring(cache: &Cache, class: usize, done: &mut u32, budget: &mut usiz
         tail = tail.wrapping_sub(1);
     }
     let queued = tail.wrapping_sub(head);
-    if queued > bin.mask {
+    if queued > bin.mask + 1 {
         return 0;
     }
     let mut damaged = 0;

@@ -4,6 +4,9 @@
 //! skipped: a write into freed memory that left the quarantine (the next owner
 //! may overwrite it first), or in front of a block where nothing verified lies.
 
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
 use deadwalk_alloc::{Block, BlockState, MisuseKind, freed_intact, heap, lookup};
 
 use crate::block::{Live, Mark, PAGE};
@@ -14,6 +17,17 @@ use crate::world::{FREE_SITE, World};
 const POISON: [u8; 2] = [deadwalk_alloc::POISON_FREE, deadwalk_alloc::POISON_END];
 /// Bytes checked behind a large block, if its page has them.
 const LARGE_CANARY: usize = 16;
+
+/// Bases of slots that misuse damaged: they may be out of use for good.
+static TAINTED: Mutex<BTreeSet<usize>> = Mutex::new(BTreeSet::new());
+
+fn taint(base: usize) {
+    TAINTED.lock().unwrap().insert(base);
+}
+
+fn is_tainted(base: usize) -> bool {
+    TAINTED.lock().unwrap().contains(&base)
+}
 
 /// Writes `len` bytes that are no poison.
 fn damage(addr: usize, len: usize, value: u8) {
@@ -53,7 +67,7 @@ impl World {
 
     fn expect(&mut self, serial: u32, base: usize, kind: MisuseKind) {
         self.expected.insert(serial, kind);
-        self.tainted.insert(base);
+        taint(base);
     }
 
     /// A freed object that is still there, and what the heap knows of it.
@@ -150,7 +164,7 @@ impl World {
             return;
         }
         let is_live = front.state == BlockState::Live;
-        if !is_live && self.tainted.contains(&front.base) {
+        if !is_live && is_tainted(front.base) {
             return;
         }
         let fronts = self.live.iter_mut().chain(&mut self.gone);
@@ -163,7 +177,7 @@ impl World {
         }
         let len = len.min(room);
         damage(base - len, len, value);
-        self.tainted.insert(front.base);
+        taint(front.base);
         let block = self.live.iter_mut().find(|block| block.serial == serial);
         block.expect("still live").mark = Mark::Underflowed;
         self.expect(serial, base, MisuseKind::HeapBufferUnderflow);

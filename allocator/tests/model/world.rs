@@ -6,7 +6,7 @@
 //! blocks holds only while no other thread can take them: of large ones in a
 //! world that is alone, of small ones in the thread that freed them.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex};
@@ -63,8 +63,6 @@ pub struct World {
     /// Frees of what never was a block.
     pub foreign: usize,
     told: Vec<Misuse>,
-    /// Bases of slots that misuse damaged: they may be out of use.
-    pub tainted: BTreeSet<usize>,
     /// Watched blocks that ended.
     pub ended: usize,
 }
@@ -80,7 +78,6 @@ impl World {
             expected: BTreeMap::new(),
             foreign: 0,
             told: Vec::new(),
-            tainted: BTreeSet::new(),
             ended: 0,
         }
     }
