@@ -666,8 +666,8 @@ impl Cache {
     }
 
     /// Forgets what the cache holds: its owner was in the middle of a step, so
-    /// nothing in it can be trusted. The slots are lost, and counted.
-    fn give_up(&mut self) {
+    /// nothing in it can be trusted. How many slots are lost.
+    fn give_up(&mut self) -> u64 {
         let mut lost = 0;
         for (bin, cold) in self.bins.iter_mut().zip(&mut self.cold) {
             let (n, tail) = (bin.n.load(Relaxed), bin.tail.load(Relaxed));
@@ -680,7 +680,7 @@ impl Cache {
             cold.fresh = (cold.fresh + 1).min(cold.fresh_end);
         }
         self.pending_count = 0;
-        counters::add(Counter::RetiredSlots, lost);
+        lost
     }
 
     /// Fresh slots that the cache holds.
@@ -695,11 +695,13 @@ impl Cache {
         !self.in_use.load(Acquire)
     }
 
-    /// Differences since the last call; see `counters.rs` for the rules.
-    pub fn take_progress(&self) -> Progress {
+    /// Differences since the last call; see `counters.rs` for the rules. Those of
+    /// each class go to `each`: class, allocations, frees.
+    pub fn take_progress(&self, mut each: impl FnMut(usize, u64, u64)) -> Progress {
         let _publishing = self.publish.lock();
         let mut sum = Progress::default();
-        for (bin, cold) in self.bins.iter().zip(&self.cold).filter(|(bin, _)| bin.is_used()) {
+        let bins = self.bins.iter().zip(&self.cold).enumerate();
+        for (class, (bin, cold)) in bins.filter(|(_, (bin, _))| bin.is_used()) {
             let swap = |old: &OwnU64, new: u64| new.wrapping_sub(old.swap(new, Relaxed));
             let (filled, n) = (cold.filled.load(Relaxed), bin.n.load(Relaxed));
             let (tail, head) = (bin.tail.load(Relaxed), cold.head.load(Relaxed));
@@ -711,6 +713,7 @@ impl Cache {
             let allocs = swap(&cold.counted.allocs, filled.wrapping_sub(n as u64));
             let frees = tail.wrapping_sub(cold.counted.tail.swap(tail, Relaxed)) as i32 as u64;
             let moved = queued.wrapping_sub(cold.counted.queued.swap(queued, Relaxed)) as i32;
+            each(class, allocs, frees);
             sum.allocs = sum.allocs.wrapping_add(allocs);
             sum.frees = sum.frees.wrapping_add(frees);
             let live = allocs.wrapping_sub(frees).wrapping_mul(slot);
@@ -762,24 +765,26 @@ pub unsafe fn abandon_step(cache: *mut Cache) {
     }
     // SAFETY: the calling thread's.
     if let Some(cache) = unsafe { cache.as_mut() } {
-        cache.give_up();
+        counters::add(Counter::RetiredSlots, cache.give_up());
     }
 }
 
 /// In a fork child: forgets what other threads' caches hold. Their owners may
 /// have been in the middle of a step, even of filling a slot, so nothing in them
-/// can be trusted: the slots are given up and counted, the caches reused.
+/// can be trusted: the slots are given up, the caches reused. Not counted as
+/// retired: nothing damaged them, and the totals still are the parent's.
 ///
 /// # Safety
 ///
 /// * The caller is the only thread of the process and holds the registry lock.
 pub unsafe fn abandon_others(idle: &mut Idle) {
+    let mine = tls::cache();
     let mut next = ALL.load(Relaxed);
     while !next.is_null() {
         // SAFETY: the only thread; nobody else uses any cache.
         let cache = unsafe { &mut *next };
         cache.publish = Lock::new(());
-        if !signal::has_cache(next) && cache.in_use.load(Relaxed) {
+        if next != mine && cache.in_use.load(Relaxed) {
             cache.give_up();
             cache.in_use.store(false, Relaxed);
             cache.next_free = idle.0;

@@ -7,9 +7,10 @@
 //! a bin in the middle of a step; the difference is then off and the next one
 //! makes up for it, since all sums wrap.
 
-use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering::Relaxed};
 
 use crate::cache::{self, Cache};
+use crate::class_counters;
 
 /// Number of counters.
 pub const HEAP_COUNTERS: usize = 12;
@@ -73,17 +74,56 @@ pub fn set_counters(counters: &'static Counters) {
     }
 }
 
+/// What the states were at the fork: a child cannot ask its parent's totals,
+/// which may be shared and go on changing.
+static AT_FORK: [AtomicU64; STATES.len()] = [const { AtomicU64::new(0) }; STATES.len()];
+static FORKED: AtomicBool = AtomicBool::new(false);
+/// The counters that are states, not events.
+const STATES: [Counter; 2] = [Counter::LiveBytes, Counter::QuarantinedBytes];
+
+/// Before a fork: keeps the states for the child.
+pub(crate) fn remember() {
+    for (kept, state) in AT_FORK.iter().zip(STATES) {
+        kept.store(read(state), Relaxed);
+    }
+    class_counters::remember();
+    FORKED.store(true, Relaxed);
+}
+
+/// After a fork, in the parent.
+pub(crate) fn forget() {
+    FORKED.store(false, Relaxed);
+}
+
+/// Whether this is a fork child that has the parent's totals still.
+pub(crate) fn is_forked() -> bool {
+    FORKED.load(Relaxed)
+}
+
 /// Like [`set_counters`] for a fork child: events start at zero. Bytes live and
 /// in quarantine are a state, not events; the child inherited them, so they are
-/// carried over (and the peak starts there).
+/// carried over (and the peak starts there). The old place, which may be the
+/// parent's still, is left as it is.
 pub fn set_counters_fresh(counters: &'static Counters) {
+    if !is_forked() {
+        remember();
+    }
+    redirect(counters);
+    for (kept, state) in AT_FORK.iter().zip(STATES) {
+        counters[state as usize].store(kept.load(Relaxed), Relaxed);
+    }
+    // What the caches did before the fork and had not told: states count, events
+    // do not.
     flush_counters();
-    let old = redirect(counters);
-    let live = old[Counter::LiveBytes as usize].load(Relaxed);
-    let quarantined = old[Counter::QuarantinedBytes as usize].load(Relaxed);
-    counters[Counter::LiveBytes as usize].store(live, Relaxed);
+    for (number, cell) in counters.iter().enumerate() {
+        if !STATES.map(|state| state as usize).contains(&number) {
+            cell.store(0, Relaxed);
+        }
+    }
+    class_counters::clear_events();
+    forget();
+    let live = counters[Counter::LiveBytes as usize].load(Relaxed);
     counters[Counter::PeakLiveBytes as usize].store(live, Relaxed);
-    counters[Counter::QuarantinedBytes as usize].store(quarantined, Relaxed);
 }
 
 /// Adds what all threads did since they last did so themselves: exact for the
@@ -116,10 +156,24 @@ pub(crate) fn add_live(amount: u64) {
     }
 }
 
+/// Counts a block handed out that adds so many live bytes.
+pub(crate) fn allocated(class: usize, live_bytes: usize) {
+    add(Counter::Allocs, 1);
+    add_live(live_bytes as u64);
+    class_counters::add(class, 1, 0);
+}
+
+/// Counts a block taken back.
+pub(crate) fn freed(class: usize, live_bytes: usize) {
+    add(Counter::Frees, 1);
+    add_live((live_bytes as u64).wrapping_neg());
+    class_counters::add(class, 0, 1);
+}
+
 /// Adds a cache's differences to the totals.
 #[cold]
 pub(crate) fn publish(cache: &Cache) {
-    let delta = cache.take_progress();
+    let delta = cache.take_progress(class_counters::add);
     add(Counter::Allocs, delta.allocs);
     add(Counter::Frees, delta.frees);
     add_live(delta.live_bytes);

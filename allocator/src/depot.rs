@@ -131,8 +131,7 @@ impl Depot {
     ///
     /// # Safety
     ///
-    /// * The calling thread holds the lock in a call that will not go on, or it is a
-    ///   fork child's only one and the holder stayed behind.
+    /// * The calling thread holds the lock in a call that will not go on.
     pub unsafe fn repair(&self) {
         // SAFETY: the caller's promise.
         let inner = unsafe { self.inner.held() };
@@ -142,29 +141,14 @@ impl Depot {
         self.inner.force_open();
     }
 
-    /// Locks the depot if nobody has it.
-    pub fn try_lock(&self) -> Option<Guard<'_, Inner>> {
-        self.inner.try_lock()
-    }
-
-    /// Whether nobody has the lock.
-    pub fn is_open(&self) -> bool {
-        self.inner.is_open()
-    }
-
-    /// Locks for a fork: see [`Lock::take_for_fork`].
-    pub fn take_for_fork(&self, anyway: bool) -> bool {
-        self.inner.take_for_fork(anyway)
-    }
-
-    /// See [`Lock::is_orphaned`].
-    pub fn is_orphaned(&self) -> bool {
-        self.inner.is_orphaned()
+    /// Locks for a fork.
+    pub fn acquire(&self) {
+        self.inner.acquire();
     }
 
     /// Unlocks after a fork.
-    pub fn release_after_fork(&self) {
-        self.inner.release_after_fork();
+    pub fn release(&self) {
+        self.inner.release();
     }
 
     /// Makes up to `want` slots and returns them as `first..end`.

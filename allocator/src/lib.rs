@@ -20,6 +20,7 @@ mod bin;
 mod bitmap;
 mod cache;
 mod class;
+mod class_counters;
 mod config;
 mod counters;
 mod depot;
@@ -32,6 +33,7 @@ pub mod heap;
 mod holes;
 mod huge;
 mod large;
+mod live;
 mod lock;
 mod lookup;
 #[cfg(loom)]
@@ -54,6 +56,9 @@ mod totals;
 pub mod trap;
 mod window;
 
+pub use class_counters::{
+    CLASS_CELLS, ClassCounters, set_class_counters, set_class_counters_fresh,
+};
 pub use config::{Config, configure};
 pub use counters::{
     Counter, HEAP_COUNTERS, flush_counters, read as read_counter, set_counters, set_counters_fresh,
@@ -62,6 +67,7 @@ pub use fork::{fork_child, fork_parent, fork_prepare, register_fork};
 pub use global::PoisonAlloc;
 #[doc(hidden)]
 pub use guard::use_mprotect;
+pub use live::{LiveBlock, each_live};
 pub use lookup::{ActivityProbe, freed_intact, lookup, thread_activity, watch};
 pub use observer::{
     Block, BlockState, HeapObserver, Misuse, MisuseKind, set_observer, set_site_resolver,

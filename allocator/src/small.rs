@@ -13,9 +13,8 @@ use crate::bin::Bin;
 use crate::cache::{self, Cache};
 use crate::class::{SLOT_SIZE, SMALL_CLASSES, of_small, split};
 use crate::counters::{self, Counter};
-use crate::depot::{DEPOTS, Inner};
+use crate::depot::DEPOTS;
 use crate::family::{self, FAMILY, Family};
-use crate::lock::Guard;
 use crate::observer::{Block, BlockState, Misuse, MisuseKind, deliver, tell_freeing};
 use crate::place::{Place, Slot, locate};
 use crate::poison::{self, POISON_END, TAIL_LIMIT};
@@ -60,7 +59,13 @@ pub fn allocate(class: usize, align: usize, size: usize, site: usize) -> Allocat
     let _busy = Busy::new();
     if signal::is_nested() {
         signal::tell_call(site);
-        return allocate_nested(class, align, size, site);
+        return match signal::open_class(class, align).filter(|&class| class < SMALL_CLASSES) {
+            Some(class) => allocate_from_depot(class, size, site),
+            None => {
+                os::set_enomem();
+                NOTHING
+            }
+        };
     }
     signal::free_left(free_now);
     loop {
@@ -109,38 +114,12 @@ fn hand_out_fresh(class: usize, index: u32, size: usize, site: usize) -> Allocat
     Allocated { block, is_zero: true }
 }
 
-/// Allocates for a signal handler that interrupted the heap, where no lock is in
-/// the way.
-#[cold]
-fn allocate_nested(class: usize, align: usize, size: usize, site: usize) -> Allocated {
-    for tries in 0..signal::TRIES {
-        let open = signal::open_class(class, align).filter(|&class| class < SMALL_CLASSES);
-        let from_depot = |class: usize| {
-            let inner = DEPOTS[class].try_lock()?;
-            Some(allocate_with(class, inner, size, site))
-        };
-        match open.and_then(from_depot) {
-            Some(got) => return got,
-            // Taken meanwhile, or all are: somebody forks.
-            None => signal::pause(tries),
-        }
-    }
-    os::set_enomem();
-    NOTHING
-}
-
 /// Allocates for a thread that has no cache.
 #[cold]
 fn allocate_from_depot(class: usize, size: usize, site: usize) -> Allocated {
-    allocate_with(class, DEPOTS[class].lock(), size, site)
-}
-
-/// Allocates from a depot whose lock is `inner`.
-fn allocate_with(class: usize, inner: Guard<'_, Inner>, size: usize, site: usize) -> Allocated {
     let depot = &DEPOTS[class];
-    let mut first = Some(inner);
     loop {
-        let mut inner = first.take().unwrap_or_else(|| depot.lock());
+        let mut inner = depot.lock();
         let mut one = [0];
         if inner.free.take(&mut one) == 0 {
             let Some((first, _)) = depot.grow(class, 1, &mut inner) else {
@@ -155,7 +134,7 @@ fn allocate_with(class: usize, inner: Guard<'_, Inner>, size: usize, site: usize
                 return NOTHING;
             };
             drop(inner);
-            count_without_cache(class, Counter::Allocs);
+            counters::allocated(class, SLOT_SIZE[class]);
             return hand_out_fresh(class, first, size, site);
         }
         depot.publish_count(&inner);
@@ -170,15 +149,9 @@ fn allocate_with(class: usize, inner: Guard<'_, Inner>, size: usize, site: usize
             continue;
         }
         slot.meta().store(Word::live(size, site));
-        count_without_cache(class, Counter::Allocs);
+        counters::allocated(class, SLOT_SIZE[class]);
         return Allocated { block, is_zero: false };
     }
-}
-
-fn count_without_cache(class: usize, what: Counter) {
-    let bytes = SLOT_SIZE[class] as u64;
-    counters::add(what, 1);
-    counters::add_live(if what == Counter::Allocs { bytes } else { bytes.wrapping_neg() });
 }
 
 /// Frees a block.
@@ -404,7 +377,7 @@ fn free_nested(addr: usize, site: usize) {
                 return;
             }
             let is_watched = slot.meta().load().flags() & WATCHED != 0;
-            if is_watched || !DEPOTS[slot.class].is_open() {
+            if is_watched || DEPOTS[slot.class].is_mine() {
                 return signal::free_later(addr, site);
             }
             free_to_depot(slot, site);
@@ -523,7 +496,7 @@ fn free_to_depot(slot: Slot, site: usize) {
         // SAFETY: the slot exists and is this thread's.
         unsafe { finish_free(slot.base() as *mut u8, word.size(), slot.bytes(), site) };
     }
-    count_without_cache(slot.class, Counter::Frees);
+    counters::freed(slot.class, slot.bytes());
     let flags = meta.load().flags();
     if flags & (STATE | REPORTED) == QUARANTINED | REPORTED {
         retire(meta);

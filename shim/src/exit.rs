@@ -8,7 +8,7 @@ use deadwalk_detector::record::layout::{END_EXIT, READY, Verdict};
 use deadwalk_detector::{Consequence, DETECTOR, Kind, Severity};
 
 use crate::say::Line;
-use crate::{collector, host, sandbox, start, timer_list};
+use crate::{collector, host, leaks, sandbox, start, sweeper, timer_list};
 
 /// How long handlers in their last instructions may take at the end; a verdict
 /// is given within microseconds of CPU time.
@@ -31,7 +31,9 @@ extern "C" fn at_exit(status: c_int, _: *mut c_void) {
     }
     timer_list::at_exit();
     DETECTOR.drain(DRAIN_NS);
+    sweeper::stop();
     deadwalk_alloc::sweep();
+    leaks::list();
     record_end(status);
     collector::finish();
     if start::is_bare() {

@@ -7,7 +7,7 @@ use deadwalk_detector::DETECTOR;
 use deadwalk_detector::counters::Counter;
 
 use crate::kernel::lock;
-use crate::{collector, record_file, signal, start, timer_list, tls};
+use crate::{collector, record_file, signal, start, sweeper, timer_list, tls};
 
 /// Registers the handler, after the heap's own: in the child it is open before
 /// this one runs.
@@ -30,6 +30,7 @@ unsafe extern "C" fn child() {
     let parents = DETECTOR.record.head();
     record_file::forget();
     collector::reset_after_fork();
+    sweeper::reset_after_fork();
     if !start::new_record(true) && start::has_output() {
         // The parent's mapping is still shared with it.
         parents.counters[Counter::DroppedChildren as usize].fetch_add(1, Relaxed);

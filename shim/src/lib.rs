@@ -12,6 +12,8 @@
 //! | `kernel` | the exports of kernel-style programs: locks, slab |
 //! | `timer_list` | the kernel's timers: its engine in this process, its exports, its threads |
 //! | `signal` | signal handlers of the program, and faults on guard pages |
+//! | `sweeper` | the thread that sweeps the heap meanwhile |
+//! | `leaks` | the listing of live blocks at the end |
 //! | `api` | what a program may ask of the library |
 //! | `record_file` | the mapped record |
 //! | `sandbox` | what we may still ask of the kernel |
@@ -40,6 +42,7 @@ mod fork;
 mod host;
 mod jump;
 mod kernel;
+mod leaks;
 mod malloc;
 mod malloc_info;
 mod modules;
@@ -54,6 +57,7 @@ mod say;
 mod signal;
 mod stack;
 mod start;
+mod sweeper;
 mod threads;
 mod thunk;
 mod timer_list;

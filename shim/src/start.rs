@@ -16,7 +16,7 @@ use crate::host::Host;
 use crate::say::{self, Line};
 use crate::{
     arena, collector, exit, foreign, fork, jump, modules, operators, overrides, real, record_file,
-    signal, stack, timer_list, tls,
+    signal, stack, sweeper, timer_list, tls,
 };
 
 #[used]
@@ -45,6 +45,7 @@ extern "C" fn constructor(_argc: c_int, argv: *const *const c_char, _envp: *cons
     say::remember_stderr();
     modules::prepare();
     real::prepare();
+    sweeper::prepare();
     jump::prepare();
     foreign::prepare();
     signal::prepare();
@@ -134,9 +135,11 @@ pub fn new_record(forked: bool) -> bool {
     DETECTOR.set_policy(DETECTOR.policy());
     if let Some(cells) = head.counters.first_chunk() {
         if forked {
+            deadwalk_alloc::set_class_counters_fresh(&head.classes);
             deadwalk_alloc::set_counters_fresh(cells);
         } else {
             deadwalk_alloc::set_counters(cells);
+            deadwalk_alloc::set_class_counters(&head.classes);
         }
     }
     file.is_some()
@@ -228,6 +231,16 @@ pub fn log_level() -> LogLevel {
 /// The live log's filter.
 pub fn log_filter() -> &'static str {
     SETTINGS.get().map_or("off", |s| s.log_filter)
+}
+
+/// How often the heap is swept while the program runs, ms; 0 not at all.
+pub fn sweep_ms() -> u32 {
+    SETTINGS.get().map_or(0, |s| s.options.sweep_ms)
+}
+
+/// Are the blocks that are live at the end listed?
+pub fn lists_leaks() -> bool {
+    SETTINGS.get().is_some_and(|s| s.options.leaks)
 }
 
 fn keeps_bytes() -> bool {

@@ -88,6 +88,11 @@ impl Report {
         self.0["del_sites"].as_array().map_or(&[], Vec::as_slice)
     }
 
+    /// The live blocks at the end by allocation site, as JSON.
+    pub fn heap_sites(&self) -> &[Value] {
+        self.0["heap_sites"].as_array().map_or(&[], Vec::as_slice)
+    }
+
     /// The only delete site of that operation, such as `timer_delete`.
     #[track_caller]
     pub fn only_site(&self, op: &str) -> &Value {

@@ -77,6 +77,11 @@ impl Cell {
         self.size.load(Relaxed)
     }
 
+    /// Low half of the allocation's return address.
+    pub fn alloc_site(&self) -> u32 {
+        self.alloc_site.load(Relaxed)
+    }
+
     /// Sets a flag; whether it was set.
     pub fn add_flag(&self, flag: u32) -> bool {
         self.flags.fetch_or(flag, AcqRel) & flag != 0

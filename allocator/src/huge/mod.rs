@@ -8,8 +8,10 @@ mod cell;
 mod fault;
 mod table;
 
+use crate::class_counters::HUGE;
 use crate::counters::{self, Counter};
 use crate::family::{self, Family};
+use crate::live::LiveBlock;
 use crate::observer::{Block, Misuse, MisuseKind, deliver, tell_freeing};
 use crate::os::{self, MapError, PAGE};
 use crate::poison::{self, POISON_FREE};
@@ -55,8 +57,7 @@ pub fn allocate(size: usize, align: usize, site: usize) -> Option<*mut u8> {
                 // SAFETY: just mapped.
                 unsafe { write_canary(addr, size, len) };
                 table.insert(addr, len, size, site);
-                counters::add(Counter::Allocs, 1);
-                counters::add_live(size as u64);
+                counters::allocated(HUGE, size);
                 return Some(addr as *mut u8);
             }
             Err(MapError::Taken) => table.pass(addr + len),
@@ -71,6 +72,13 @@ pub fn held() -> (usize, usize, usize) {
     TABLE.lock().live().fold((0, 0, 0), |(blocks, mapped, asked), cell| {
         (blocks + 1, mapped + cell.mapped(), asked + cell.size())
     })
+}
+
+/// Visits all blocks, with the table locked.
+pub fn each_live(visit: &mut dyn FnMut(&LiveBlock)) {
+    TABLE.lock().live().for_each(|cell| {
+        visit(&LiveBlock { base: cell.addr(), size: cell.size(), alloc_site: cell.alloc_site() });
+    });
 }
 
 /// The block an address lies in, or lay in lately.
@@ -204,8 +212,7 @@ pub fn free(addr: usize, site: usize) {
     // SAFETY: the mapping was this block's alone.
     unsafe { os::unmap(addr, mapped) };
     drop(table);
-    counters::add(Counter::Frees, 1);
-    counters::add_live((size as u64).wrapping_neg());
+    counters::freed(HUGE, size);
     if let Some(misuse) = overflow {
         deliver(&misuse);
     }

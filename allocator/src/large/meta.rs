@@ -10,6 +10,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::*, fence};
 use crate::class::SLOT_SIZE;
 use crate::depot::{DEPOTS, LARGE_META};
 use crate::guard::plan::{Guards, NOTES, OPENED, PROTECTED};
+use crate::live::LiveBlock;
 use crate::observer::{Block, BlockState, resolve};
 use crate::os::PAGE;
 use crate::place::Slot;
@@ -169,6 +170,15 @@ impl Meta {
     pub fn take_opened(&self) -> bool {
         self.guards.load(Relaxed) & OPENED != 0
             && self.guards.fetch_and(!OPENED, AcqRel) & OPENED != 0
+    }
+
+    /// The live block at `base`, if there is one.
+    pub fn live_block(&self, base: usize) -> Option<LiveBlock> {
+        (self.state() == LIVE).then(|| LiveBlock {
+            base,
+            size: self.size(),
+            alloc_site: self.alloc_site.load(Relaxed),
+        })
     }
 
     /// What is known of the block at `base`, if there ever was one.

@@ -129,8 +129,7 @@ pub fn allocate(class: usize, size: usize, site: usize, zero: bool) -> Option<*m
         meta.end_change();
         meta.set(LIVE);
         LIVE_BYTES.fetch_add(size, Relaxed);
-        counters::add(Counter::Allocs, 1);
-        counters::add_live(size as u64);
+        counters::allocated(class, size);
         note_step();
         return Some(base);
     }
@@ -210,8 +209,7 @@ pub fn free(slot: Slot, is_start: bool, addr: usize, site: usize) {
     let size = meta.size();
     let live = LIVE_BYTES.fetch_sub(size, Relaxed);
     meta.free_site.store(site as u32, Relaxed);
-    counters::add(Counter::Frees, 1);
-    counters::add_live((size as u64).wrapping_neg());
+    counters::freed(slot.class, size);
     note_step();
     if is_out_of_use(slot, meta, size, site) {
         return;

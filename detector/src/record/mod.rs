@@ -1,5 +1,6 @@
 //! The record file: one per process, mapped and shared, read by the command.
 
+pub mod heap_sites;
 pub mod layout;
 pub mod mapped;
 pub mod reader;

@@ -26,7 +26,7 @@ use core::mem::offset_of;
 use super::layout::{self, BodySegment, HeadSegment};
 use crate::counters::{COUNTER_COUNT, Counter};
 use bytes::Bytes;
-pub use values::{End, Finding, Frame, HeapSite, Module, Process, Site};
+pub use values::{End, Finding, Frame, HeapClass, HeapSite, Module, Process, Site};
 
 /// Why bytes are not a record that this program can read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +66,8 @@ pub struct Record {
     pub process: Process,
     /// Counters, indexed by [`Counter`].
     pub counters: [u64; COUNTER_COUNT],
+    /// The heap's size classes that were used.
+    pub classes: Vec<HeapClass>,
     /// Modules that frames refer to.
     pub modules: Vec<Module>,
     /// Stacks that findings refer to, innermost frame first.
@@ -121,6 +123,7 @@ impl Record {
         let mut record = Record {
             process: head::process(file),
             counters: head::counters(file),
+            classes: head::classes(file),
             modules: Vec::new(),
             stacks: Vec::new(),
             sites: Vec::new(),

@@ -9,7 +9,7 @@
 #[cfg(not(loom))]
 mod between;
 #[cfg(not(loom))]
-mod host;
+pub(crate) mod host;
 #[cfg(loom)]
 mod loom;
 #[cfg(not(loom))]

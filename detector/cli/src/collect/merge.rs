@@ -7,6 +7,7 @@ use deadwalk_detector::counters::COUNTER_COUNT;
 use deadwalk_detector::record::reader::{self, Record};
 use deadwalk_detector::{Api, Op};
 
+use super::heap::HeapTotal;
 use super::pool::{AddressId, Places, Pool};
 use super::process::{self, ProcessTotal};
 use super::totals::{FindingKey, FindingTotal, SiteTotal};
@@ -23,6 +24,8 @@ pub struct Merged {
     pub sites: Vec<SiteTotal>,
     /// Findings.
     pub findings: Vec<FindingTotal>,
+    /// The heap by size class and by site.
+    pub heap: HeapTotal,
     /// What could not be read, a line each.
     pub problems: Vec<String>,
     site_ids: HashMap<SiteKey, usize>,
@@ -39,6 +42,7 @@ impl Default for Merged {
             totals: [0; COUNTER_COUNT],
             sites: Vec::new(),
             findings: Vec::new(),
+            heap: HeapTotal::default(),
             problems: Vec::new(),
             site_ids: HashMap::new(),
             finding_ids: HashMap::new(),
@@ -58,6 +62,13 @@ impl Merged {
         }
         for finding in &record.findings {
             self.add_finding(finding, record, &places);
+        }
+        for class in &record.classes {
+            self.heap.add_class(class);
+        }
+        for site in &record.heap_sites {
+            let address = site.frame.map(|frame| self.pool.address(frame, &places));
+            self.heap.add_site(address, site);
         }
         self.processes.push(ProcessTotal::new(record));
     }

@@ -1,6 +1,7 @@
 //! From paths to one merged set of records.
 
 mod files;
+mod heap;
 mod merge;
 mod pool;
 mod process;
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use deadwalk_detector::record::reader::Record;
 
 pub use files::{list_records, open_regular, read_record};
+pub use heap::HeapTotal;
 pub use merge::Merged;
 pub use pool::{Address, AddressId, Module, Pool, StackId};
 pub use process::{Ended, ProcessTotal, options, start_ticks};

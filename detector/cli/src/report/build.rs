@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::frames::Frames;
 use super::model::{DelSite, Finding, Process, ProcessDel, Report, SCHEMA};
-use super::{findings, sites, totals};
+use super::{findings, heap, sites, totals};
 use crate::collect::{self, Ended, Merged, ProcessTotal};
 
 /// The report on `merged`; resolves every address that it prints.
@@ -21,9 +21,10 @@ pub fn build(merged: &Merged) -> Report {
     Report {
         schema: SCHEMA,
         processes: merged.processes.iter().map(process).collect(),
-        totals: totals::totals(&merged.totals),
+        totals: totals::totals(&merged.totals, heap::classes(&merged.heap)),
         del_sites,
         findings: all,
+        heap_sites: heap::sites(&merged.heap, &mut frames),
         problems: merged.problems.clone(),
         symbol_problems: frames.into_problems(),
     }

@@ -3,6 +3,7 @@
 mod build;
 mod findings;
 mod frames;
+mod heap;
 mod message;
 pub mod model;
 mod sites;

@@ -17,6 +17,8 @@ pub struct Report {
     pub totals: Map<String, Value>,
     pub del_sites: Vec<DelSite>,
     pub findings: Vec<Finding>,
+    /// Blocks that were live at the end, where `leaks=sites` was in force.
+    pub heap_sites: Vec<HeapSite>,
     /// What could not be read, a line each.
     pub problems: Vec<String>,
     /// Why symbols are missing, a line each.
@@ -70,6 +72,32 @@ pub struct Frame {
     /// Inlined into the next frame.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub inlined: bool,
+}
+
+impl Frame {
+    /// No address.
+    pub fn unknown() -> Frame {
+        Frame {
+            ip: "0x0".to_owned(),
+            module: String::new(),
+            offset: "0x0".to_owned(),
+            function: None,
+            file: None,
+            line: None,
+            nearest_symbol: None,
+            inlined: false,
+        }
+    }
+}
+
+/// Blocks of one allocation site that were live at the end.
+#[derive(Serialize)]
+pub struct HeapSite {
+    pub site: Frame,
+    pub blocks: u64,
+    pub bytes: u64,
+    #[serde(skip)]
+    pub is_known: bool,
 }
 
 /// The statistics of a delete call site.

@@ -37,6 +37,8 @@ fn the_schema_s_fields_are_all_there() {
     has(&report["totals"]["del"], "re_deletes readds_by_handler readds_by_other");
     has(&report["totals"]["heap"], "allocs frees live_bytes peak_live_bytes poisoned_bytes");
     has(&report["totals"]["heap"], "verified_bytes quarantined_bytes retired_slots");
+    has(&report["totals"]["heap"], "repeated_misuses untold_misuses signal_calls guard_pages");
+    has(&report, "heap_sites");
     let site = &report["del_sites"][0];
     has(site, "api op site handlers calls returned_pending while_running in_tail self");
     has(site, "sync_waits sync_wait_ns re_deletes readds_by_handler readds_by_other");
@@ -110,6 +112,42 @@ fn sites_and_findings_of_the_same_place_become_one() {
     assert_eq!(report["findings"].as_array().map(Vec::len), Some(2));
     assert_eq!(report["findings"][0]["count"], 80);
     assert_eq!(report["totals"]["del"]["while_running"], 200);
+}
+
+#[test]
+fn classes_are_added_up_by_slot_size() {
+    let mut images = [Image::new(1), Image::new(2)];
+    images[0].class(0, [16, 10, 4, 6]);
+    images[1].class(3, [16, 1, 1, 0]);
+    images[1].class(5, [0, u64::MAX, 0, 1]);
+    images[0].class(6, [0, 5, 0, 1]);
+    let report = report(&images);
+    assert_eq!(
+        report["totals"]["heap"]["classes"],
+        json!([
+            { "slot_bytes": 0, "allocs": u64::MAX, "frees": 0, "live": 2 },
+            { "slot_bytes": 16, "allocs": 11, "frees": 5, "live": 6 },
+        ])
+    );
+}
+
+#[test]
+fn live_blocks_of_all_processes_are_added_up_by_site() {
+    let mut images = [Image::new(1), Image::new(2)];
+    for (number, image) in images.iter_mut().enumerate() {
+        let module = image.module("/opt/app/prog", b"\x01", (number as u64) << 32);
+        image.heap_site(layout::pack_frame(module, 0x10), 1, 10);
+        image.heap_site(layout::pack_frame(module, 0x20), 2, 200);
+    }
+    images[0].heap_site(0, 4, 50);
+    let report = report(&images);
+    let sites = report["heap_sites"].as_array().expect("a list");
+    let row = |site: &Value| {
+        (site["site"]["offset"].clone(), site["blocks"].clone(), site["bytes"].clone())
+    };
+    let rows: Vec<_> = sites.iter().map(row).collect();
+    let expected = [("0x20", 4, 400), ("0x0", 4, 50), ("0x10", 2, 20)];
+    assert_eq!(rows, expected.map(|(at, blocks, bytes)| (json!(at), json!(blocks), json!(bytes))));
 }
 
 #[test]

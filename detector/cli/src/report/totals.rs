@@ -4,8 +4,8 @@
 use deadwalk_detector::counters::{COUNTER_COUNT, Counter};
 use serde_json::{Map, Value, json};
 
-/// `totals`: the counters added up over all processes.
-pub fn totals(counters: &[u64; COUNTER_COUNT]) -> Map<String, Value> {
+/// `totals`: the counters added up over all processes, and the heap's classes.
+pub fn totals(counters: &[u64; COUNTER_COUNT], classes: Value) -> Map<String, Value> {
     let template = json!({
         "timers": {
             "inited": 0, "armed": 0, "expired": 0, "refused_at_expiry": 0, "handlers_run": 0,
@@ -19,7 +19,9 @@ pub fn totals(counters: &[u64; COUNTER_COUNT]) -> Map<String, Value> {
         },
         "heap": {
             "allocs": 0, "frees": 0, "live_bytes": 0, "peak_live_bytes": 0, "poisoned_bytes": 0,
-            "verified_bytes": 0, "quarantined_bytes": 0, "retired_slots": 0
+            "verified_bytes": 0, "quarantined_bytes": 0, "retired_slots": 0,
+            "repeated_misuses": 0, "untold_misuses": 0, "signal_calls": 0, "guard_pages": 0,
+            "classes": classes
         }
     });
     let Value::Object(mut groups) = template else { return Map::new() };
@@ -60,7 +62,7 @@ mod tests {
     #[test]
     fn every_counter_has_its_place() {
         let counters = core::array::from_fn(|i| i as u64 + 1);
-        let (totals, dropped) = (totals(&counters), dropped(&counters));
+        let (totals, dropped) = (totals(&counters, json!([])), dropped(&counters));
         for (i, counter) in Counter::ALL.iter().enumerate() {
             if *counter == Counter::TimersInvariantBroken {
                 continue;
@@ -80,7 +82,7 @@ mod tests {
         let mut counters = [0; COUNTER_COUNT];
         for (broken, ok) in [(0, true), (1, false), (u64::MAX, false)] {
             counters[Counter::TimersInvariantBroken as usize] = broken;
-            let timers = &totals(&counters)["timers"];
+            let timers = &totals(&counters, json!([]))["timers"];
             assert_eq!(timers["invariant_ok"], ok);
             assert_eq!(timers.get("invariant_broken"), None);
         }

@@ -5,6 +5,7 @@
 
 mod findings;
 mod headline;
+mod heap;
 mod place;
 mod processes;
 mod sites;
@@ -33,6 +34,7 @@ pub fn render(report: &Report, colour: bool) -> String {
     sites::write(&mut out, report, style);
     timer_list::write(&mut out, report, style);
     findings::write(&mut out, report, style);
+    heap::live_blocks(&mut out, report, style);
     processes::write(&mut out, report, style);
     out
 }

@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
+use super::heap;
 use super::style::Style;
-use super::units::{bytes, count, duration, plural};
+use super::units::{count, duration, plural};
 use crate::escape::visible;
 use crate::report::Report;
 use crate::report::model::Process;
@@ -18,13 +19,7 @@ const NAME_CHARS: usize = 34;
 /// Writes drops, the heap's numbers and the processes.
 pub fn write(out: &mut String, report: &Report, style: Style) {
     dropped(out, report, style);
-    let _ = writeln!(
-        out,
-        "\nheap: {} and {}, {} verified before reuse",
-        plural(report.total("heap.allocs"), "allocation"),
-        plural(report.total("heap.frees"), "free"),
-        bytes(report.total("heap.verified_bytes")),
-    );
+    heap::write(out, report);
     let number = plural(report.processes.len() as u64, "record");
     let _ = writeln!(out, "{number} (one per process, one more per exec):");
     // Those with deletes first: they are what the report is about.
@@ -75,6 +70,11 @@ fn dropped(out: &mut String, report: &Report, style: Style) {
         ("children", "child process", "could not write a record; their deletes are missing"),
     ];
     let mut text = String::new();
+    let untold = report.total("heap.untold_misuses");
+    if untold > 0 {
+        let what = "of the heap came too many at once to be described";
+        let _ = writeln!(text, "  {} {what}", plural(untold, "misuse"));
+    }
     for (name, noun, what) in lines {
         let number = sum(name);
         if number > 0 {

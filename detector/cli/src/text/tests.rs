@@ -25,6 +25,7 @@ proptest! {
             offset_of!(BodySegment, sites),
             offset_of!(BodySegment, stacks),
             offset_of!(BodySegment, findings),
+            offset_of!(BodySegment, heap_sites),
         ];
         let near = near.into_iter().enumerate().map(|(i, (at, bytes))| {
             (layout::HEAD_BYTES + tables[i % tables.len()] + at, bytes)
@@ -123,6 +124,57 @@ fn a_quiet_program_and_dropped_things_are_told() {
             "not seen:\n  1 timer found no place",
             "2 child processes could not write a record",
             "end not recorded",
+        ],
+    );
+}
+
+#[test]
+fn the_heap_s_numbers_are_told() {
+    let mut image = Image::new(1);
+    for (class, cells) in
+        [[32, 9, 2, 7], [4096, 3, 0, 3], [48, 5, 5, 0], [0, 1, 0, 1]].into_iter().enumerate()
+    {
+        image.class(class, cells);
+    }
+    for (counter, value) in [
+        (Counter::HeapRepeatedMisuses, 2),
+        (Counter::HeapUntoldMisuses, 1),
+        (Counter::HeapSignalCalls, 3),
+    ] {
+        image.counter(counter, value);
+    }
+    assert_has(
+        &text(&[image]),
+        &[
+            "  live at the end: 11 blocks; by slot: 1 mapped directly, 3 of 4.0 KiB, 7 of 32 B\n",
+            "  2 further misuses of objects of which one had been reported\n",
+            "not seen:\n  1 misuse of the heap came too many at once to be described\n",
+            "  3 heap calls by signal handlers that had interrupted the heap\n",
+        ],
+    );
+    let quiet = text(&[Image::new(1)]);
+    assert!(!quiet.contains("live at") && !quiet.contains("misuse"), "{quiet}");
+}
+
+#[test]
+fn live_blocks_are_listed_by_site() {
+    let listing = |pid: u32| {
+        let mut image = Image::new(pid);
+        let module = image.module("/opt/app/prog", b"\x01", u64::from(pid) << 32);
+        for at in 0..25 {
+            image.heap_site(layout::pack_frame(module, 0x100 + at), 2, 1000 - at);
+        }
+        image.heap_site(0, 7, 990);
+        image
+    };
+    let text = text(&[listing(1), listing(2)]);
+    assert_has(
+        &text,
+        &[
+            "live at exit: 114 blocks, 51,380 bytes, at 25 sites\n",
+            "\n        4      2,000  prog+0x100\n",
+            "\n       14      1,980  elsewhere\n        4      1,980  prog+0x10a\n",
+            "  and 6 more sites: see the JSON report\n",
         ],
     );
 }

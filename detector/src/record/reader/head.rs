@@ -3,7 +3,7 @@
 use core::mem::offset_of;
 
 use super::bytes::Bytes;
-use super::{END_CODE_AT, END_NS_AT, END_STATE_AT, End, Process};
+use super::{END_CODE_AT, END_NS_AT, END_STATE_AT, End, HeapClass, Process};
 use crate::counters::COUNTER_COUNT;
 use crate::options::DelPolicy;
 use crate::record::layout::{self, HeadSegment};
@@ -48,4 +48,22 @@ fn argv(file: Bytes<'_>) -> Vec<String> {
 pub(super) fn counters(file: Bytes<'_>) -> [u64; COUNTER_COUNT] {
     let at = offset_of!(HeadSegment, counters);
     core::array::from_fn(|i| file.u64(at + i * 8).unwrap_or(0))
+}
+
+/// The heap's classes that were used.
+pub(super) fn classes(file: Bytes<'_>) -> Vec<HeapClass> {
+    let at = offset_of!(HeadSegment, classes);
+    let numbers = (0..layout::HEAP_CLASSES)
+        .map_while(|i| file.u64s::<{ layout::CLASS_CELLS }>(at + i * layout::CLASS_CELLS * 8));
+    numbers
+        .filter(|[_, allocs, frees, live]| allocs | frees | live != 0)
+        .map(|[slot_bytes, allocs, frees, live]| HeapClass {
+            slot_bytes,
+            allocs,
+            frees,
+            // Read while a thread was in the middle of a step, it may be off by
+            // a few and so below zero.
+            live: u64::try_from(live as i64).unwrap_or(0),
+        })
+        .collect()
 }

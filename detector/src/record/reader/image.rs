@@ -6,8 +6,8 @@ use core::mem::offset_of;
 
 use super::{Api, Consequence, Counter, Kind, Op, layout};
 use layout::{
-    BodySegment, FULL_BYTES, FindingEntry, HEAD_BYTES, HeadSegment, ModuleEntry, READY, SiteEntry,
-    StackEntry, StackRole, Verdict,
+    BodySegment, FULL_BYTES, FindingEntry, HEAD_BYTES, HeadSegment, HeapSiteEntry, ModuleEntry,
+    READY, SiteEntry, StackEntry, StackRole, Verdict,
 };
 
 /// A record file that grows by table entries.
@@ -15,7 +15,7 @@ pub struct Image {
     /// The file's bytes.
     pub bytes: Vec<u8>,
     names_used: usize,
-    used: [usize; 4],
+    used: [usize; 5],
 }
 
 /// What a site entry of an [`Image`] holds.
@@ -43,7 +43,7 @@ pub struct FindingImage {
 impl Image {
     /// A record without tables of process `pid`.
     pub fn new(pid: u32) -> Image {
-        let mut image = Image { bytes: vec![0; HEAD_BYTES], names_used: 0, used: [0; 4] };
+        let mut image = Image { bytes: vec![0; HEAD_BYTES], names_used: 0, used: [0; 5] };
         image.put(0, &layout::MAGIC);
         image.u32(offset_of!(HeadSegment, version), layout::VERSION);
         image.u32(offset_of!(HeadSegment, head_bytes), size_of::<HeadSegment>() as u32);
@@ -85,6 +85,24 @@ impl Image {
     /// Sets a counter.
     pub fn counter(&mut self, counter: Counter, value: u64) {
         self.u64(offset_of!(HeadSegment, counters) + counter as usize * 8, value);
+    }
+
+    /// Sets the numbers of a size class.
+    pub fn class(&mut self, class: usize, cells: [u64; layout::CLASS_CELLS]) {
+        for (i, value) in cells.into_iter().enumerate() {
+            let at = (class * layout::CLASS_CELLS + i) * 8;
+            self.u64(offset_of!(HeadSegment, classes) + at, value);
+        }
+    }
+
+    /// Adds live blocks of a site; where its entry lies.
+    pub fn heap_site(&mut self, frame: layout::Frame, blocks: u64, bytes: u64) -> usize {
+        let table = offset_of!(BodySegment, heap_sites);
+        let (_, at) = self.next(4, table, size_of::<HeapSiteEntry>());
+        self.u64(at + offset_of!(HeapSiteEntry, frame), frame);
+        self.u64(at + offset_of!(HeapSiteEntry, blocks), blocks);
+        self.u64(at + offset_of!(HeapSiteEntry, bytes), bytes);
+        at
     }
 
     /// Adds the tables.

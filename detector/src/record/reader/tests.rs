@@ -58,6 +58,26 @@ fn what_timer_list_adds_comes_back() {
 }
 
 #[test]
+fn classes_and_live_blocks_come_back() {
+    let mut image = showit(1);
+    image.class(3, [64, 10, 4, 6]);
+    image.class(7, [128, 0, 0, 0]);
+    // A number that was read in the middle of a step.
+    image.class(127, [0, 3, 4, u64::MAX]);
+    image.heap_site(layout::pack_frame(0, 0x77), 5, 500);
+    image.heap_site(0, 2, 20);
+    let half = image.heap_site(layout::pack_frame(0, 0x88), 1, 1);
+    image.u32(half, CLAIMED);
+    let record = parse(&image);
+    let class = |slot_bytes, allocs, frees, live| HeapClass { slot_bytes, allocs, frees, live };
+    assert_eq!(record.classes, [class(64, 10, 4, 6), class(0, 3, 4, 0)]);
+    let frame = Some(Frame { module: Some(0), offset: 0x77 });
+    let site = |frame, blocks, bytes| HeapSite { frame, blocks, bytes };
+    assert_eq!(record.heap_sites, [site(frame, 5, 500), site(None, 2, 20)]);
+    assert_eq!(record.problems, ["live blocks: 1 left half-written"]);
+}
+
+#[test]
 fn a_policy_is_one_of_ours_or_not_known() {
     let mut image = Image::new(1);
     let stored: Vec<_> = [0, 1, 2, 3, 4, u32::MAX]
@@ -178,15 +198,17 @@ proptest! {
         let tables = [
             offset_of!(layout::BodySegment, modules), offset_of!(layout::BodySegment, sites),
             offset_of!(layout::BodySegment, stacks), offset_of!(layout::BodySegment, findings),
+            offset_of!(layout::BodySegment, heap_sites),
         ];
         for (at, bit) in flips {
             image.bytes[at] ^= 1 << bit;
         }
         for (i, (at, bit)) in near.into_iter().enumerate() {
-            image.bytes[HEAD_BYTES + tables[i % 4] + at] ^= 1 << bit;
+            image.bytes[HEAD_BYTES + tables[i % 5] + at] ^= 1 << bit;
         }
         if let Ok(record) = Record::parse(&image.bytes) {
-            for frame in record.stacks.iter().flatten() {
+            let listed = record.heap_sites.iter().filter_map(|site| site.frame.as_ref());
+            for frame in record.stacks.iter().flatten().chain(listed) {
                 prop_assert!(frame.module.is_none_or(|m| m < record.modules.len()));
             }
             for stack in record.findings.iter().flat_map(|f| f.stacks).flatten() {

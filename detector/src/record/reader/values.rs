@@ -46,6 +46,19 @@ pub struct Process {
     pub policy: Option<DelPolicy>,
 }
 
+/// The heap's numbers of one size class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeapClass {
+    /// Its slots' size; 0 for blocks that are mapped directly.
+    pub slot_bytes: u64,
+    /// Allocations.
+    pub allocs: u64,
+    /// Frees.
+    pub frees: u64,
+    /// Blocks live at the end.
+    pub live: u64,
+}
+
 /// What one site had allocated and was live at the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeapSite {
