@@ -98,15 +98,17 @@ fn start(argv: *const *const c_char) {
     if SETTINGS.set(settings).is_err() {
         return;
     }
+    // Only who explains faults may take access away.
+    let explains_faults = signal::install();
     deadwalk_alloc::configure(Config {
         quarantine_bytes: options.quarantine_bytes,
         abort_on_error: options.abort_on_error,
+        guard: explains_faults,
         new_delete: options.new_delete,
         ..Config::default()
     });
     operators::settle(options.new_delete);
     deadwalk_alloc::set_site_resolver(modules::resolve_site);
-    signal::install();
     DETECTOR.configure(options.del, options.tail_us, options.deadlock_ms);
     timer_list::configure(&options);
     new_record(false);
