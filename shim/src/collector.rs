@@ -46,7 +46,7 @@ pub fn allow() {
 
 /// There is a new verdict: starts the thread if need be, and wakes it.
 pub fn wake() {
-    if !WANTED.load(Acquire) {
+    if !WANTED.load(Acquire) || sandbox::is_sandboxed() {
         return;
     }
     if STATE.load(Acquire) == NONE {
@@ -187,7 +187,7 @@ pub fn finish() {
     if WANTED.swap(false, AcqRel) {
         start_if_wished();
     }
-    if STATE.load(Acquire) == NONE {
+    if STATE.load(Acquire) == NONE || sandbox::is_sandboxed() {
         return;
     }
     let start = host::now_ns();

@@ -7,6 +7,8 @@ use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use deadwalk_alloc::sandbox::{self, Instruction, Rules};
 
+use crate::{stack, tls};
+
 static SANDBOXED: AtomicBool = AtomicBool::new(false);
 
 /// The first arguments of a call of `prctl` or `syscall`.
@@ -65,6 +67,9 @@ impl Arguments {
 pub unsafe fn entering(arguments: Arguments) -> bool {
     // SAFETY: the caller's promise.
     let Some(rules) = (unsafe { arguments.rules() }) else { return false };
+    // What asks the kernel the first time only, is asked now.
+    tls::tid();
+    stack::capture(&mut [0; 2]);
     sandbox::enter(rules);
     SANDBOXED.store(true, Relaxed);
     true

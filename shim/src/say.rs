@@ -4,6 +4,8 @@
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use crate::sandbox;
+
 /// What descriptor 2 was at the start: (device, inode), 0 if it was closed.
 static STDERR: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
 
@@ -34,8 +36,11 @@ fn is_stderr() -> bool {
 
 /// Writes bytes to stderr if it is still the stderr of the start. The signals
 /// of a failing write are held back; errno is kept. Raw calls: no cancellation
-/// point.
+/// point. In a sandbox nothing is written: it may forbid one of the calls.
 pub fn write_stderr(bytes: &[u8]) {
+    if sandbox::is_sandboxed() {
+        return;
+    }
     // SAFETY: errno is thread-local and always valid; the signal sets (one word
     // each, as the kernel has them) are locals; the buffer is valid for its length.
     unsafe {

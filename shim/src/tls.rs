@@ -13,6 +13,7 @@
 
 use core::arch::{asm, global_asm};
 
+use deadwalk_alloc::sandbox::forbids;
 use deadwalk_detector::RunRef;
 
 global_asm!(
@@ -123,9 +124,10 @@ pub fn set_run(run: Option<RunRef>) -> Option<RunRef> {
     old
 }
 
-/// The calling thread's kernel id.
+/// The calling thread's kernel id; 0 if it may not ask any more.
 pub fn tid() -> u32 {
     match tid_word() {
+        0 if forbids(libc::SYS_gettid, 0) => 0,
         0 => {
             // SAFETY: takes no arguments and cannot fail.
             let tid = unsafe { libc::syscall(libc::SYS_gettid) } as u32;

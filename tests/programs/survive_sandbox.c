@@ -1,6 +1,6 @@
 /*
  * Works on after it has given up system calls: what glibc needs none for, needs
- * none here. survive_sandbox strict|filter|large
+ * none here. survive_sandbox strict|large|filter [misuse]
  * strict: SECCOMP_MODE_STRICT. filter: kills the process for everything but
  * read, write, exit and exit_group. large: mmap, munmap, mremap and brk, too.
  */
@@ -48,6 +48,19 @@ static void small_work(unsigned seed)
 	}
 }
 
+/* A block freed twice, and one that is written to beyond its end. */
+static void misuse(void)
+{
+	static char *volatile block;
+
+	block = malloc(48);
+	free(block);
+	free(block);
+	block = malloc(40);
+	block[40] = 1;
+	free(block);
+}
+
 static void set(struct sock_filter *filter, size_t bytes)
 {
 	struct sock_fprog program = { bytes / sizeof *filter, filter };
@@ -74,6 +87,8 @@ int main(int argc, char **argv)
 	if (!strcmp(mode, "filter")) {
 		set(small_filter, sizeof small_filter);
 		small_work(1);
+		if (argc > 2)
+			misuse();
 		if (write(1, "worked on\n", 10) != 10)
 			_exit(1);
 		exit(5);

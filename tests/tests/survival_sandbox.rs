@@ -1,7 +1,7 @@
 //! Programs that give up system calls (seccomp) and allocate on: what glibc's heap
 //! survives, ours does.
 
-use deadwalk_tests::{Program, Run, SKIPPED, skip};
+use deadwalk_tests::{Program, Run, SKIPPED, error, skip};
 
 #[track_caller]
 fn survive(mode: &str) {
@@ -33,4 +33,16 @@ fn filters_without_a_call_for_memory() {
 #[test]
 fn filters_for_libcs_heap() {
     survive("large");
+}
+
+/// A finding needs no system call either: it is in the record.
+#[test]
+fn findings_behind_a_filter() {
+    let run = Run::of(&Program::new("survive_sandbox")).arg("filter");
+    if run.plain().status == SKIPPED {
+        return skip("seccomp is not to be had here");
+    }
+    let watched = run.arg("misuse").watched();
+    assert_eq!(watched.outcome.status, 5, "{:#?}", watched.outcome);
+    watched.report.assert_exactly(&[error("double-free"), error("heap-buffer-overflow")]);
 }

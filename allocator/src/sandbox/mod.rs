@@ -35,7 +35,7 @@ const ANY: Option<usize> = None;
 const MADV_GUARD_INSTALL: usize = 102;
 const MADV_GUARD_REMOVE: usize = 103;
 /// Every call that goes on after the start; one bit each.
-const CALLS: [Call; 16] = [
+const CALLS: [Call; 17] = [
     Call(libc::SYS_mmap, ANY),
     Call(libc::SYS_munmap, ANY),
     Call(libc::SYS_mremap, ANY),
@@ -50,6 +50,7 @@ const CALLS: [Call; 16] = [
     Call(libc::SYS_sched_yield, ANY),
     Call(libc::SYS_getrandom, ANY),
     Call(libc::SYS_getpid, ANY),
+    Call(libc::SYS_gettid, ANY),
     Call(libc::SYS_rt_sigprocmask, ANY),
     Call(libc::SYS_openat, ANY),
 ];

@@ -27,6 +27,7 @@ pub use fault::install;
 pub use leave::leaving;
 
 use crate::real::Real;
+use crate::sandbox;
 
 /// Signals have the numbers 1 to 64.
 const SIGNALS: usize = 65;
@@ -66,9 +67,8 @@ pub fn remember_process() {
 }
 
 fn is_vfork_child() -> bool {
-    // SAFETY: as above.
-    let pid = PID.load(Relaxed);
-    pid != 0 && unsafe { libc::getpid() } != pid
+    let own = PID.load(Relaxed);
+    own != 0 && sandbox::pid().is_some_and(|pid| pid != own as u32)
 }
 
 fn is_function(handler: usize) -> bool {
