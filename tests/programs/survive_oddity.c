@@ -1,7 +1,7 @@
 /*
  * Does one of the odd things that programs do to their own process, and works
- * on: 
- * survive_oddity close|mlock|thp|dumpable|stack|nofile|nproc|environment
+ * on:
+ * survive_oddity close|mlock|thp|dumpable|stack|outside|nofile|nproc|environment
  */
 #include "survive.h"
 #include <sys/mman.h>
@@ -20,6 +20,22 @@ static void limit(int what, unsigned long soft)
 		die("setrlimit");
 }
 
+/* Another process sets our limit, as prlimit(1) does. */
+static void limit_from_outside(void)
+{
+	struct rlimit limit = { 600UL << 20, 600UL << 20 };
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(prlimit(getppid(), RLIMIT_AS, &limit, NULL) != 0);
+	waitpid(pid, &status, 0);
+	if (WEXITSTATUS(status))
+		die("prlimit");
+	if (malloc(700 << 20))
+		fail("the limit is none");
+}
+
 static void do_it(const char *what)
 {
 	if (!strcmp(what, "close")) {
@@ -36,6 +52,8 @@ static void do_it(const char *what)
 		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 	} else if (!strcmp(what, "stack")) {
 		limit(RLIMIT_STACK, 100 << 10);
+	} else if (!strcmp(what, "outside")) {
+		limit_from_outside();
 	} else if (!strcmp(what, "nofile")) {
 		limit(RLIMIT_NOFILE, 0);
 	} else if (!strcmp(what, "nproc")) {

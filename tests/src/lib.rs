@@ -13,9 +13,11 @@
 //! | `DEADWALK_TEST_BIN=DIR` | takes `deadwalk` and `libdeadwalk.so` from there |
 //! | `DEADWALK_TEST_TIMEOUT_S=N` | how long one program may run (default 120) |
 
+mod cgroup;
 mod expected;
 mod live;
 pub mod matrix;
+mod overcommit;
 mod program;
 mod report;
 mod run;
@@ -23,8 +25,10 @@ mod skip;
 mod target;
 mod tmpfs;
 
+pub use cgroup::Cgroup;
 pub use expected::{Count, Expected, error, info, warning};
 pub use live::Live;
+pub use overcommit::Overcommit;
 pub use program::Program;
 pub use report::{Finding, Frame, Report, Severity};
 pub use run::{Outcome, Run, SKIPPED, Watched};

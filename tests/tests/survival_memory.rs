@@ -1,7 +1,7 @@
 //! Memory in quantity, and programs that have their own ideas of the address
 //! space.
 
-use deadwalk_tests::{Outcome, Program, Run, alone, repeats};
+use deadwalk_tests::{Cgroup, Outcome, Overcommit, Program, Run, Severity, alone, repeats};
 
 /// No more than `vm.max_map_count` mappings, however many blocks.
 #[test]
@@ -117,4 +117,33 @@ fn data_limits() {
         assert_lives_under("data", 256, bytes, when);
     }
     assert_lives_under("data", 1024, 100_000, "late");
+}
+
+/// A control group's limit is no error that malloc returns: the kernel kills. The
+/// record is the kernel's by then, and what was found is told.
+#[test]
+fn killed_for_want_of_memory() {
+    let _alone = alone();
+    let Some(cgroup) = Cgroup::with_memory(128 << 20) else { return };
+    let script = r#"echo $$ > "$1"; shift; exec "$@""#;
+    let run = Run::command(["sh", "-c", script, "sh"]).arg(cgroup.processes());
+    let watched = run.arg(&Program::new("survive_killed").path).watched();
+    assert_eq!(watched.outcome.status, 128 + libc::SIGKILL, "{:#?}", watched.outcome);
+    let report = &watched.report;
+    assert_eq!(report.count("double-free", Severity::Error), 1, "{report}");
+    assert!(report.counter("heap.allocs") > 50, "{report}");
+    let is_killed = report.processes().iter().any(|process| process["ended"] == "signal");
+    assert!(is_killed, "{report}");
+}
+
+/// Strict accounting: what is mapped counts, touched or not, and the heap does
+/// not map what it does not need.
+#[test]
+fn strict_accounting() {
+    let _alone = alone();
+    let Some(_strict) = Overcommit::strict() else { return };
+    let run = Run::of(&Program::new("survive_chain"));
+    let watched = run.assert_survives(0);
+    assert!(watched.outcome.stdout.starts_with("child 0"), "{:#?}", watched.outcome);
+    Run::of(&Program::new("survive_usable_size")).assert_survives(0);
 }

@@ -136,6 +136,11 @@ fn a_small_stack_limit() {
 }
 
 #[test]
+fn a_limit_set_by_another_process() {
+    oddity("outside");
+}
+
+#[test]
 fn no_more_processes() {
     oddity("nproc");
 }
