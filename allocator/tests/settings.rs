@@ -26,9 +26,8 @@ fn frees_until_reuse() -> usize {
     100_000
 }
 
-const NO_CLASS: [AtomicU64; CLASS_CELLS] = [const { AtomicU64::new(0) }; CLASS_CELLS];
-static HERE_CLASSES: ClassCounters = [const { NO_CLASS }; 128];
-static CHILD_CLASSES: ClassCounters = [const { NO_CLASS }; 128];
+static HERE_CLASSES: ClassCounters = [const { [const { AtomicU64::new(0) }; CLASS_CELLS] }; 128];
+static CHILD_CLASSES: ClassCounters = [const { [const { AtomicU64::new(0) }; CLASS_CELLS] }; 128];
 
 /// Slot size, allocations, frees and live blocks of the class of 64 bytes.
 fn class_of_64(classes: &ClassCounters) -> [u64; CLASS_CELLS] {

@@ -260,3 +260,49 @@ fn an_overflow_is_found_while_threads_go_on() {
     unsafe { heap::free(block, FREE) };
     assert_eq!(told(), []);
 }
+
+#[test]
+fn small_steps_find_all_that_a_whole_sweep_does() {
+    let _serial = begin();
+    let sizes = [30, 5000, 100_000, 3 << 20, 70 << 20];
+    // SAFETY: the writes are the misuse under test; all go where the heap keeps
+    // its canaries or poison.
+    unsafe {
+        let live: Vec<_> = sizes.iter().map(|&size| heap::malloc(size, ALLOC)).collect();
+        for (&block, &size) in live.iter().zip(&sizes) {
+            *block.add(size) = 0x41;
+        }
+        let mut freed = vec![];
+        for size in [700, 9000, 50_000, 200_000] {
+            let block = heap::malloc(size, ALLOC);
+            heap::free(block, FREE);
+            *block.add(5) = 0x41;
+            freed.push(block as usize);
+        }
+        let mut sweeper = Sweeper::new();
+        let (mut damaged, mut steps) = (0, 1);
+        while !sweeper.step(1, &mut damaged) {
+            steps += 1;
+        }
+        let of = |told: &[Misuse], kind| -> Vec<usize> {
+            let mut found: Vec<_> = told
+                .iter()
+                .filter(|misuse| misuse.kind == kind)
+                .map(|misuse| misuse.base)
+                .collect();
+            found.sort_unstable();
+            found
+        };
+        let told = told();
+        let mut overflowed: Vec<_> = live.iter().map(|&block| block as usize).collect();
+        overflowed.sort_unstable();
+        freed.sort_unstable();
+        assert_eq!(of(&told, MisuseKind::HeapBufferOverflow), overflowed);
+        assert_eq!(of(&told, MisuseKind::UseAfterFreeWrite), freed);
+        assert_eq!((told.len(), damaged), (9, 9));
+        assert!(steps > 9, "{steps} steps");
+        assert_eq!(sweep(), 0);
+        live.into_iter().for_each(|block| heap::free(block, FREE));
+    }
+    assert_eq!(told(), []);
+}

@@ -8,7 +8,7 @@
 
 use core::sync::atomic::{Ordering::Acquire, fence};
 
-use crate::depot::DEPOTS;
+use crate::depot::{DEPOTS, LARGE_META};
 use crate::observer::{Block, Misuse, MisuseKind, deliver};
 use crate::os;
 use crate::place::Slot;
@@ -46,21 +46,31 @@ pub fn damage_behind(block: &Block, canary: usize) -> Option<Misuse> {
     Some(misuse)
 }
 
-/// Looks at the live blocks of a class, as far as the budget reaches; how many
-/// were damaged. They are told of, and their slots retired when they are freed.
-pub fn sweep_ends(class: usize, budget: &mut usize) -> usize {
-    let slots = (0..DEPOTS[class].bump() as usize).map(|index| Slot { class, index });
-    slots.filter(|&slot| is_damaged(slot, budget)).count()
+/// What looking at a block costs, as bytes read otherwise: a system call.
+const COST: usize = 4096;
+
+/// Looks at the live blocks of a class from slot `at` on, as far as the budget
+/// reaches; how many were damaged. They are told of, and their slots retired when
+/// they are freed.
+pub fn sweep_ends(class: usize, at: &mut u32, budget: &mut usize) -> usize {
+    let bump = DEPOTS[class].bump();
+    let mut damaged = 0;
+    while *at < bump && *budget > 0 {
+        *budget = budget.saturating_sub(LARGE_META);
+        damaged += is_damaged(Slot { class, index: *at as usize }, budget) as usize;
+        *at += 1;
+    }
+    damaged
 }
 
 fn is_damaged(slot: Slot, budget: &mut usize) -> bool {
     let meta = meta(slot);
     let (changes, flags) = (meta.changes(), meta.flags());
     let is_looked_at = flags & (STATE | REPORTED) == LIVE && changes.is_multiple_of(2);
-    if !is_looked_at || *budget == 0 {
+    if !is_looked_at {
         return false;
     }
-    *budget = budget.saturating_sub(LOOK);
+    *budget = budget.saturating_sub(COST);
     let Some(block) = meta.block(slot.base()) else { return false };
     let canary = canary_end(slot, meta, block.size).saturating_sub(block.size);
     let Some(misuse) = damage_behind(&block, canary) else { return false };

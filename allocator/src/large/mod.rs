@@ -52,10 +52,10 @@ use guards::pages_of;
 use meta::pages;
 use retain::{LIVE_BYTES, RETAINED, drop_slot, purge, retains, unmap};
 
-pub use ends::damage_behind;
+pub use ends::{damage_behind, sweep_ends};
 pub use meta::{Meta, TAKEN, UNMAPPED, meta};
 pub use retain::{give_back, held_bytes, trim};
-pub use sweep::sweep_class;
+pub use sweep::sweep_retained;
 
 /// A shrunk block gives pages back if there are so many bytes of them.
 const SHRINK: usize = 64 << 10;

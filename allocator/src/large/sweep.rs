@@ -1,4 +1,7 @@
-//! Verifying the retained slots, and what is behind live blocks.
+//! Verifying the retained slots.
+//!
+//! Ground rules. One slot at a time is verified, under its depot's lock: only who
+//! allocates a block of the same class waits, for about a millisecond per 16 MiB.
 
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -7,52 +10,43 @@ use crate::place::Slot;
 use crate::slot::FREE;
 
 use super::canary::{poison_holds, retire_stale};
-use super::ends::sweep_ends;
 use super::meta::{TAKEN, meta};
 use super::retain::RETAINED;
 
-/// Verifies the retained slots of a class and the ends of its live blocks, up to
-/// `budget` bytes; the number of damaged ones, which are told of and taken out of
-/// use.
-pub fn sweep_class(class: usize, budget: &mut usize) -> usize {
-    sweep_retained(class, budget) + sweep_ends(class, budget)
-}
-
-fn sweep_retained(class: usize, budget: &mut usize) -> usize {
+/// Verifies the retained slots of a class from slot `at` on, as far as the budget
+/// reaches; the number of damaged ones, which are told of and taken out of use.
+pub fn sweep_retained(class: usize, at: &mut u32, budget: &mut usize) -> usize {
     let depot = &DEPOTS[class];
     let mut damaged = 0;
-    let mut at = 0;
-    loop {
+    while *budget > 0 {
         let mut inner = depot.lock();
-        let Some((first, bits)) = inner.free.scan(at) else { return damaged };
-        at = first + 64;
-        let mut stale = None;
-        for bit in (0..64).filter(|bit| bits & 1 << bit != 0) {
-            let slot = Slot { class, index: (first + bit) as usize };
-            let meta = meta(slot);
-            let dirty = meta.dirty();
-            if *budget < dirty {
-                return damaged;
-            }
-            *budget -= dirty;
-            // What was told of is dropped by who takes it.
-            let looks = meta.flags() == FREE;
-            // SAFETY: a free slot, held by the set whose lock is held.
-            let holds = !looks || unsafe { poison_holds(slot, meta) };
-            if !holds && meta.swap(FREE, TAKEN) {
-                inner.free.remove(first + bit);
-                RETAINED.fetch_sub(dirty, Relaxed);
-                stale = Some((slot, meta));
-                // The rest of the word is looked at again.
-                at = first;
-                break;
-            }
+        let word = *at & !63;
+        let Some((first, mut bits)) = inner.free.scan(word) else { break };
+        if first == word {
+            bits &= u64::MAX << (*at - word);
         }
+        if bits == 0 {
+            *at = first + 64;
+            continue;
+        }
+        let index = first + bits.trailing_zeros();
+        *at = index + 1;
+        let slot = Slot { class, index: index as usize };
+        let (meta, dirty) = (meta(slot), meta(slot).dirty());
+        *budget = budget.saturating_sub(dirty);
+        // What was told of is dropped by who takes it.
+        let looks = meta.flags() == FREE;
+        // SAFETY: a free slot, held by the set whose lock is held.
+        let holds = !looks || unsafe { poison_holds(slot, meta) };
+        if holds || !meta.swap(FREE, TAKEN) {
+            continue;
+        }
+        inner.free.remove(index);
+        RETAINED.fetch_sub(dirty, Relaxed);
         depot.publish_count(&inner);
         drop(inner);
-        if let Some((slot, meta)) = stale {
-            damaged += 1;
-            retire_stale(slot, meta);
-        }
+        damaged += 1;
+        retire_stale(slot, meta);
     }
+    damaged
 }

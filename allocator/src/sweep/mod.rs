@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `free` | quarantines, magazines, depots |
 //! | `ends` | the bytes behind live small blocks, and in front of some |
+//! | `large::sweep`, `large::ends`, `huge` | the same of larger blocks |
 //! | `suspicion` | how a live block's damage is proven while its owner runs |
 //!
 //! Ground rules. Other threads run meanwhile, and a finding must be true all the
@@ -34,6 +35,8 @@ enum Part {
     Depots,
     Large,
     Ends,
+    LargeEnds,
+    HugeEnds,
 }
 
 /// A sweep in steps.
@@ -100,12 +103,17 @@ impl Sweeper {
                 }
                 Part::Large => {
                     let class = SMALL_CLASSES + self.class;
-                    *damaged += large::sweep_class(class, &mut budget);
-                    let is_last = self.next_class(CLASSES - SMALL_CLASSES);
-                    if is_last {
-                        *damaged += huge::sweep_ends();
-                    }
-                    is_last
+                    *damaged += large::sweep_retained(class, &mut self.slot, &mut budget);
+                    budget > 0 && self.next_class(CLASSES - SMALL_CLASSES)
+                }
+                Part::LargeEnds => {
+                    let class = SMALL_CLASSES + self.class;
+                    *damaged += large::sweep_ends(class, &mut self.slot, &mut budget);
+                    budget > 0 && self.next_class(CLASSES - SMALL_CLASSES)
+                }
+                Part::HugeEnds => {
+                    *damaged += huge::sweep_ends();
+                    true
                 }
                 Part::Ends => {
                     *damaged += ends::sweep_ends(self.class, &mut self.slot, &mut budget);
@@ -134,7 +142,9 @@ impl Sweeper {
             Part::Magazines => Part::Depots,
             Part::Depots => Part::Large,
             Part::Large => Part::Ends,
-            Part::Ends => Part::Rings,
+            Part::Ends => Part::LargeEnds,
+            Part::LargeEnds => Part::HugeEnds,
+            Part::HugeEnds => Part::Rings,
         };
         self.part == Part::Rings
     }
