@@ -58,9 +58,12 @@ fn holds(slot: Slot) -> Option<bool> {
         return None;
     }
     if slot.is_small() {
+        // Held, since what is in the depot may be unmapped.
+        let _mapped = DEPOTS[slot.class].lock();
         let state = slot.meta().load().state();
         let poisoned = matches!(state, QUARANTINED | FREE);
-        // SAFETY: the slot exists; only the heap writes to free slots.
+        // SAFETY: a slot in this state, seen under the lock, is mapped while it is
+        // held.
         return poisoned.then(|| unsafe { poison::holds(slot.base() as *const u8, slot.bytes()) });
     }
     let meta = large::meta(slot);

@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::sync::atomic::{AtomicBool, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 
 use deadwalk_alloc::{fork_child, fork_parent, fork_prepare, heap};
 
@@ -144,4 +144,45 @@ fn at_the_limit_of_address_space_malloc_fails_and_goes_on_after_a_free() {
         });
         assert!(good, "size {size}");
     }
+}
+
+#[test]
+fn freed_memory_that_goes_back_is_not_looked_at() {
+    /// Blocks of a round, and their size: many units of pages.
+    const BLOCKS: usize = 4000;
+    const SIZE: usize = 2000;
+    const ROUNDS: usize = 60;
+    let _serial = common::begin();
+    let good = in_child(|| {
+        static STOP: AtomicBool = AtomicBool::new(false);
+        static LATEST: AtomicUsize = AtomicUsize::new(0);
+        let looker = std::thread::spawn(|| {
+            while !STOP.load(Relaxed) {
+                deadwalk_alloc::sweep();
+                for _ in 0..1000 {
+                    deadwalk_alloc::freed_intact(LATEST.load(Relaxed));
+                }
+            }
+        });
+        // SAFETY: the family's own contract; a soft limit that is lifted again.
+        unsafe {
+            let none = libc::RLIM_INFINITY;
+            let limit = libc::rlimit { rlim_cur: 1 << 30, rlim_max: none };
+            libc::setrlimit(libc::RLIMIT_AS, &limit);
+            // Once refused, memory goes back as soon as it is freed.
+            while !heap::malloc(10 << 20, 0).is_null() {}
+            let limit = libc::rlimit { rlim_cur: none, rlim_max: none };
+            libc::setrlimit(libc::RLIMIT_AS, &limit);
+            for _ in 0..ROUNDS {
+                let blocks: Vec<_> = (0..BLOCKS).map(|_| heap::malloc(SIZE, 0)).collect();
+                for block in blocks {
+                    LATEST.store(block as usize, Relaxed);
+                    heap::free(block, 0);
+                }
+            }
+        }
+        STOP.store(true, Relaxed);
+        looker.join().is_ok() && common::told().is_empty()
+    });
+    assert!(good);
 }

@@ -1,9 +1,10 @@
 //! What surrounds live small blocks: the bytes behind each to its slot's end, and
 //! those in front of one whose neighbour was never used.
 //!
-//! Ground rules. The damage of a live block is proven as `suspicion` says, under
-//! the class's lock, which keeps other sweeps out; that of a slot which was never
-//! used as `fresh` says.
+//! Ground rules. The damage of a live block is proven as `suspicion` says, that of
+//! a slot which was never used as `fresh` says. All is looked at under the class's
+//! lock: it keeps other sweeps out, and the memory of a slot that is freed
+//! meanwhile from going back to the system.
 //!
 //! The memory of a live block is the program's, and it may have taken the access
 //! to it away. That is asked of the kernel wherever a protected page could reach
@@ -49,34 +50,36 @@ pub fn sweep_ends(class: usize, from: &mut u32, budget: &mut usize) -> usize {
             }
         }
         spend(budget, slots.len() * size_of::<Word>() + live * BYTES_A_BLOCK);
-        if live > 0 {
-            damaged += slots
-                .map(|index| Slot { class, index: index as usize })
-                .filter(|&slot| look(slot))
-                .count();
+        if live == 0 {
+            continue;
+        }
+        let mut mapped = DEPOTS[class].lock();
+        for slot in slots.map(|index| Slot { class, index: index as usize }) {
+            if let Some(misuse) = look(slot) {
+                drop(mapped);
+                deliver(&misuse);
+                damaged += 1;
+                mapped = DEPOTS[class].lock();
+            }
         }
     }
     damaged
 }
 
-/// Looks at one slot; whether something was told.
-fn look(slot: Slot) -> bool {
+/// Looks at one slot, under the class's lock.
+fn look(slot: Slot) -> Option<Misuse> {
     let word = slot.meta().load();
     if !is_checked(word) {
-        return false;
+        return None;
     }
     fence(Acquire);
-    let misuse = if is_damaged(slot, word) {
+    if is_damaged(slot, word) {
         prove(slot, word)
     } else if fresh::front(slot).is_some() {
         underflow(slot, word)
     } else {
         None
-    };
-    if let Some(misuse) = &misuse {
-        deliver(misuse);
     }
-    misuse.is_some()
 }
 
 /// Whether the bytes behind the block that a word describes are damaged.
@@ -85,7 +88,8 @@ fn is_damaged(slot: Slot, word: Word) -> bool {
     if size >= slot.bytes() || !may_read(base, size) {
         return false;
     }
-    // SAFETY: slots that hold or held a block are mapped, and it may be read.
+    // SAFETY: a slot that was live under the lock is mapped while it is held, and
+    // the program lets its end be read.
     !unsafe { poison::end_holds(base as *const u8, size, slot.bytes()) }
 }
 
@@ -97,10 +101,9 @@ pub fn may_read(base: usize, size: usize) -> bool {
     !is_its_own || os::is_readable(page)
 }
 
-/// Proves that the bytes behind a live block are damaged.
+/// Proves that the bytes behind a live block are damaged; under the class's lock.
 #[cold]
 fn prove(slot: Slot, word: Word) -> Option<Misuse> {
-    let _alone = DEPOTS[slot.class].lock();
     let mut proof = Proof::Mark(word);
     loop {
         proof = match proof.step(slot.meta(), |word| describe(slot, word)) {

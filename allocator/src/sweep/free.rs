@@ -3,7 +3,9 @@
 //! Ground rules. A finding in somebody else's quarantine counts only if the
 //! entry is still in the ring after the bytes were read (positions never come
 //! back) and is not the newest one (which may not be filled yet). Slots in
-//! depots are verified under the depot's lock, a few at a time. Magazines of
+//! depots are verified under the depot's lock, a few at a time. All bytes are read
+//! under that lock, for the memory of slots may go back from the depot to the
+//! system; one in quarantine cannot get there meanwhile. Magazines of
 //! other threads are left alone: what is damaged in them is found when it is
 //! handed out, or freed again.
 
@@ -22,7 +24,8 @@ const LOCKED_BYTES: usize = 64 << 10;
 
 /// Whether a slot's poison is damaged.
 fn is_damaged(slot: Slot) -> bool {
-    // SAFETY: the slot exists; free slots may be read at any time.
+    // SAFETY: the caller holds the class's lock and saw under it that the slot is in
+    // quarantine or in the depot: it is mapped.
     !unsafe { poison::holds(slot.base() as *const u8, slot.bytes()) }
 }
 
@@ -49,8 +52,11 @@ pub fn sweep_ring(cache: &Cache, class: usize, done: &mut u32, budget: &mut usiz
             break;
         }
         spend(budget, slot.bytes());
+        let mapped = DEPOTS[class].lock();
         let flags = slot.meta().load().flags();
-        if flags & STATE != QUARANTINED || !is_damaged(slot) {
+        let is_suspect = flags & STATE == QUARANTINED && is_damaged(slot);
+        drop(mapped);
+        if !is_suspect {
             continue;
         }
         // The bytes first, then where the ring is.
