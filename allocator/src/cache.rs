@@ -778,13 +778,12 @@ pub unsafe fn abandon_step(cache: *mut Cache) {
 ///
 /// * The caller is the only thread of the process and holds the registry lock.
 pub unsafe fn abandon_others(idle: &mut Idle) {
-    let mine = tls::cache();
     let mut next = ALL.load(Relaxed);
     while !next.is_null() {
         // SAFETY: the only thread; nobody else uses any cache.
         let cache = unsafe { &mut *next };
         cache.publish = Lock::new(());
-        if next != mine && cache.in_use.load(Relaxed) {
+        if !signal::has_cache(next) && cache.in_use.load(Relaxed) {
             cache.give_up();
             cache.in_use.store(false, Relaxed);
             cache.next_free = idle.0;

@@ -131,7 +131,8 @@ impl Depot {
     ///
     /// # Safety
     ///
-    /// * The calling thread holds the lock in a call that will not go on.
+    /// * The calling thread holds the lock in a call that will not go on, or it is a
+    ///   fork child's only one and the holder stayed behind.
     pub unsafe fn repair(&self) {
         // SAFETY: the caller's promise.
         let inner = unsafe { self.inner.held() };
@@ -141,14 +142,29 @@ impl Depot {
         self.inner.force_open();
     }
 
-    /// Locks for a fork.
-    pub fn acquire(&self) {
-        self.inner.acquire();
+    /// Locks the depot if nobody has it.
+    pub fn try_lock(&self) -> Option<Guard<'_, Inner>> {
+        self.inner.try_lock()
+    }
+
+    /// Whether nobody has the lock.
+    pub fn is_open(&self) -> bool {
+        self.inner.is_open()
+    }
+
+    /// Locks for a fork: see [`Lock::take_for_fork`].
+    pub fn take_for_fork(&self, anyway: bool) -> bool {
+        self.inner.take_for_fork(anyway)
+    }
+
+    /// See [`Lock::is_orphaned`].
+    pub fn is_orphaned(&self) -> bool {
+        self.inner.is_orphaned()
     }
 
     /// Unlocks after a fork.
-    pub fn release(&self) {
-        self.inner.release();
+    pub fn release_after_fork(&self) {
+        self.inner.release_after_fork();
     }
 
     /// Makes up to `want` slots and returns them as `first..end`.

@@ -1,9 +1,14 @@
 //! fork in a process with threads.
 //!
-//! All locks are taken before the fork, in one order (idle caches, depots by
-//! class, huge table), and opened on both sides, so the child finds every shared
-//! structure whole. The other threads' caches are given up in the child
-//! (`cache::abandon_others` says why).
+//! All locks are taken before the fork and opened on both sides, so the child finds
+//! every shared structure whole. The other threads' caches are given up in the
+//! child (`cache::abandon_others` says why).
+//!
+//! Who forks never waits for one lock with another in its hands: a thread that has
+//! one may be in a signal handler that interrupted the heap, and look for others
+//! itself. If such a handler forks, it goes around what its interrupted self holds,
+//! which goes on on both sides; and if two of them stand in each other's way, the
+//! lock is left to the other, and made whole in the child.
 
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -11,33 +16,79 @@ use crate::cache::{IDLE, abandon_others};
 use crate::counters;
 use crate::depot::DEPOTS;
 use crate::huge::TABLE;
-use crate::lock;
+use crate::{lock, signal};
 
 /// Before fork: takes all locks.
 pub fn fork_prepare() {
-    IDLE.acquire();
-    for depot in &DEPOTS {
-        depot.acquire();
+    let mut tries = 0;
+    while !take_all(tries) {
+        tries += 1;
     }
-    TABLE.acquire();
     lock::set_forking(true);
     counters::remember();
+}
+
+/// Takes all locks, or none: then the one that was missing is waited for, if that
+/// is safe.
+fn take_all(tries: usize) -> bool {
+    let anyway = signal::is_nested() && tries >= signal::TRIES;
+    if !IDLE.take_for_fork(anyway) {
+        wait(tries, || drop(IDLE.lock()));
+        return false;
+    }
+    for (taken, depot) in DEPOTS.iter().enumerate() {
+        if !depot.take_for_fork(anyway) {
+            give_back(taken);
+            wait(tries, || drop(depot.lock()));
+            return false;
+        }
+    }
+    if !TABLE.take_for_fork(anyway) {
+        give_back(DEPOTS.len());
+        wait(tries, || drop(TABLE.lock()));
+        return false;
+    }
+    true
+}
+
+/// Opens the first locks: that of the idle caches, and `depots` of the depots'.
+fn give_back(depots: usize) {
+    for depot in DEPOTS.iter().take(depots) {
+        depot.release_after_fork();
+    }
+    IDLE.release_after_fork();
+}
+
+fn wait(tries: usize, for_lock: impl FnOnce()) {
+    if signal::is_nested() { signal::pause(tries) } else { for_lock() }
 }
 
 /// After fork, in the parent: opens all locks.
 pub fn fork_parent() {
     lock::set_forking(false);
-    TABLE.release();
-    for depot in DEPOTS.iter().rev() {
-        depot.release();
-    }
-    IDLE.release();
+    TABLE.release_after_fork();
+    give_back(DEPOTS.len());
 }
 
 /// After fork, in the child: gives up the other threads' caches and opens all
 /// locks.
 pub fn fork_child() {
+    for depot in DEPOTS.iter().filter(|depot| depot.is_orphaned()) {
+        // SAFETY: the only thread, and its holder is gone.
+        unsafe { depot.repair() };
+    }
+    if IDLE.is_orphaned() {
+        IDLE.force_open();
+    }
+    if TABLE.is_orphaned() {
+        TABLE.force_open();
+    }
     fork_parent();
+    if IDLE.is_mine() {
+        // The interrupted self is about to change the list: the others' caches
+        // are lost, which is all.
+        return;
+    }
     let mut idle = IDLE.lock();
     // SAFETY: a fork child has one thread, and the lock is held.
     unsafe { abandon_others(&mut idle) };

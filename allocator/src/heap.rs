@@ -77,12 +77,20 @@ pub unsafe fn at_once(size: usize, site: usize) -> *mut u8 {
 #[cold]
 fn allocate_nested(size: usize, align: usize, site: usize, zero: bool) -> *mut u8 {
     signal::tell_call(site);
-    let class = large::class_for(size, align);
-    let class = class.and_then(|class| signal::open_class(class, align));
-    class
-        .and_then(|class| large::allocate(class, size, site, zero))
-        .or_else(|| if huge::TABLE.is_mine() { None } else { huge::allocate(size, align, site) })
-        .unwrap_or_else(no_memory)
+    let wanted = large::class_for(size, align);
+    for tries in 0..signal::TRIES {
+        let open = wanted.and_then(|class| signal::open_class(class, align));
+        let from_class = open.and_then(|class| large::allocate(class, size, site, zero));
+        if let Some(block) = from_class {
+            return block;
+        }
+        if huge::TABLE.is_open() {
+            return huge::allocate(size, align, site).unwrap_or_else(no_memory);
+        }
+        // Somebody forks, or is on his way to it.
+        signal::pause(tries);
+    }
+    no_memory()
 }
 
 /// Allocates `size` bytes, aligned to 16. A size of 0 gives a block of its own.
@@ -285,7 +293,7 @@ pub unsafe extern "C" fn realloc(block: *mut u8, size: usize, site: usize) -> *m
 fn realloc_nested(addr: usize, size: usize, site: usize) -> *mut u8 {
     let old = match locate(addr) {
         Place::Foreign => return realloc_foreign(addr, size, site),
-        Place::Huge if huge::TABLE.is_mine() => return no_memory(),
+        Place::Huge if !huge::TABLE.is_open() => return no_memory(),
         _ => crate::lookup(addr),
     };
     match old.filter(|old| old.base == addr && old.state == BlockState::Live) {

@@ -10,7 +10,7 @@
 
 use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::AtomicUsize;
+use core::sync::atomic::{AtomicU8, AtomicUsize};
 
 use crate::sync::{AtomicU32, Ordering::*, const_fn, futex_wait, futex_wake, spin_loop};
 use crate::tls;
@@ -18,6 +18,12 @@ use crate::tls;
 /// The word: who holds the lock, and the lowest bit if somebody sleeps on it.
 const FREE: u32 = 0;
 const CONTENDED: u32 = 1;
+/// `Lock::kept`: it was free.
+const BY_NOBODY: u8 = 0;
+/// ... a call's that the forking signal handler interrupted; it goes on with it.
+const BY_SELF: u8 = 1;
+/// ... a thread's that does not go on: it waits, interrupted, for the forking one.
+const BY_OTHER: u8 = 2;
 /// Tries before sleeping; sections are a few hundred instructions long.
 const SPINS: u32 = if cfg!(loom) { 1 } else { 100 };
 
@@ -42,6 +48,8 @@ fn me() -> u32 {
 pub struct Lock<T> {
     word: AtomicU32,
     over_fork: bool,
+    /// Who had the lock already when it was to be taken for a fork.
+    kept: AtomicU8,
     value: UnsafeCell<T>,
 }
 
@@ -52,21 +60,23 @@ impl<T> Lock<T> {
     const_fn! {
         /// An open lock.
         pub fn new(value: T) -> Self {
-            Lock { word: AtomicU32::new(FREE), over_fork: false, value: UnsafeCell::new(value) }
+            Lock { word: AtomicU32::new(FREE), over_fork: false, kept: AtomicU8::new(BY_NOBODY), value: UnsafeCell::new(value) }
         }
     }
 
     const_fn! {
         /// An open lock, one of those `fork_prepare` takes.
         pub fn held_over_fork(value: T) -> Self {
-            Lock { word: AtomicU32::new(FREE), over_fork: true, value: UnsafeCell::new(value) }
+            Lock { word: AtomicU32::new(FREE), over_fork: true, kept: AtomicU8::new(BY_NOBODY), value: UnsafeCell::new(value) }
         }
     }
 
     /// Whether the calling thread holds the lock because it forks.
     #[inline]
     fn is_held_for_fork(&self) -> bool {
-        self.over_fork && FORKER.load(Relaxed) == tls::thread()
+        self.over_fork
+            && FORKER.load(Relaxed) == tls::thread()
+            && self.kept.load(Relaxed) == BY_NOBODY
     }
 
     /// Waits for the lock.
@@ -76,7 +86,49 @@ impl<T> Lock<T> {
         Guard { lock: self }
     }
 
-    /// Takes the lock without a guard; `fork_prepare` does.
+    /// Takes the lock if nobody has it.
+    pub fn try_lock(&self) -> Option<Guard<'_, T>> {
+        (self.is_held_for_fork() || self.try_acquire()).then(|| Guard { lock: self })
+    }
+
+    /// Whether nobody has the lock, or the calling thread because it forks.
+    pub fn is_open(&self) -> bool {
+        self.word.load(Relaxed) == FREE || self.is_held_for_fork()
+    }
+
+    fn try_acquire(&self) -> bool {
+        self.word.compare_exchange(FREE, me(), Acquire, Relaxed).is_ok()
+    }
+
+    /// Takes the lock for a fork; false if another thread has it, unless `anyway`.
+    pub fn take_for_fork(&self, anyway: bool) -> bool {
+        let kept = if self.is_mine() {
+            BY_SELF
+        } else if (0..SPINS).any(|_| self.try_acquire()) {
+            BY_NOBODY
+        } else if anyway {
+            BY_OTHER
+        } else {
+            return false;
+        };
+        self.kept.store(kept, Relaxed);
+        true
+    }
+
+    /// Gives the lock back after a fork.
+    pub fn release_after_fork(&self) {
+        if self.kept.swap(BY_NOBODY, Relaxed) == BY_NOBODY {
+            self.release();
+        }
+    }
+
+    /// Whether the lock was another thread's at the fork: in a child that thread is
+    /// gone, in the middle of its section.
+    pub fn is_orphaned(&self) -> bool {
+        self.kept.load(Relaxed) == BY_OTHER
+    }
+
+    /// Takes the lock without a guard.
     #[inline]
     pub fn acquire(&self) {
         if self.word.compare_exchange(FREE, me(), Acquire, Relaxed).is_err() {
@@ -119,8 +171,8 @@ impl<T> Lock<T> {
         }
     }
 
-    /// Opens the lock. Only for who holds it (guard, `fork_parent`), and for
-    /// the only thread of a fork child, whose parent thread held it.
+    /// Opens the lock. Only for who holds it, and for the only thread of a fork
+    /// child, whose parent thread held it.
     #[inline]
     pub fn release(&self) {
         if self.is_held_for_fork() {

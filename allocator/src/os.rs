@@ -206,6 +206,13 @@ pub fn yield_now() {
     unsafe { syscall(libc::SYS_sched_yield, [0; 6]) };
 }
 
+/// Sleeps for a tenth of a millisecond.
+pub fn nap() {
+    let nap = libc::timespec { tv_sec: 0, tv_nsec: 100_000 };
+    // SAFETY: a structure of this stack; no rest is wanted.
+    unsafe { syscall(libc::SYS_nanosleep, [&raw const nap as usize, 0, 0, 0, 0, 0]) };
+}
+
 /// Sleeps while `word` holds `value`.
 pub fn futex_wait(word: &core::sync::atomic::AtomicU32, value: u32) {
     let op = (libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG) as usize;

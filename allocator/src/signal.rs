@@ -10,8 +10,9 @@
 //! as an ending thread does, and leaves alone what its own interrupted self may
 //! hold:
 //!
-//! * A class whose depot it holds is passed over for a larger one. No other lock
-//!   can be in the way for long, since a thread holds one at most.
+//! * It waits for no lock while its interrupted self may hold one (whose holder may
+//!   be in the same situation): a class whose depot is locked is passed over for a
+//!   larger one.
 //! * What it cannot free without that lock, large and watched blocks and
 //!   reallocated ones of these kinds, is put down in [`LATER`] and freed by the
 //!   next slow path of a thread that is not nested.
@@ -32,7 +33,17 @@ use crate::counters::{self, Counter};
 use crate::depot::DEPOTS;
 use crate::huge;
 use crate::observer::{Misuse, MisuseKind, deliver};
-use crate::tls;
+use crate::{os, tls};
+
+/// So often does a nested thread look for a lock that is open, about two seconds in
+/// all: all are locked only while somebody forks.
+pub(crate) const TRIES: usize = 20_000;
+const YIELDS: usize = 100;
+
+/// Waits between two tries.
+pub(crate) fn pause(tries: usize) {
+    if tries < YIELDS { os::yield_now() } else { os::nap() }
+}
 
 unsafe extern "C" {
     /// Bounds of the section, made by the linker.
@@ -79,6 +90,14 @@ pub(crate) fn is_nested() -> bool {
 pub fn interrupted_at() -> usize {
     // SAFETY: set by `interrupt` while its local is alive, or 0.
     unsafe { (tls::nested() as *const Interruption).as_ref() }.map_or(0, |outer| outer.stack)
+}
+
+/// Whether a cache is the calling thread's, or its interrupted self's.
+pub(crate) fn has_cache(cache: *mut Cache) -> bool {
+    // SAFETY: as in `interrupted_at`; outer ones are alive as long.
+    let next = |word: usize| unsafe { (word as *const Interruption).as_ref() };
+    let outer = core::iter::successors(next(tls::nested()), |inner| next(inner.outer));
+    tls::cache() == cache || outer.into_iter().any(|interruption| interruption.cache == cache)
 }
 
 /// What an interrupted thread had; on the stack of the handler's caller.
@@ -128,12 +147,11 @@ pub(crate) fn tell_call(site: usize) {
 }
 
 /// The class from which a nested thread may allocate instead of `class`: the next
-/// one with slots at multiples of `align` whose depot its interrupted self does
-/// not hold.
+/// one with slots at multiples of `align` whose depot nobody has locked.
 #[cold]
 pub(crate) fn open_class(class: usize, align: usize) -> Option<usize> {
     let mut class = class;
-    while DEPOTS[class].is_mine() {
+    while !DEPOTS[class].is_open() {
         class = of_aligned(SLOT_SIZE[class], align)?;
     }
     Some(class)

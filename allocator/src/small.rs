@@ -13,8 +13,9 @@ use crate::bin::Bin;
 use crate::cache::{self, Cache};
 use crate::class::{SLOT_SIZE, SMALL_CLASSES, of_small, split};
 use crate::counters::{self, Counter};
-use crate::depot::DEPOTS;
+use crate::depot::{DEPOTS, Inner};
 use crate::family::{self, FAMILY, Family};
+use crate::lock::Guard;
 use crate::observer::{Block, BlockState, Misuse, MisuseKind, deliver, tell_freeing};
 use crate::place::{Place, Slot, locate};
 use crate::poison::{self, POISON_END, TAIL_LIMIT};
@@ -59,13 +60,7 @@ pub fn allocate(class: usize, align: usize, size: usize, site: usize) -> Allocat
     let _busy = Busy::new();
     if signal::is_nested() {
         signal::tell_call(site);
-        return match signal::open_class(class, align).filter(|&class| class < SMALL_CLASSES) {
-            Some(class) => allocate_from_depot(class, size, site),
-            None => {
-                os::set_enomem();
-                NOTHING
-            }
-        };
+        return allocate_nested(class, align, size, site);
     }
     signal::free_left(free_now);
     loop {
@@ -114,12 +109,38 @@ fn hand_out_fresh(class: usize, index: u32, size: usize, site: usize) -> Allocat
     Allocated { block, is_zero: true }
 }
 
+/// Allocates for a signal handler that interrupted the heap, where no lock is in
+/// the way.
+#[cold]
+fn allocate_nested(class: usize, align: usize, size: usize, site: usize) -> Allocated {
+    for tries in 0..signal::TRIES {
+        let open = signal::open_class(class, align).filter(|&class| class < SMALL_CLASSES);
+        let from_depot = |class: usize| {
+            let inner = DEPOTS[class].try_lock()?;
+            Some(allocate_with(class, inner, size, site))
+        };
+        match open.and_then(from_depot) {
+            Some(got) => return got,
+            // Taken meanwhile, or all are: somebody forks.
+            None => signal::pause(tries),
+        }
+    }
+    os::set_enomem();
+    NOTHING
+}
+
 /// Allocates for a thread that has no cache.
 #[cold]
 fn allocate_from_depot(class: usize, size: usize, site: usize) -> Allocated {
+    allocate_with(class, DEPOTS[class].lock(), size, site)
+}
+
+/// Allocates from a depot whose lock is `inner`.
+fn allocate_with(class: usize, inner: Guard<'_, Inner>, size: usize, site: usize) -> Allocated {
     let depot = &DEPOTS[class];
+    let mut first = Some(inner);
     loop {
-        let mut inner = depot.lock();
+        let mut inner = first.take().unwrap_or_else(|| depot.lock());
         let mut one = [0];
         if inner.free.take(&mut one) == 0 {
             let Some((first, _)) = depot.grow(class, 1, &mut inner) else {
@@ -377,7 +398,7 @@ fn free_nested(addr: usize, site: usize) {
                 return;
             }
             let is_watched = slot.meta().load().flags() & WATCHED != 0;
-            if is_watched || DEPOTS[slot.class].is_mine() {
+            if is_watched || !DEPOTS[slot.class].is_open() {
                 return signal::free_later(addr, site);
             }
             free_to_depot(slot, site);

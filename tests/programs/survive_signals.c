@@ -4,12 +4,15 @@
  *   timer   SIGALRM by setitimer every 70 us, in whatever thread runs
  *   profile SIGPROF by CPU time
  *   storm   SIGUSR1 by pthread_kill, thread to thread
+ *   fork    ... and forks now and then; parent and child go on; one thread only,
+ *           since libc's own fork in a handler may wait for what it interrupted
  *   jump    SIGALRM leaves malloc by siglongjmp; one thread only
  * survive_signals MODE [MILLISECONDS]
  */
 #include "survive.h"
 #include <setjmp.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 
 enum { THREADS = 3, OWN = 8, EVERY_US = 70, ENOUGH = 500, PATIENCE_MS = 30000 };
 
@@ -25,6 +28,7 @@ static __thread volatile sig_atomic_t is_in_handler;
 static atomic_ulong handled;
 static sigjmp_buf back;
 static int jumps;
+static volatile sig_atomic_t in_child;
 static pthread_t threads[THREADS];
 static double until;
 
@@ -66,6 +70,29 @@ static void handler(int signal)
 		is_in_handler = 0;
 	}
 	errno = saved;
+}
+
+/* The child goes on in the middle of whatever was interrupted, here and there. */
+static void forking(int signal)
+{
+	struct load load = { .seed = 5 };
+
+	handler(signal);
+	if (handled % 16)
+		return;
+	pid_t pid = fork();
+	int status = -1;
+
+	if (pid == 0) {
+		load_steps(&load, 50);
+		load_end(&load);
+		if (handled % 32)
+			_exit(0);
+		in_child = load_stop = 1;
+		return;
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || status)
+		fail("a child of a handler");
 }
 
 static void jumping(int signal)
@@ -142,8 +169,9 @@ int main(int argc, char **argv)
 {
 	const char *mode = argc > 1 ? argv[1] : "";
 	int is_jump = !strcmp(mode, "jump"), is_storm = !strcmp(mode, "storm");
+	int is_fork = !strcmp(mode, "fork");
 	until = now_ms() + number(argc, argv, 2, 3000);
-	struct sigaction action = { .sa_handler = is_jump ? jumping : handler,
+	struct sigaction action = { .sa_handler = is_jump ? jumping : is_fork ? forking : handler,
 				    .sa_flags = SA_RESTART };
 	struct load load = { .seed = 1 };
 	pthread_t main_thread = pthread_self(), extra;
@@ -152,7 +180,7 @@ int main(int argc, char **argv)
 	sigaction(SIGALRM, &action, NULL);
 	sigaction(SIGPROF, &action, NULL);
 	sigaction(SIGUSR1, &action, NULL);
-	if (!is_jump)
+	if (!is_jump && !is_fork)
 		start_load(threads, THREADS);
 	if (is_storm && pthread_create(&extra, NULL, killer, &main_thread))
 		die("pthread_create");
@@ -163,8 +191,11 @@ int main(int argc, char **argv)
 	if (is_jump) {
 		jump_around();
 	} else {
-		while (goes_on())
+		while (goes_on()) {
 			load_steps(&load, 10);
+			if (in_child)
+				_exit(0);
+		}
 	}
 	set_timer(ITIMER_REAL, 0);
 	set_timer(ITIMER_PROF, 0);
@@ -176,7 +207,7 @@ int main(int argc, char **argv)
 	signal(SIGUSR1, SIG_IGN);
 	signal(SIGPROF, SIG_IGN);
 	load_end(&load);
-	if (!is_jump)
+	if (!is_jump && !is_fork)
 		stop_load(threads, THREADS);
 	printf("signals handled: %d, jumps: %d\n", handled >= ENOUGH, jumps >= ENOUGH / 2);
 	return 0;

@@ -174,7 +174,6 @@ fn damage_around_a_block_is_found_at_realloc() {
 }
 
 #[test]
-#[ignore = "the exit sweep does not look at large live blocks yet"]
 fn damage_around_a_block_is_found_at_exit() {
     check_all(|case| is_bounds(case) && case.found == "exit");
 }

@@ -38,6 +38,12 @@ fn storms_of_signals_from_thread_to_thread() {
     assert_interrupted(&survive("storm"));
 }
 
+/// The child of such a handler goes on in the middle of malloc, as its parent does.
+#[test]
+fn handlers_that_fork() {
+    assert_interrupted(&survive("fork"));
+}
+
 /// What malloc was doing is never finished; its caller's blocks are lost, and
 /// nobody else's.
 #[test]

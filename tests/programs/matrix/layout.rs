@@ -9,6 +9,9 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::process::ExitCode;
 
 const STATUS: u8 = 7;
+/// No block of either heap lies at a multiple of it: of an alignment, only what
+/// the address shows is known.
+const WRONG_ALIGN: usize = 1 << 46;
 
 struct Teller;
 
@@ -32,7 +35,7 @@ fn main() -> ExitCode {
     let size: usize = size.parse().expect("a size");
     let right = Layout::from_size_align(size, 8).expect("a layout");
     let wrong = match case.as_str() {
-        "dealloc_align" => Layout::from_size_align(size, 1 << 30).expect("a layout"),
+        "dealloc_align" => Layout::from_size_align(size, WRONG_ALIGN).expect("a layout"),
         _ => Layout::from_size_align(size * 2, 8).expect("a layout"),
     };
     let given = if twin == "bad" { wrong } else { right };
