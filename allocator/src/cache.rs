@@ -20,6 +20,7 @@ use crate::class::{INVERSE, SLOT_SIZE, SMALL_CLASSES};
 use crate::counters::{self, Counter};
 use crate::depot::DEPOTS;
 use crate::lock::Lock;
+use crate::signal::Busy;
 use crate::slot::{FREE, LIVE, QUARANTINED, REPORTED, RETIRED, STATE, metas};
 use crate::sync::{AtomicBool, AtomicPtr, AtomicU32, Ordering::*, OwnU32, OwnU64, shared_static};
 use crate::window::class_base;
@@ -146,6 +147,13 @@ pub fn all() -> impl Iterator<Item = &'static Cache> {
     })
 }
 
+/// The cache at an address that [`Cache::addr`] gave, or the newest for 0.
+pub fn at_or_newest(addr: usize) -> Option<&'static Cache> {
+    let first = if addr == 0 { ALL.load(Acquire) } else { addr as *mut Cache };
+    // SAFETY: as in `all`.
+    unsafe { first.as_ref() }
+}
+
 /// The calling thread's cache; makes one. Null if the thread is ending or there
 /// is no memory: then it works on the depots.
 pub fn current() -> *mut Cache {
@@ -164,6 +172,7 @@ fn adopt() -> *mut Cache {
     }
     // SAFETY: from here on the cache is this thread's.
     unsafe { (*cache).in_use.store(true, Relaxed) };
+    poison::prepare();
     // First the word: setting a key's value may allocate.
     tls::set_cache(cache);
     if !cfg!(loom)
@@ -194,6 +203,7 @@ unsafe extern "C" fn thread_ends(cache: *mut libc::c_void) {
     if tls::cache() != cache {
         return;
     }
+    let _busy = Busy::quiet();
     tls::set_ending();
     tls::set_cache(null_mut());
     // SAFETY: the cache was this thread's, and no longer is reachable as such.
@@ -213,6 +223,7 @@ unsafe extern "C" fn thread_ends(cache: *mut libc::c_void) {
 pub fn discard_current() {
     let cache = tls::cache();
     if !cache.is_null() {
+        let _busy = Busy::quiet();
         tls::set_cache(null_mut());
         // SAFETY: as in `thread_ends`.
         unsafe { retire(cache) };
@@ -696,9 +707,10 @@ impl Cache {
     }
 
     /// Differences since the last call; see `counters.rs` for the rules. Those of
-    /// each class go to `each`: class, allocations, frees.
-    pub fn take_progress(&self, mut each: impl FnMut(usize, u64, u64)) -> Progress {
-        let _publishing = self.publish.lock();
+    /// each class go to `each`: class, allocations, frees. None if somebody else is
+    /// taking them, perhaps who was interrupted by the caller.
+    pub fn take_progress(&self, mut each: impl FnMut(usize, u64, u64)) -> Option<Progress> {
+        let _publishing = self.publish.lock_soon()?;
         let mut sum = Progress::default();
         let bins = self.bins.iter().zip(&self.cold).enumerate();
         for (class, (bin, cold)) in bins.filter(|(_, (bin, _))| bin.is_used()) {
@@ -726,7 +738,18 @@ impl Cache {
             let moved = (moved as i64 as u64).wrapping_mul(slot);
             sum.quarantined_bytes = sum.quarantined_bytes.wrapping_add(moved);
         }
-        sum
+        Some(sum)
+    }
+
+    /// The cache's address.
+    pub fn addr(&self) -> usize {
+        core::ptr::from_ref(self) as usize
+    }
+
+    /// The cache that was made before this one.
+    pub fn older(&self) -> Option<&'static Cache> {
+        // SAFETY: as in `all`.
+        unsafe { self.next_of_all.as_ref() }
     }
 
     /// A number that changes with every malloc and free of the owner.

@@ -173,7 +173,7 @@ pub(crate) fn freed(class: usize, live_bytes: usize) {
 /// Adds a cache's differences to the totals.
 #[cold]
 pub(crate) fn publish(cache: &Cache) {
-    let delta = cache.take_progress(class_counters::add);
+    let Some(delta) = cache.take_progress(class_counters::add) else { return };
     add(Counter::Allocs, delta.allocs);
     add(Counter::Frees, delta.frees);
     add_live(delta.live_bytes);

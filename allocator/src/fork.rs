@@ -8,7 +8,8 @@
 //! one may be in a signal handler that interrupted the heap, and look for others
 //! itself. If such a handler forks, it goes around what its interrupted self holds,
 //! which goes on on both sides; and if two of them stand in each other's way, the
-//! lock is left to the other, and made whole in the child.
+//! lock is left to the other, and made whole in the child. While locks are being
+//! taken or opened no handler runs: it could not tell which are its own thread's.
 
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -16,16 +17,18 @@ use crate::cache::{IDLE, abandon_others};
 use crate::counters;
 use crate::depot::DEPOTS;
 use crate::huge::TABLE;
-use crate::{lock, signal};
+use crate::{lock, os, signal};
 
 /// Before fork: takes all locks.
 pub fn fork_prepare() {
+    let mask = os::block_signals();
     let mut tries = 0;
     while !take_all(tries) {
         tries += 1;
     }
     lock::set_forking(true);
     counters::remember();
+    os::restore_signals(mask);
 }
 
 /// Takes all locks, or none: then the one that was missing is waited for, if that
@@ -65,14 +68,17 @@ fn wait(tries: usize, for_lock: impl FnOnce()) {
 
 /// After fork, in the parent: opens all locks.
 pub fn fork_parent() {
+    let mask = os::block_signals();
     lock::set_forking(false);
     TABLE.release_after_fork();
     give_back(DEPOTS.len());
+    os::restore_signals(mask);
 }
 
 /// After fork, in the child: gives up the other threads' caches and opens all
 /// locks.
 pub fn fork_child() {
+    let mask = os::block_signals();
     for depot in DEPOTS.iter().filter(|depot| depot.is_orphaned()) {
         // SAFETY: the only thread, and its holder is gone.
         unsafe { depot.repair() };
@@ -87,11 +93,14 @@ pub fn fork_child() {
     if IDLE.is_mine() {
         // The interrupted self is about to change the list: the others' caches
         // are lost, which is all.
+        os::restore_signals(mask);
         return;
     }
     let mut idle = IDLE.lock();
     // SAFETY: a fork child has one thread, and the lock is held.
     unsafe { abandon_others(&mut idle) };
+    drop(idle);
+    os::restore_signals(mask);
 }
 
 /// Has the C library call the three functions above, once.

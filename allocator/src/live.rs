@@ -8,6 +8,7 @@
 use crate::class::CLASSES;
 use crate::depot::DEPOTS;
 use crate::place::Slot;
+use crate::signal::Busy;
 use crate::slot::LIVE;
 use crate::{huge, large};
 
@@ -26,6 +27,7 @@ pub struct LiveBlock {
 ///
 /// Cost: a load per slot that exists; nothing is allocated.
 pub fn each_live(visit: &mut dyn FnMut(&LiveBlock)) {
+    let _busy = Busy::quiet();
     for (class, depot) in DEPOTS.iter().enumerate().take(CLASSES) {
         for index in 0..depot.bump() as usize {
             if let Some(block) = block_in(Slot { class, index }) {

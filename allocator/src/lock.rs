@@ -6,14 +6,15 @@
 //! the forking thread passes through them freely: fork handlers of the program
 //! may run on either side of ours, and allocate. Otherwise locks are not
 //! re-entrant: who works for a signal handler that interrupted the heap asks
-//! [`Lock::is_mine`] first, and goes elsewhere (see `signal.rs`).
+//! [`Lock::is_mine`] first, and goes elsewhere (see `signal.rs`). He never waits
+//! for long either: the holder may be such a handler too, and wait for him.
 
 use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicU8, AtomicUsize};
 
 use crate::sync::{AtomicU32, Ordering::*, const_fn, futex_wait, futex_wake, spin_loop};
-use crate::tls;
+use crate::{os, tls};
 
 /// The word: who holds the lock, and the lowest bit if somebody sleeps on it.
 const FREE: u32 = 0;
@@ -26,6 +27,9 @@ const BY_SELF: u8 = 1;
 const BY_OTHER: u8 = 2;
 /// Tries before sleeping; sections are a few hundred instructions long.
 const SPINS: u32 = if cfg!(loom) { 1 } else { 100 };
+/// Tries of who must not wait for ever; each but the first ones lets other
+/// threads run.
+const SOON: u32 = if cfg!(loom) { 1 } else { 1000 };
 
 /// The thread that holds all locks that are held over a fork, 0 if none. Another
 /// thread never reads its own identity here, so relaxed accesses do.
@@ -42,6 +46,11 @@ pub fn set_forking(forking: bool) {
 #[inline(always)]
 fn me() -> u32 {
     ((tls::thread() >> 5) as u32 & !CONTENDED).max(2)
+}
+
+/// Between two tries for a lock.
+fn pause(tries: u32) {
+    if tries < SPINS { spin_loop() } else { os::yield_now() }
 }
 
 /// A value behind a lock.
@@ -98,6 +107,20 @@ impl<T> Lock<T> {
 
     fn try_acquire(&self) -> bool {
         self.word.compare_exchange(FREE, me(), Acquire, Relaxed).is_ok()
+    }
+
+    /// The lock, unless it is the calling thread's already, or is not opened soon.
+    pub fn lock_soon(&self) -> Option<Guard<'_, T>> {
+        for tries in 0..SOON {
+            if self.try_acquire() {
+                return Some(Guard { lock: self });
+            }
+            if self.is_mine() {
+                return None;
+            }
+            pause(tries);
+        }
+        None
     }
 
     /// Takes the lock for a fork; false if another thread has it, unless `anyway`.

@@ -200,6 +200,29 @@ pub fn limit(resource: libc::__rlimit_resource_t) -> usize {
     limit[0]
 }
 
+/// Blocks all signals but faults for the calling thread; the mask it had.
+pub fn block_signals() -> u64 {
+    const FAULTS: [libc::c_int; 4] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE];
+    let mut all = !0_u64;
+    for fault in FAULTS {
+        all &= !(1 << (fault - 1));
+    }
+    let mut old = 0;
+    set_mask(libc::SIG_BLOCK, &all, &mut old);
+    old
+}
+
+/// Sets the mask that [`block_signals`] found.
+pub fn restore_signals(mask: u64) {
+    set_mask(libc::SIG_SETMASK, &mask, &mut 0);
+}
+
+fn set_mask(how: libc::c_int, new: &u64, old: &mut u64) {
+    let sets = [core::ptr::from_ref(new) as usize, core::ptr::from_mut(old) as usize];
+    // SAFETY: the kernel reads and writes eight bytes at each.
+    unsafe { syscall(libc::SYS_rt_sigprocmask, [how as usize, sets[0], sets[1], 8, 0, 0]) };
+}
+
 /// Lets another thread run.
 pub fn yield_now() {
     // SAFETY: no memory is involved.

@@ -38,6 +38,12 @@ fn has_avx2() -> bool {
     }
 }
 
+/// Asks the processor, before a fast path has to: there the answer is waited for
+/// in the middle of a step, and outside the heap's section.
+pub fn prepare() {
+    has_avx2();
+}
+
 #[cold]
 fn detect_avx2() -> bool {
     // Processor and kernel must both support it; the macro asks both.

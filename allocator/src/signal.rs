@@ -54,21 +54,35 @@ unsafe extern "C" {
 }
 
 /// A slow path of the heap is on the stack.
-pub(crate) struct Busy;
+pub(crate) struct Busy(usize);
+
+/// What a step counts that the library does of its own accord (a thread's end, a
+/// sweep): a handler that interrupts it and allocates did nothing wrong.
+const QUIET: usize = 1 << 32;
 
 impl Busy {
     /// Counts it.
     #[inline(always)]
     pub fn new() -> Busy {
-        tls::set_busy(tls::busy() + 1);
-        Busy
+        Busy::by(1)
+    }
+
+    /// Counts one that the program did not call.
+    pub fn quiet() -> Busy {
+        Busy::by(1 + QUIET)
+    }
+
+    #[inline(always)]
+    fn by(amount: usize) -> Busy {
+        tls::set_busy(tls::busy() + amount);
+        Busy(amount)
     }
 }
 
 impl Drop for Busy {
     #[inline(always)]
     fn drop(&mut self) {
-        tls::set_busy(tls::busy() - 1);
+        tls::set_busy(tls::busy() - self.0);
     }
 }
 
@@ -139,7 +153,7 @@ pub fn interrupt(stack: usize, handler: impl FnOnce()) {
 pub(crate) fn tell_call(site: usize) {
     // SAFETY: as in `interrupted_at`.
     let outer = unsafe { (tls::nested() as *const Interruption).as_ref() };
-    if outer.is_some_and(|outer| tls::busy() > outer.busy + 1) {
+    if outer.is_some_and(|outer| outer.busy >= QUIET || tls::busy() > outer.busy + 1) {
         return;
     }
     counters::add(Counter::SignalCalls, 1);

@@ -7,6 +7,7 @@
 use crate::class::{CLASSES, SLOT_SIZE, SMALL_CLASSES};
 use crate::counters::{self, Counter};
 use crate::depot::DEPOTS;
+use crate::signal::{self, Busy};
 use crate::{huge, large};
 
 /// What the heap holds, in bytes and blocks.
@@ -31,6 +32,7 @@ pub struct HeapTotals {
 
 /// Counts.
 pub fn totals() -> HeapTotals {
+    let _busy = Busy::new();
     counters::flush_counters();
     let small = (0..SMALL_CLASSES).map(|class| DEPOTS[class].bump() as usize * SLOT_SIZE[class]);
     let (large_live, retained_bytes) = large::held_bytes();
@@ -56,5 +58,6 @@ pub fn free_slots() -> impl Iterator<Item = (usize, usize)> {
 /// Gives the memory of free large blocks back to the system; whether there was
 /// any. What is damaged is told, as at reuse.
 pub fn trim() -> bool {
-    large::trim()
+    let _busy = Busy::new();
+    !signal::is_nested() && large::trim()
 }

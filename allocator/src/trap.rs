@@ -90,6 +90,10 @@ fn in_slot(slot: Slot, access: &Access) -> bool {
             // Never mapped: foreign memory is in the way of the region.
             return accuse(next, access) && guard::open(page);
         }
+        if state == QUARANTINED && number < meta.guards(pages).own {
+            // The heap itself, at a block that was freed without the access to it.
+            return large::give_access(slot, meta);
+        }
         // Opened since by the slot's owner, or somebody else's affair.
         return guard::take_move(slot.base());
     }

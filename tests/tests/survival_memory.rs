@@ -33,6 +33,12 @@ fn programs_that_map_at_fixed_addresses() {
 }
 
 #[test]
+fn blocks_freed_without_access_to_them() {
+    let watched = Run::of(&Program::new("survive_protected")).assert_survives(0);
+    assert_eq!(watched.outcome.stdout, "lives\n");
+}
+
+#[test]
 fn programs_that_write_all_that_is_usable() {
     let watched = Run::of(&Program::new("survive_usable_size")).assert_survives(0);
     assert_eq!(watched.outcome.stdout, "of nothing: 0, blocks 2000\n");

@@ -50,3 +50,47 @@ fn handlers_that_fork() {
 fn jumps_out_of_malloc() {
     assert_interrupted(&survive("jump"));
 }
+
+/// Signals that find a process in the middle of the heap and end it there, fork
+/// it, or allocate: it comes to its end, as without.
+#[track_caller]
+fn ends(mode: &str) {
+    let rounds = repeats(40, 1000).to_string();
+    let run = Run::of(&Program::new("survive_signal_ends")).arg(mode).arg(&rounds);
+    let watched = run.watched();
+    let Outcome { status, stdout, .. } = &watched.outcome;
+    let expected = format!("{mode}: {rounds} of {rounds}\n");
+    assert_eq!((*status, stdout), (0, &expected), "{mode}: {:#?}", watched.outcome);
+    watched.report.assert_only(&["signal-unsafe-call"]);
+}
+
+#[test]
+fn exit_in_a_handler() {
+    ends("exit");
+}
+
+#[test]
+fn quick_exit_in_a_handler() {
+    ends("_exit");
+}
+
+/// The interrupted call goes on in parent and child, each with the cache it had.
+#[test]
+fn fork_in_a_handler() {
+    ends("fork");
+}
+
+#[test]
+fn handlers_while_totals_are_taken() {
+    ends("totals");
+}
+
+#[test]
+fn handlers_while_threads_end() {
+    ends("threads");
+}
+
+#[test]
+fn handlers_at_exit() {
+    ends("at_exit");
+}

@@ -54,7 +54,7 @@ use retain::{LIVE_BYTES, RETAINED, drop_slot, purge, retains, unmap};
 
 pub use ends::{damage_behind, sweep_ends};
 pub use meta::{Meta, TAKEN, UNMAPPED, meta};
-pub use retain::{give_back, held_bytes, trim};
+pub use retain::{give_access, give_back, held_bytes, trim};
 pub use sweep::sweep_retained;
 
 /// A shrunk block gives pages back if there are so many bytes of them.

@@ -93,11 +93,20 @@ fn discard(slot: Slot, meta: &Meta) -> bool {
 /// Gives a free slot's pages back and takes the access to them away. False if
 /// the kernel refused: then what is left of the content is poison.
 pub fn purge(slot: Slot, meta: &Meta) -> bool {
+    give_access(slot, meta);
     let purged = set_whole(slot, meta) || discard(slot, meta);
     if purged {
         meta.set_dirty(0);
     }
     purged
+}
+
+/// Undoes what the program did to the access to its block, which it may free so:
+/// libc unmaps blocks of such a size. False if it has to stay.
+pub fn give_access(slot: Slot, meta: &Meta) -> bool {
+    let own = meta.guards(pages(slot)).own * PAGE;
+    // SAFETY: the slot is the caller's, or the heap's; no guard is in front of `own`.
+    own > 0 && unsafe { os::protect(slot.base(), own, true) }
 }
 
 /// Takes a free slot out of use for good: a misuse of its block was told.

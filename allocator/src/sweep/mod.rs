@@ -18,7 +18,9 @@ mod suspicion;
 #[cfg(test)]
 mod suspicion_tests;
 
+use crate::cache::Cache;
 use crate::class::{CLASSES, SMALL_CLASSES};
+use crate::signal::{self, Busy};
 use crate::{cache, config, huge, large};
 
 #[cfg(loom)]
@@ -50,7 +52,7 @@ enum Part {
 #[derive(Debug)]
 pub struct Sweeper {
     part: Part,
-    /// Caches done with; they are numbered from the newest.
+    /// Address of the cache that is being looked at; 0 before the newest.
     cache: usize,
     class: usize,
     /// Slots of the class done with.
@@ -76,20 +78,23 @@ impl Sweeper {
     /// Magazines are the calling thread's own. May run on any thread, together
     /// with other sweeps, where no lock of the heap is held.
     pub fn step(&mut self, budget: usize, damaged: &mut usize) -> bool {
-        if !config::poisons() {
+        // A handler that interrupted the heap has nothing whole to look at.
+        if !config::poisons() || signal::is_nested() {
             return true;
         }
+        let _busy = Busy::quiet();
         let mut budget = budget.max(1);
         while budget > 0 {
             let done = match self.part {
-                Part::Rings => match cache::all().nth(self.cache) {
+                Part::Rings => match cache::at_or_newest(self.cache) {
                     Some(cache) => {
                         *damaged +=
                             free::sweep_ring(cache, self.class, &mut self.slot, &mut budget);
-                        if budget > 0 && self.next_class(SMALL_CLASSES) {
-                            self.cache += 1;
-                        }
-                        false
+                        self.cache = cache.addr();
+                        let is_done = budget > 0 && self.next_class(SMALL_CLASSES);
+                        let next = is_done.then(|| cache.older());
+                        self.cache = next.flatten().map_or(self.cache, Cache::addr);
+                        matches!(next, Some(None))
                     }
                     None => true,
                 },
