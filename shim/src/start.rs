@@ -249,6 +249,12 @@ fn keeps_bytes() -> bool {
     SETTINGS.get().is_some_and(|s| s.options.bytes)
 }
 
+/// Are a misuse's bytes kept: damage that was seen, or what stands in their place?
+fn shows_bytes(misuse: &Misuse) -> bool {
+    let is_seen = misuse.len > 0 && misuse.expected != misuse.found;
+    is_seen && keeps_bytes() || misuse.kind == MisuseKind::AllocDeallocMismatch
+}
+
 /// Does libc itself, or the loader, make the allocation call that we are in?
 fn is_libc_calling() -> bool {
     let mut caller = [0];
@@ -286,9 +292,7 @@ impl HeapObserver for Observer {
             free_site: misuse.free_site,
             late: misuse.late,
             caller: misuse.caller,
-            bytes: (keeps_bytes() && misuse.len > 0
-                || misuse.kind == MisuseKind::AllocDeallocMismatch)
-                .then_some((&misuse.expected, &misuse.found)),
+            bytes: shows_bytes(misuse).then_some((&misuse.expected, &misuse.found)),
             in_signal: misuse.in_signal,
         });
         tls::set_hooks(hooks);

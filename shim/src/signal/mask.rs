@@ -63,7 +63,7 @@ unsafe fn change(
     unsafe {
         let real = core::mem::transmute::<usize, Change>(addr);
         let was_blocked = tls::segv_blocked() != 0;
-        let mut ours: libc::sigset_t = core::mem::zeroed();
+        let mut ours;
         let mut is_blocked = was_blocked;
         let mut given = new;
         if let Some(wanted) = new.as_ref()
