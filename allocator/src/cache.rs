@@ -700,6 +700,25 @@ impl Cache {
         self.cold[class].fresh_end - self.cold[class].fresh
     }
 
+    /// Takes the newest slot out of each ring if it is not all poison: it was being
+    /// filled when its free was broken off. Returns how many.
+    fn forget_broken_free(&mut self) -> u64 {
+        let mut lost = 0;
+        for (bin, cold) in self.bins.iter().zip(&self.cold) {
+            let newest = bin.tail.load(Relaxed).wrapping_sub(1);
+            if newest.wrapping_add(1) == cold.head.load(Relaxed) || !config::poisons() {
+                continue;
+            }
+            let slot = bin.entry(newest).slot as usize;
+            // SAFETY: slots in the ring exist, and this one is the owner's.
+            if !unsafe { poison::holds(bin.address(slot), bin.slot as usize) } {
+                bin.tail.store(newest, Relaxed);
+                lost += 1;
+            }
+        }
+        lost
+    }
+
     /// Whether no thread has the cache. If so after `tail` was read, all entries
     /// before it are filled.
     pub fn is_idle(&self) -> bool {
@@ -772,12 +791,13 @@ impl Cache {
 }
 
 /// After the calling thread left a call of the heap by a jump: opens the locks
-/// around caches that the call holds, and gives the content of its cache up.
+/// around caches that the call holds, and gives up what its cache holds, if it was in
+/// a slow path, else the slot that it may have been filling.
 ///
 /// # Safety
 ///
 /// * `cache` is the calling thread's, or null, and the call will not go on.
-pub unsafe fn abandon_step(cache: *mut Cache) {
+pub unsafe fn abandon_step(cache: *mut Cache, in_slow_path: bool) {
     if IDLE.is_mine() {
         IDLE.force_open();
     }
@@ -788,7 +808,8 @@ pub unsafe fn abandon_step(cache: *mut Cache) {
     }
     // SAFETY: the calling thread's.
     if let Some(cache) = unsafe { cache.as_mut() } {
-        counters::add(Counter::RetiredSlots, cache.give_up());
+        let lost = if in_slow_path { cache.give_up() } else { cache.forget_broken_free() };
+        counters::add(Counter::RetiredSlots, lost);
     }
 }
 

@@ -226,8 +226,9 @@ fn free_left_now(free: fn(usize, usize)) {
 
 /// For a thread that leaves the innermost handler by a jump (`siglongjmp`) over
 /// the call of the heap that was interrupted: opens the locks that this call
-/// holds, with what they guard made whole, and gives up what the cache holds: the
-/// last slot in it may be half filled with poison. To be called before the jump.
+/// holds, with what they guard made whole, and gives up what the cache holds if a
+/// slow path was under way. (A fast path stores one thing at a time; only the slot
+/// that it was filling is given up.) To be called before the jump.
 pub fn abandon() {
     // SAFETY: as in `interrupted_at`.
     let Some(left) = (unsafe { (tls::nested() as *const Interruption).as_ref() }) else { return };
@@ -241,7 +242,7 @@ pub fn abandon() {
         huge::TABLE.force_open();
     }
     // SAFETY: the cache was this thread's, and the call that used it is gone.
-    unsafe { cache::abandon_step(left.cache) };
+    unsafe { cache::abandon_step(left.cache, left.busy > 0) };
     left.end();
     if left.outer == 0 {
         tls::set_busy(0);
