@@ -10,7 +10,9 @@
 ///
 /// 1. Summary bit `w` is set exactly when word `w` is not zero.
 /// 2. `count` is the number of set bits.
-/// 3. `cursor <= words`, the number of usable words.
+/// 3. Slots passed in lie below the bound that `extend` got: slots of a depot do.
+///    Checked in debug builds only.
+/// 4. `cursor <= words`, the number of usable words.
 pub struct Bitmap {
     bits: *mut u64,
     summary: *mut u64,

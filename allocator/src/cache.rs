@@ -7,9 +7,14 @@
 //! list (registry lock) for the next thread. Once that happened the thread is
 //! "ending" and works without a cache, straight on the depots (`small.rs`).
 //!
+//! Others look at a cache while its owner changes it, and read its atomics only.
+//! So a `&mut Cache` is not the only reference there is, which a type that is not
+//! `Unpin` says to the compiler.
+//!
 //! Found misuse is only noted here (`pending`), and told when the bin is
 //! consistent again and no lock is held.
 
+use core::marker::PhantomPinned;
 use core::num::NonZeroUsize;
 use core::ptr::null_mut;
 
@@ -115,6 +120,7 @@ pub struct Cache {
     pub large_steps: OwnU64,
     pending_count: u32,
     pending: [Pending; MAX_PENDING],
+    _not_alone: PhantomPinned,
 }
 
 shared_static! {

@@ -79,9 +79,7 @@ static CLASS_OF: [u8; SMALL_LIMIT / 16] = {
 /// Class of a small request: the smallest slot with at least `size + 1` bytes.
 #[inline(always)]
 pub fn of_small(size: usize) -> usize {
-    debug_assert!(size < SMALL_LIMIT);
-    // SAFETY: callers pass `size < SMALL_LIMIT`, so the index is in the table.
-    (unsafe { *CLASS_OF.get_unchecked(size >> 4) }) as usize
+    CLASS_OF[size >> 4] as usize
 }
 
 /// Class whose slots hold `size + 1` bytes and start at multiples of `align`

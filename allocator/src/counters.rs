@@ -7,7 +7,7 @@
 //! a bin in the middle of a step; the difference is then off and the next one
 //! makes up for it, since all sums wrap.
 
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering::*};
 
 use crate::cache::{self, Cache};
 use crate::class_counters;
@@ -52,14 +52,14 @@ static OWN: Counters = [const { AtomicU64::new(0) }; HEAP_COUNTERS];
 static PLACE: AtomicPtr<Counters> = AtomicPtr::new(core::ptr::null_mut());
 
 fn place() -> &'static Counters {
-    let place = PLACE.load(Relaxed);
+    let place = PLACE.load(Acquire);
     // SAFETY: only `&'static Counters` are stored.
     if place.is_null() { &OWN } else { unsafe { &*place } }
 }
 
 fn redirect(counters: &'static Counters) -> &'static Counters {
     let old = place();
-    PLACE.store(core::ptr::from_ref(counters).cast_mut(), Relaxed);
+    PLACE.store(core::ptr::from_ref(counters).cast_mut(), Release);
     old
 }
 

@@ -8,6 +8,11 @@
 //! every x86-64 has) inline; longer runs go through AVX2 where the processor
 //! has it. Above [`TAIL_LIMIT`] a fresh slot gets only the first canary word,
 //! because the rest may lie on a page the program never touches.
+//!
+//! What is verified is nobody's but the heap's, yet a program with a bug may write
+//! there at any moment: finding that is the purpose. The bytes are loaded as they
+//! are; whatever a load in the middle of such a write gives, it is damage or is
+//! found next time.
 
 use core::arch::x86_64::*;
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};

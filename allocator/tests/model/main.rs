@@ -26,7 +26,7 @@ const THREADS: usize = 4;
 const ROUNDS: usize = 4;
 /// Steps of all threads together, and of the misuser.
 const STEPS: usize = 1_000_000;
-const MISUSER_STEPS: usize = 300_000;
+const MISUSER_STEPS: usize = 200_000;
 /// One step in so many is a misuse.
 const MISUSE_PERIOD: usize = 40;
 
