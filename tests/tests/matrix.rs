@@ -179,7 +179,6 @@ fn damage_around_a_block_is_found_at_exit() {
 }
 
 #[test]
-#[ignore = "there is no periodic sweep yet"]
 fn writes_of_every_kind_are_found_by_the_sweep() {
     check_all(|case| case.found == "sweep");
 }
@@ -190,7 +189,6 @@ fn blocks_given_to_another_family_are_named() {
 }
 
 #[test]
-#[ignore = "the library does not switch the guards on yet"]
 fn large_blocks_are_guarded() {
     check_all(|case| case.found == "access" && case.asked == Asked::Named);
 }

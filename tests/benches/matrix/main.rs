@@ -28,7 +28,7 @@ fn main() {
     let mut twins = cases.clone();
     twins.dedup_by_key(|case| (case.row, case.name, case.size));
     let clean = run_all(&peers, &twins, Twin::Clean);
-    let page = page::page(&peers, &cases, &bad, &clean);
+    let page = page::page(&peers, &cases, &bad, &twins, &clean);
     match std::env::var_os("DEADWALK_BLESS") {
         Some(_) => std::fs::write(page::path(), page).expect("docs/ is writable"),
         None => print!("{page}"),

@@ -35,12 +35,21 @@ caught without a name, and surviving without being caught is luck.
 const TAIL: &str = "\
 Requests that the standard has refused are no misuse: there the figure is how
 many were answered as the standard says. The periodic sweep is an option of
-deadwalk's. Of the C++ families and of Rust's layouts see
+deadwalk's. The clean twin of `foreign` frees a block of libc's own malloc, as a
+program does with what an object gives it that binds to libc alone. Of the C++ families and of Rust's layouts see
 [findings.md](findings.md), of what is not found [limits.md](limits.md).
 ";
 
 /// The page.
-pub fn page(peers: &[Peer], cases: &[Case], bad: &Verdicts, clean: &Verdicts) -> String {
+///
+/// `bad` has the verdicts on `cases`, `clean` those on the clean twins of `twins`.
+pub fn page(
+    peers: &[Peer],
+    cases: &[Case],
+    bad: &Verdicts,
+    twins: &[Case],
+    clean: &Verdicts,
+) -> String {
     let mut page = HEAD.to_string();
     page += "\n| | run |\n|---|---|\n";
     for peer in peers {
@@ -54,7 +63,7 @@ pub fn page(peers: &[Peer], cases: &[Case], bad: &Verdicts, clean: &Verdicts) ->
         line(&mut page, row, size, cases, bad, of_row);
     }
     line(&mut page, "**all misuse**", "", cases, bad, |case| case.class != Class::Refused);
-    alarms(&mut page, clean);
+    alarms(&mut page, peers, twins, clean);
     page + "\n" + TAIL
 }
 
@@ -108,19 +117,27 @@ fn cell(made: &[Verdict], all: usize, refused: bool) -> String {
     if made.len() == all { figures } else { format!("{figures} of {}", made.len()) }
 }
 
-/// The last line: clean twins that were accused or did not survive.
-fn alarms(page: &mut String, clean: &Verdicts) {
-    let cells = clean.iter().map(|own| {
-        let made = own.iter().flatten().filter(|verdict| verdict.made);
-        made.filter(|verdict| verdict.caught).count().to_string()
-    });
-    let cells: Vec<_> = cells.collect();
-    let _ = writeln!(
-        page,
-        "| **clean twins accused or killed** | | {} | {} |",
-        clean.first().map_or(0, Vec::len),
-        cells.join(" | ")
-    );
+/// The last line: clean twins that were accused or did not survive; below the
+/// table, which.
+fn alarms(page: &mut String, peers: &[Peer], twins: &[Case], clean: &Verdicts) {
+    let mut cells = vec![];
+    let mut which = String::new();
+    for (peer, own) in peers.iter().zip(clean) {
+        let harmed = own.iter().zip(twins);
+        let harmed = harmed.filter(|(verdict, _)| verdict.is_some_and(|v| v.made && v.caught));
+        let mut names: Vec<_> = harmed.map(|(_, twin)| twin.name).collect();
+        cells.push(names.len().to_string());
+        names.sort_unstable();
+        names.dedup();
+        if !names.is_empty() {
+            let _ = write!(which, "; {}: {}", peer.name, names.join(", "));
+        }
+    }
+    let (count, cells) = (twins.len(), cells.join(" | "));
+    let _ = writeln!(page, "| **clean twins accused or killed** | | {count} | {cells} |");
+    if let Some(which) = which.strip_prefix("; ") {
+        let _ = writeln!(page, "\nClean twins accused or killed: {which}.");
+    }
 }
 
 /// The package's version, where Debian knows one.

@@ -75,6 +75,7 @@ static char *moved_away(char **now)
 	char *block = allocate_block(size);
 	size_t more = size;
 
+	allocate_block(size); /* in the way of growing in place */
 	*now = block;
 	while (*now == block && more < size << 10)
 		*now = move_block(*now, more *= 4);

@@ -150,6 +150,7 @@ static void moved_away(void)
 	char *block = allocate_block(size), *now = block;
 	size_t more = size;
 
+	allocate_block(size); /* in the way of growing in place */
 	while (now == block && more < size << 10)
 		now = move_block(now, more *= 4);
 	if (now == block)
