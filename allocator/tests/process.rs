@@ -106,6 +106,40 @@ fn fork_handlers_of_the_program_may_allocate_while_all_locks_are_held() {
 }
 
 #[test]
+fn after_the_limit_of_address_space_was_reached_freed_blocks_leave_room() {
+    let _serial = common::begin();
+    let good = in_child(|| {
+        let limit = libc::rlimit { rlim_cur: 1 << 30, rlim_max: 1 << 30 };
+        // SAFETY: the family's own contract; a chain through the blocks.
+        unsafe {
+            if libc::setrlimit(libc::RLIMIT_AS, &limit) != 0 {
+                return false;
+            }
+            let mut last: *mut u8 = core::ptr::null_mut();
+            loop {
+                let block = heap::malloc(1 << 20, 0);
+                if block.is_null() {
+                    break;
+                }
+                block.cast::<*mut u8>().write(last);
+                last = block;
+            }
+            while !last.is_null() {
+                let block = last;
+                last = last.cast::<*mut u8>().read();
+                heap::free(block, 0);
+            }
+            // What the program maps itself.
+            let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+            let mapped =
+                libc::mmap(core::ptr::null_mut(), 300 << 20, libc::PROT_READ, flags, -1, 0);
+            mapped != libc::MAP_FAILED
+        }
+    });
+    assert!(good);
+}
+
+#[test]
 fn at_the_limit_of_address_space_malloc_fails_and_goes_on_after_a_free() {
     let _serial = common::begin();
     for size in [500, 8_000, 100_000, 3 << 20, 80 << 20] {
