@@ -11,7 +11,7 @@
 //! lock is left to the other, and made whole in the child. While locks are being
 //! taken or opened no handler runs: it could not tell which are its own thread's.
 
-use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use crate::cache::{IDLE, abandon_others};
 use crate::counters;
@@ -19,8 +19,25 @@ use crate::depot::DEPOTS;
 use crate::huge::TABLE;
 use crate::{lock, os, signal};
 
+/// How often the forking thread prepared once more: a program may call what libc
+/// calls, too. The outermost pair of calls is the one that counts.
+static AGAIN: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether the calling thread ends an inner preparation.
+fn is_inner_end() -> bool {
+    let is_inner = lock::is_forking() && AGAIN.load(Relaxed) > 0;
+    if is_inner {
+        AGAIN.fetch_sub(1, Relaxed);
+    }
+    is_inner
+}
+
 /// Before fork: takes all locks.
 pub fn fork_prepare() {
+    if lock::is_forking() {
+        AGAIN.fetch_add(1, Relaxed);
+        return;
+    }
     let mask = os::block_signals();
     let mut tries = 0;
     while !take_all(tries) {
@@ -68,6 +85,12 @@ fn wait(tries: usize, for_lock: impl FnOnce()) {
 
 /// After fork, in the parent: opens all locks.
 pub fn fork_parent() {
+    if !is_inner_end() {
+        open_all();
+    }
+}
+
+fn open_all() {
     let mask = os::block_signals();
     lock::set_forking(false);
     TABLE.release_after_fork();
@@ -78,6 +101,9 @@ pub fn fork_parent() {
 /// After fork, in the child: gives up the other threads' caches and opens all
 /// locks.
 pub fn fork_child() {
+    if is_inner_end() {
+        return;
+    }
     let mask = os::block_signals();
     for depot in DEPOTS.iter().filter(|depot| depot.is_orphaned()) {
         // SAFETY: the only thread, and its holder is gone.
@@ -89,7 +115,7 @@ pub fn fork_child() {
     if TABLE.is_orphaned() {
         TABLE.force_open();
     }
-    fork_parent();
+    open_all();
     if IDLE.is_mine() {
         // The interrupted self is about to change the list: the others' caches
         // are lost, which is all.

@@ -41,6 +41,11 @@ pub fn set_forking(forking: bool) {
     FORKER.store(if forking { tls::thread() } else { 0 }, Relaxed);
 }
 
+/// Whether the calling thread has them.
+pub fn is_forking() -> bool {
+    FORKER.load(Relaxed) == tls::thread()
+}
+
 /// The calling thread in a lock's word. Two threads whose control blocks are a
 /// multiple of 128 GiB apart look the same; a lock is then avoided in vain.
 #[inline(always)]
