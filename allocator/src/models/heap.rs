@@ -11,11 +11,11 @@ use crate::depot::DEPOTS;
 use crate::observer::MisuseKind::DoubleFree;
 use crate::tls;
 
-/// Frees and allocates until what was freed left the quarantine; the blocks it
-/// got.
-fn turn_over() -> [usize; 2] {
+/// Frees and allocates until what was freed left the quarantine; the `count`
+/// blocks it got, the latest freed first.
+fn turn_over(count: usize) -> Vec<usize> {
     free(malloc(0), 0);
-    [malloc(0), malloc(0)]
+    (0..count).map(|_| malloc(0)).collect()
 }
 
 /// Writes over a whole block.
@@ -40,7 +40,7 @@ fn loom_of_a_block_that_two_threads_free_at_once_one_copy_counts() {
     run(3, || {
         let block = malloc(0);
         let freed = Arc::new((Mutex::new(0), Condvar::new()));
-        let free_and_turn_over = move |freed: &(Mutex<u32>, Condvar)| {
+        let free_and_turn_over = move |freed: &(Mutex<u32>, Condvar), blocks| {
             free(block, 0);
             let mut count = freed.0.lock().unwrap();
             *count += 1;
@@ -48,14 +48,16 @@ fn loom_of_a_block_that_two_threads_free_at_once_one_copy_counts() {
             while *count < 2 {
                 count = freed.1.wait(count).unwrap();
             }
-            turn_over()
+            turn_over(blocks)
         };
         let other = {
             let freed = freed.clone();
-            thread::spawn(move || free_and_turn_over(&freed))
+            thread::spawn(move || free_and_turn_over(&freed, 2))
         };
-        let mine = free_and_turn_over(&freed);
+        // The block stays in this magazine if its copy was first.
+        let mut mine = free_and_turn_over(&freed, 1);
         let theirs = other.join().unwrap();
+        mine.push(malloc(0));
         assert!(mine.iter().all(|block| !theirs.contains(block)), "{mine:x?} {theirs:x?}");
         assert!(mine[0] != mine[1] && theirs[0] != theirs[1]);
         assert_eq!(told(), [DoubleFree]);
