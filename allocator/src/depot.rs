@@ -153,8 +153,8 @@ impl Depot {
     }
 
     /// Locks for a fork: see [`Lock::take_for_fork`].
-    pub fn take_for_fork(&self, anyway: bool) -> bool {
-        self.inner.take_for_fork(anyway)
+    pub fn take_for_fork(&self, patience: usize, anyway: bool) -> bool {
+        self.inner.take_for_fork(patience, anyway)
     }
 
     /// See [`Lock::is_orphaned`].

@@ -4,8 +4,8 @@
 //! every shared structure whole. The other threads' caches are given up in the
 //! child (`cache::abandon_others` says why).
 //!
-//! Who forks never waits for one lock with another in its hands: a thread that has
-//! one may be in a signal handler that interrupted the heap, and look for others
+//! Who forks does not wait for ever for one lock with others in his hands: a thread
+//! that has one may be in a signal handler that interrupted the heap, and look for others
 //! itself. If such a handler forks, it goes around what its interrupted self holds,
 //! which goes on on both sides; and if two of them stand in each other's way, the
 //! lock is left to the other, and made whole in the child. While locks are being
@@ -32,6 +32,13 @@ fn is_inner_end() -> bool {
     is_inner
 }
 
+/// How long who forks looks for a lock with others in his hands, in rounds of some
+/// microseconds: busy threads pass a lock on from one to the other, and must not keep
+/// him from it; a thread that stands in his way for good must not keep him for ever.
+/// Doubled with every attempt.
+const PATIENCE: usize = 1000;
+const MOST_DOUBLINGS: usize = 6;
+
 /// Before fork: takes all locks.
 pub fn fork_prepare() {
     if lock::is_forking() {
@@ -52,18 +59,19 @@ pub fn fork_prepare() {
 /// is safe.
 fn take_all(tries: usize) -> bool {
     let anyway = signal::is_nested() && tries >= signal::TRIES;
-    if !IDLE.take_for_fork(anyway) {
+    let patience = PATIENCE << tries.min(MOST_DOUBLINGS);
+    if !IDLE.take_for_fork(patience, anyway) {
         wait(tries, || drop(IDLE.lock()));
         return false;
     }
     for (taken, depot) in DEPOTS.iter().enumerate() {
-        if !depot.take_for_fork(anyway) {
+        if !depot.take_for_fork(patience, anyway) {
             give_back(taken);
             wait(tries, || drop(depot.lock()));
             return false;
         }
     }
-    if !TABLE.take_for_fork(anyway) {
+    if !TABLE.take_for_fork(patience, anyway) {
         give_back(DEPOTS.len());
         wait(tries, || drop(TABLE.lock()));
         return false;

@@ -128,11 +128,12 @@ impl<T> Lock<T> {
         None
     }
 
-    /// Takes the lock for a fork; false if another thread has it, unless `anyway`.
-    pub fn take_for_fork(&self, anyway: bool) -> bool {
+    /// Takes the lock for a fork, looking for it `patience` times with a yield between;
+    /// false if other threads have it all the time, unless `anyway`.
+    pub fn take_for_fork(&self, patience: usize, anyway: bool) -> bool {
         let kept = if self.is_mine() {
             BY_SELF
-        } else if (0..SPINS).any(|_| self.try_acquire()) {
+        } else if (0..patience).any(|_| self.try_awhile()) {
             BY_NOBODY
         } else if anyway {
             BY_OTHER
@@ -141,6 +142,17 @@ impl<T> Lock<T> {
         };
         self.kept.store(kept, Relaxed);
         true
+    }
+
+    fn try_awhile(&self) -> bool {
+        let is_taken = (0..SPINS).any(|_| {
+            spin_loop();
+            self.try_acquire()
+        });
+        if !is_taken {
+            os::yield_now();
+        }
+        is_taken
     }
 
     /// Gives the lock back after a fork.
