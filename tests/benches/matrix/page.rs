@@ -35,9 +35,13 @@ caught without a name, and surviving without being caught is luck.
 const TAIL: &str = "\
 Requests that the standard has refused are no misuse: there the figure is how
 many were answered as the standard says. The periodic sweep is an option of
-deadwalk's. The clean twin of `foreign` frees a block of libc's own malloc, as a
-program does with what an object gives it that binds to libc alone. Of the C++ families and of Rust's layouts see
-[findings.md](findings.md), of what is not found [limits.md](limits.md).
+deadwalk's. In the rows of Rust deadwalk is the program's own allocator, and with
+the others it is std's, which does not look at layouts. The clean twin of
+`foreign` frees a block of libc's own malloc, as a program does with what an
+object gives it that binds to libc alone.
+
+What is found is described in [findings.md](findings.md), what is not in
+[limits.md](limits.md).
 ";
 
 /// The page.
@@ -62,7 +66,9 @@ pub fn page(
         let of_row = |case: &Case| case.row == row && case.size_name() == size;
         line(&mut page, row, size, cases, bad, of_row);
     }
-    line(&mut page, "**all misuse**", "", cases, bad, |case| case.class != Class::Refused);
+    let is_everybodys = |case: &Case| case.class != Class::Refused && !case.is_ours_alone();
+    line(&mut page, "**all misuse that everybody is run on**", "", cases, bad, is_everybodys);
+    line(&mut page, "**found by the sweep**", "", cases, bad, Case::is_ours_alone);
     alarms(&mut page, peers, twins, clean);
     page + "\n" + TAIL
 }
