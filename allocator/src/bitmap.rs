@@ -38,7 +38,8 @@ impl Bitmap {
     ///
     /// * `bits` has one writable bit per slot (in whole words), `summary` one
     ///   per word; both zeroed beyond what earlier calls with the same address
-    ///   covered. Both are at a new address or both are not.
+    ///   covered. Both are at a new address or both are not. A new address has
+    ///   no less room than the one before.
     pub unsafe fn extend(&mut self, bits: *mut u64, summary: *mut u64, slots: u32) {
         debug_assert_eq!(bits == self.bits, summary == self.summary);
         if bits != self.bits && self.words > 0 {
@@ -51,6 +52,11 @@ impl Bitmap {
         self.bits = bits;
         self.summary = summary;
         self.words = self.words.max((slots as usize).div_ceil(64));
+    }
+
+    /// Whether there is memory for the indexes below `slots`.
+    pub fn covers(&self, slots: u32) -> bool {
+        (slots as usize).div_ceil(64) <= self.words
     }
 
     /// Number of members.

@@ -339,6 +339,10 @@ impl Inner {
         let meta = meta_base(class);
         let meta_step = (count * size_of::<Meta>() / 8).min(LAST_STEP);
         self.meta.cover(meta, meta + count * size_of::<Meta>(), meta_step)?;
+        // Memory that was mapped in advance: the set does not move back.
+        if self.free.covers(slots) {
+            return Ok(());
+        }
         let words = count.div_ceil(64);
         if words <= FIRST_WORDS {
             let first = FIRST[class].0.get().cast::<u64>();
