@@ -406,3 +406,21 @@ fn a_large_block_that_grows_keeps_its_content_and_seldom_moves() {
     }
     assert_eq!(told(), []);
 }
+
+#[test]
+fn a_huge_block_that_grew_leaves_all_its_addresses_unused() {
+    let _serial = begin();
+    // SAFETY: the family's own contract.
+    unsafe {
+        let block = heap::malloc(70 << 20, 1);
+        let grown = heap::realloc(block, 90 << 20, 2);
+        heap::free(grown, 3);
+        let next = heap::malloc(70 << 20, 4);
+        let range = grown as usize..grown as usize + (90 << 20);
+        assert!(!range.contains(&(next as usize)), "a stale access would hit it");
+        heap::free(next, 5);
+        let known = lookup(next as usize).unwrap();
+        assert_eq!((known.base, known.alloc_site), (next as usize, 4));
+    }
+    assert_eq!(told(), []);
+}

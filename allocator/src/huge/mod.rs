@@ -249,6 +249,7 @@ pub fn resize(addr: usize, size: usize, site: usize) -> Option<*mut u8> {
     let in_place = len == mapped || fits && unsafe { os::remap(addr, mapped, len, None) };
     let to = if in_place {
         cell.resize(len, size, site);
+        table.pass_grown(addr, len);
         addr
     } else {
         let to = table.gap(len, PAGE)?;

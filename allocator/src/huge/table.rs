@@ -71,11 +71,13 @@ impl Table {
         (addr - cell.addr() < cell.mapped()).then_some((at, cell))
     }
 
-    /// The remembered freed block that contained an address.
+    /// The remembered freed block that contained an address, the latest if ranges
+    /// were used again.
     pub fn find_freed(&self, addr: usize) -> Option<&'static Cell> {
-        let cells = self.freed.iter().filter(|&&number| number != 0);
-        cells
-            .map(|&number| cell::cell(number as usize - 1))
+        let places = (1..=REMEMBERED).map(|age| (self.next_freed + REMEMBERED - age) % REMEMBERED);
+        let numbers = places.map(|place| self.freed[place]).filter(|&number| number != 0);
+        numbers
+            .map(|number| cell::cell(number as usize - 1))
             .find(|cell| addr.wrapping_sub(cell.addr()) < cell.mapped())
     }
 
@@ -110,6 +112,14 @@ impl Table {
     /// Goes on searching for free ranges behind `addr`.
     pub fn pass(&mut self, addr: usize) {
         self.cursor = addr - huge_base();
+    }
+
+    /// Goes on behind a block that grew over where the search would have.
+    pub fn pass_grown(&mut self, addr: usize, mapped: usize) {
+        let end = addr + mapped + PAGE;
+        if (addr..end).contains(&(huge_base() + self.cursor)) {
+            self.pass(end);
+        }
     }
 
     /// Adds a live block; `reserve` made room for it.
