@@ -41,8 +41,11 @@ impl Arguments {
             libc::SYS_seccomp => (i64::from(second as u32), fourth),
             _ => return None,
         };
+        let is_refused = first as i64 == libc::SYS_seccomp && (third as u32 != 0 || fourth != 0);
         let filter = filter as *const Filter;
         match u32::try_from(mode).ok()? {
+            // With a flag the kernel refuses it: so libseccomp asks whether the call exists.
+            libc::SECCOMP_SET_MODE_STRICT if is_refused => None,
             libc::SECCOMP_SET_MODE_STRICT => Some(Rules::Strict),
             // Without a filter it asks whether there could be one.
             libc::SECCOMP_SET_MODE_FILTER if !filter.is_null() => {

@@ -1,8 +1,9 @@
 /*
  * Works on after it has given up system calls: what glibc needs none for, needs
- * none here. survive_sandbox strict|large|filter [misuse]
+ * none here. survive_sandbox strict|large|filter|probe [misuse]
  * strict: SECCOMP_MODE_STRICT. filter: kills the process for everything but
  * read, write, exit and exit_group. large: mmap, munmap, mremap and brk, too.
+ * probe: asks for strict mode as libseccomp does, in a way that is refused.
  */
 #include "survive.h"
 #include <linux/filter.h>
@@ -93,7 +94,12 @@ int main(int argc, char **argv)
 			_exit(1);
 		exit(5);
 	}
-	set(large_filter, sizeof large_filter);
+	if (!strcmp(mode, "probe")) {
+		if (syscall(SYS_seccomp, SECCOMP_SET_MODE_STRICT, 1, NULL) != -1)
+			die("strict mode with a flag");
+	} else {
+		set(large_filter, sizeof large_filter);
+	}
 	live_a_little(1);
 	for (size_t size = 100000; size < 200 << 20; size *= 2) {
 		char *block = malloc(size);

@@ -35,6 +35,12 @@ fn filters_for_libcs_heap() {
     survive("large");
 }
 
+/// A question to the kernel that it answers with EINVAL gives nothing up.
+#[test]
+fn a_refused_call_gives_nothing_up() {
+    survive("probe");
+}
+
 /// A finding needs no system call either: it is in the record.
 #[test]
 fn findings_behind_a_filter() {
