@@ -5,11 +5,16 @@ use std::str::FromStr;
 /// Rounds of which the medians are taken.
 const ROUNDS: usize = 5;
 
+/// Ten minutes.
+const SECONDS: u32 = 600;
+
 /// The command line.
 #[derive(Debug)]
 pub struct Arguments {
     /// Rounds of each workload under each peer.
     pub rounds: usize,
+    /// How long the endurance run takes.
+    pub seconds: u32,
     /// Groups and workloads; empty is all.
     names: Vec<String>,
     peers: Peers,
@@ -28,12 +33,14 @@ impl Arguments {
     ///
     /// On what it does not know.
     pub fn parse(words: impl Iterator<Item = String>) -> Arguments {
-        let mut arguments = Arguments { rounds: ROUNDS, names: vec![], peers: Peers::All };
+        let mut arguments =
+            Arguments { rounds: ROUNDS, seconds: SECONDS, names: vec![], peers: Peers::All };
         let mut words = words.filter(|word| word != "--bench");
         while let Some(word) = words.next() {
             let mut value = || words.next().unwrap_or_else(|| panic!("{word} needs a value"));
             match word.as_str() {
                 "--rounds" => arguments.rounds = number(&value()),
+                "--seconds" => arguments.seconds = number(&value()),
                 "--peers" => {
                     arguments.peers = match value().as_str() {
                         "all" => Peers::All,
@@ -51,6 +58,16 @@ impl Arguments {
     /// Whether the workload was asked for, by its group, by its name or by nothing.
     pub fn wants(&self, group: &str, name: &str) -> bool {
         self.names.is_empty() || self.names.iter().any(|wanted| wanted == group || wanted == name)
+    }
+
+    /// Whether the section was asked for, by its name or by nothing.
+    pub fn wants_section(&self, section: &str) -> bool {
+        self.wants(section, section)
+    }
+
+    /// Whether the section was asked for by its name.
+    pub fn names_section(&self, section: &str) -> bool {
+        self.names.iter().any(|name| name == section)
     }
 
     /// Whether the peer was asked for.

@@ -5,7 +5,7 @@ use std::process::{Child, Command};
 use std::time::Duration;
 
 /// How long a run may take. The workloads need some seconds.
-const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// CPU time, user and system, and peak memory, children included.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -10,64 +10,60 @@
 //! |---|---|
 //! | `programs`, `patterns` | that group |
 //! | a workload's name, as `larson` | it alone |
+//! | `rust` | a Rust program with deadwalk as its global allocator |
+//! | `ingredients` | options and parts of deadwalk, what each costs |
+//! | `scaling` | more threads, ten million live blocks |
+//! | `endurance` | ten minutes of allocations, or `--seconds N`; only if named |
+//! | `timers` | stress-ng's timers |
 //! | `--peers none` | glibc and deadwalk only; also `all`, `mimalloc,scudo` |
 //! | `--rounds N` | so many rounds, of which the medians count (5) |
 //!
 //! `-- larson --peers none --rounds 3` answers within half a minute. The library
 //! is preloaded with a folder for its record, so that the `deadwalk` command is
-//! not in the figures.
+//! not in the figures. With `--features peers`, which compiles C and C++, the Rust
+//! program is compared with other people's heaps too. With `DEADWALK_BLESS=1` the
+//! sections that were run are written to `docs/speed.md`.
 
 mod arguments;
+mod compare;
 mod cost;
+mod endurance;
+mod ingredients;
+mod page;
 mod patterns;
 mod peers;
+mod plot;
 mod programs;
 mod redis;
+mod rust;
+mod scaling;
 mod table;
+mod timers;
 mod workload;
 
 use arguments::Arguments;
-use cost::Cost;
-use peers::Peer;
-use table::Row;
-use workload::Workload;
+
+/// Rounds of what compares many settings.
+const FEWER_ROUNDS: usize = 3;
 
 fn main() {
     let arguments = Arguments::parse(std::env::args().skip(1));
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let peers = peers::peers(folder.path(), &arguments);
-    let mut workloads = programs::programs(folder.path());
-    workloads.extend(patterns::patterns());
-    workloads.retain(|workload| arguments.wants(workload.group.name(), workload.name));
-    let rows: Vec<_> = workloads
-        .into_iter()
-        .map(|workload| {
-            let row = run(workload, &peers, arguments.rounds);
-            eprintln!("{}", table::progress(&row, &peers));
-            row
-        })
-        .collect();
-    print!("{}\n{}", table::who(&peers), table::tables(&rows, &peers));
-}
-
-/// All rounds of one workload. Rounds go over the peers in turn, so that what
-/// disturbs the machine disturbs everybody.
-fn run(workload: Workload, peers: &[Peer], rounds: usize) -> Row {
-    let mut runs: Vec<Option<Vec<Cost>>> = vec![Some(vec![]); peers.len()];
-    for round in 0..rounds {
-        for (peer, runs) in peers.iter().zip(&mut runs) {
-            if round >= peer.rounds(rounds) {
-                continue;
-            }
-            // Who failed once is out.
-            if let Some(own) = runs {
-                match workload.measure(peer) {
-                    Some(cost) => own.push(cost),
-                    None => *runs = None,
-                }
-            }
+    let (folder, rounds) = (folder.path(), arguments.rounds);
+    compare::compare(folder, &arguments);
+    // Each takes long: what is not asked for is not run.
+    let section = |name: &str, run: &dyn Fn() -> Option<String>| {
+        if arguments.wants_section(name)
+            && let Some(text) = run()
+        {
+            page::publish(name, &text);
         }
+    };
+    section("rust", &|| Some(rust::rust(rounds)));
+    section("ingredients", &|| Some(ingredients::ingredients(folder, rounds.min(FEWER_ROUNDS))));
+    section("scaling", &|| scaling::scaling(folder, rounds.min(FEWER_ROUNDS)));
+    section("timers", &|| timers::timers(folder, rounds));
+    if arguments.names_section("endurance") {
+        section("endurance", &|| endurance::endurance(folder, arguments.seconds));
     }
-    let costs = runs.into_iter().map(|runs| runs.map(|runs| Cost::median(&runs))).collect();
-    Row { workload, costs }
 }

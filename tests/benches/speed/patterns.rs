@@ -5,7 +5,7 @@ use deadwalk_tests::{Target, find_tool};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// In the table's order; the program's `list` has the same names.
+/// In the table's order.
 const NAMES: &[&str] = &[
     "random",
     "larson",

@@ -21,7 +21,8 @@ pub struct Peer {
     pub preload: Option<PathBuf>,
     /// Its settings.
     pub env: Vec<(&'static str, String)>,
-    slow: bool,
+    /// Takes several times as long as the others: fewer rounds.
+    pub slow: bool,
 }
 
 impl Peer {

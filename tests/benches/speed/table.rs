@@ -6,6 +6,9 @@ use crate::workload::{Group, Workload};
 use std::fmt::Write;
 use std::process::Command;
 
+/// What of a cost is compared.
+pub type Measure = fn(&Cost) -> f64;
+
 /// A workload with what it cost under every peer; `None` where it failed.
 pub struct Row {
     /// What ran.
@@ -16,14 +19,14 @@ pub struct Row {
 
 impl Row {
     /// The peer's cost over glibc's.
-    pub fn ratio(&self, peer: usize, of: fn(&Cost) -> f64) -> Option<f64> {
+    pub fn ratio(&self, peer: usize, of: Measure) -> Option<f64> {
         let (own, glibc) = (self.costs[peer].as_ref()?, self.costs[0].as_ref()?);
         Some(of(own) / of(glibc))
     }
 }
 
 /// The geometric mean of a group's ratios.
-pub fn mean(rows: &[Row], group: Group, peer: usize, of: fn(&Cost) -> f64) -> Option<f64> {
+pub fn mean(rows: &[Row], group: Group, peer: usize, of: Measure) -> Option<f64> {
     let own = rows.iter().filter(|row| row.workload.group == group);
     geometric_mean(&own.filter_map(|row| row.ratio(peer, of)).collect::<Vec<_>>())
 }
@@ -49,7 +52,7 @@ pub fn tables(rows: &[Row], peers: &[Peer]) -> String {
     format!("{cpu}\n{memory}")
 }
 
-fn table(what: &str, unit: &str, rows: &[Row], peers: &[Peer], of: fn(&Cost) -> f64) -> String {
+fn table(what: &str, unit: &str, rows: &[Row], peers: &[Peer], of: Measure) -> String {
     let names: Vec<_> = peers.iter().skip(1).map(|peer| peer.name).collect();
     let mut text = format!("| {what} | glibc, {unit} | {} |\n", names.join(" | "));
     let _ = writeln!(text, "|---|{}", "---:|".repeat(peers.len()));

@@ -1,5 +1,5 @@
 /* patterns NAME [PERCENT [THREADS]]: runs one allocator pattern and prints its
- * checksum; "patterns list" names them. */
+ * checksum and the number of its operations. */
 #include "pattern.h"
 
 _Atomic uint64_t operations;
@@ -17,6 +17,8 @@ static const struct {
 	{ "large", large },
 	{ "cache-local", cache_local },
 	{ "symbolic", symbolic },
+	{ "live", live },
+	{ "endurance", endurance },
 };
 
 int main(int argc, char **argv)
@@ -27,14 +29,13 @@ int main(int argc, char **argv)
 	if (argc > 3)
 		amount.threads = (unsigned)atoi(argv[3]);
 	for (size_t i = 0; argc > 1 && i < sizeof patterns / sizeof *patterns; i++) {
-		if (!strcmp(argv[1], "list")) {
-			puts(patterns[i].name);
-		} else if (!strcmp(argv[1], patterns[i].name)) {
+		if (!strcmp(argv[1], patterns[i].name)) {
 			uint64_t checksum = patterns[i].run(amount);
 			printf("%s: checksum %016llx, %llu operations\n", argv[1],
 			       (unsigned long long)checksum, (unsigned long long)operations);
 			return 0;
 		}
 	}
-	return argc > 1 && !strcmp(argv[1], "list") ? 0 : 2;
+	fprintf(stderr, "usage: patterns NAME [PERCENT [THREADS]]\n");
+	return 2;
 }

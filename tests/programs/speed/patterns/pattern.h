@@ -20,8 +20,8 @@ struct amount {
 
 typedef uint64_t pattern(struct amount amount);
 
-pattern cache_local, fragmentation, large, larson, producer_consumer, random_sizes, realloc_growth,
-	short_threads, symbolic;
+pattern cache_local, endurance, fragmentation, large, larson, live, producer_consumer, random_sizes,
+	realloc_growth, short_threads, symbolic;
 
 /* Operations (malloc and free pairs) of the pattern that ran, where it counts
  * them: for rates. */
