@@ -8,7 +8,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::{Child, Stdio};
 
 use common::{assert_one_line, deadwalk, file, folder, run, showit, status, stderr, stdout};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigHandler, Signal, kill, signal};
 use nix::unistd::Pid;
 
 #[test]
@@ -193,8 +193,16 @@ fn send(child: &Child, signal: Signal) {
     kill(Pid::from_raw(child.id() as i32), signal).expect("it lives");
 }
 
+/// A shell starts what runs in the background with SIGINT ignored, and a shell that
+/// finds a signal ignored cannot trap it: the tests' own process must not ignore it.
+fn heed_interrupts() {
+    // SAFETY: back to the default; this process installs no handler.
+    unsafe { signal(Signal::SIGINT, SigHandler::SigDfl) }.expect("a valid signal");
+}
+
 #[test]
 fn signals_are_forwarded_once() {
+    heed_interrupts();
     // A shell sees signals between two commands: short sleeps make many of those.
     let script = "n=0; trap 'n=$((n+1))' TERM INT HUP QUIT USR1 USR2; echo ready; \
                   i=0; while [ $i -lt 20 ]; do sleep 0.05; i=$((i+1)); done; exit $((40 + n))";
@@ -218,6 +226,7 @@ fn a_deadly_signal_s_status_is_128_and_its_number_and_the_folder_goes() {
 
 #[test]
 fn a_second_interrupt_leaves_no_folder_behind() {
+    heed_interrupts();
     let folder = folder();
     let script = "trap 'sleep 0.3; exit 3' INT; echo ready; while :; do sleep 0.05; done";
     let (mut child, _lines) = start(script, folder.path());
@@ -231,6 +240,7 @@ fn a_second_interrupt_leaves_no_folder_behind() {
 
 #[test]
 fn a_key_on_the_terminal_interrupts_once() {
+    heed_interrupts();
     let keys = "(sleep 0.7; printf '\\003'; sleep 1.5) | script -qec \"$0\" /dev/null";
     let inner = "n=0; trap 'n=$((n+1))' INT; i=0; \
                  while [ $i -lt 30 ]; do sleep 0.05; i=$((i+1)); done; echo got=$n";
