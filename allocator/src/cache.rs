@@ -26,7 +26,7 @@ use crate::counters::{self, Counter};
 use crate::depot::DEPOTS;
 use crate::lock::Lock;
 use crate::signal::Busy;
-use crate::slot::{FREE, LIVE, QUARANTINED, REPORTED, RETIRED, STATE, metas};
+use crate::slot::{FREE, LIVE, Meta, QUARANTINED, REPORTED, RETIRED, STATE, metas};
 use crate::sync::{AtomicBool, AtomicPtr, AtomicU32, Ordering::*, OwnU32, OwnU64, shared_static};
 use crate::window::class_base;
 use crate::{config, os, poison, signal, tls};
@@ -41,7 +41,7 @@ const MAGAZINE_BATCHES: usize = 4;
 /// Fresh slots a thread reserves at a time: an eighth of what exists, in bytes.
 const FRESH: core::ops::RangeInclusive<usize> = (8 << 10)..=(128 << 10);
 /// Slow steps between two publications of counts.
-const PUBLISH_STEPS: u32 = 256;
+const PUBLISH_STEPS: u32 = 1024;
 /// Misuses noted and not told yet; more are counted as retired slots only.
 const MAX_PENDING: usize = 64;
 
@@ -458,14 +458,6 @@ impl Cache {
         let bin = &self.bins[class];
         let n = bin.n.load(Relaxed) as usize;
         let head = self.cold[class].head.load(Relaxed);
-        for at in 0..count {
-            let slot = bin.entry(head.wrapping_add(at)).slot as usize;
-            // SAFETY: a prefetch of the slot's metadata; it does not fault.
-            unsafe {
-                core::arch::x86_64::_mm_prefetch::<0>(bin.meta.add(slot).cast());
-                core::arch::x86_64::_mm_prefetch::<0>(bin.address(slot).cast_const().cast());
-            }
-        }
         let mut kept = 0;
         // One bit per entry whose slot was freed twice; a batch is 32 at most.
         let mut freed_twice = 0_u32;
@@ -474,22 +466,14 @@ impl Cache {
             // SAFETY: slots in the ring exist.
             let meta = unsafe { bin.meta_of(slot as usize) };
             let flags = meta.load().flags();
-            // Exactly one copy of a slot leaves in state Quarantined. Retired
-            // slots were told of before and just drop out.
-            match flags & STATE {
-                // An object that was misused once is not trusted any more.
-                QUARANTINED if flags & REPORTED != 0 => {
-                    meta.set_flags(REPORTED | RETIRED);
-                    counters::add(Counter::RetiredSlots, 1);
-                }
-                QUARANTINED => {
-                    meta.set_flags(FREE);
-                    // SAFETY: the magazine has room for the batch.
-                    unsafe { *bin.magazine.add(n + kept) = slot };
-                    kept += 1;
-                }
-                LIVE | FREE => freed_twice |= 1 << at,
-                _ => {}
+            // Exactly one copy of a slot leaves in state Quarantined.
+            if flags == QUARANTINED || may_leave(meta, flags) {
+                meta.set_flags(FREE);
+                // SAFETY: the magazine has room for the batch.
+                unsafe { *bin.magazine.add(n + kept) = slot };
+                kept += 1;
+            } else if matches!(flags & STATE, LIVE | FREE) {
+                freed_twice |= 1 << at;
             }
         }
         // SAFETY: `kept` entries behind the old ones were just written.
@@ -794,6 +778,20 @@ impl Cache {
         let newest_first = (1..=queued).map(|at| bin.entry(tail.wrapping_sub(at)));
         newest_first.into_iter().find(|entry| entry.slot == slot).map(|entry| entry.free_site)
     }
+}
+
+/// Whether a slot whose flags are not the plain ones may leave the quarantine.
+#[cold]
+fn may_leave(meta: &Meta, flags: u8) -> bool {
+    let is_quarantined = flags & STATE == QUARANTINED;
+    // An object that was misused once is not trusted any more. Retired ones were
+    // told of before and just drop out.
+    if is_quarantined && flags & REPORTED != 0 {
+        meta.set_flags(REPORTED | RETIRED);
+        counters::add(Counter::RetiredSlots, 1);
+        return false;
+    }
+    is_quarantined
 }
 
 /// After the calling thread left a call of the heap by a jump: opens the locks

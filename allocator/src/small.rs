@@ -183,9 +183,12 @@ fn allocate_with(class: usize, inner: Guard<'_, Inner>, size: usize, site: usize
 ///   survived.
 #[inline(always)]
 pub unsafe extern "C" fn free(block: *mut u8, site: usize) {
-    let cache = tls::cache();
     let class = (block as usize).wrapping_sub(base_if_chosen()) >> CLASS_SHIFT;
-    if class >= SMALL_CLASSES || cache.is_null() {
+    if class >= SMALL_CLASSES {
+        return free_slow(block, site);
+    }
+    let cache = tls::cache();
+    if cache.is_null() {
         return free_slow(block, site);
     }
     // SAFETY: the cache is the calling thread's; the slot exists where checked.
