@@ -70,6 +70,11 @@ impl Arguments {
         self.names.iter().any(|name| name == section)
     }
 
+    /// Whether nobody was left out.
+    pub fn wants_all_peers(&self) -> bool {
+        matches!(self.peers, Peers::All)
+    }
+
     /// Whether the peer was asked for.
     pub fn wants_peer(&self, name: &str) -> bool {
         match &self.peers {

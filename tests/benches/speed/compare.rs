@@ -12,7 +12,7 @@ use std::path::Path;
 ///
 /// # Panics
 ///
-/// If the documentation is to be written and not everything was wanted.
+/// If the documentation is to be written and not everything is wanted.
 pub fn compare(folder: &Path, arguments: &Arguments) {
     let mut workloads = programs::programs(folder);
     workloads.extend(patterns::patterns());
@@ -21,7 +21,8 @@ pub fn compare(folder: &Path, arguments: &Arguments) {
     if workloads.is_empty() {
         return;
     }
-    assert!(workloads.len() == all || !page::blesses(), "the page wants all workloads");
+    let is_whole = workloads.len() == all && arguments.wants_all_peers();
+    assert!(is_whole || !page::blesses(), "the page wants all workloads and all peers");
     let peers = peers::peers(folder, arguments);
     let rows: Vec<_> = workloads
         .into_iter()

@@ -12,6 +12,7 @@
 //! | a workload's name, as `larson` | it alone |
 //! | `rust` | a Rust program with deadwalk as its global allocator |
 //! | `ingredients` | options and parts of deadwalk, what each costs |
+//! | `profile` | where the time goes under deadwalk (needs perf) |
 //! | `scaling` | more threads, ten million live blocks |
 //! | `endurance` | ten minutes of allocations, or `--seconds N`; only if named |
 //! | `timers` | stress-ng's timers |
@@ -33,6 +34,7 @@ mod page;
 mod patterns;
 mod peers;
 mod plot;
+mod profile;
 mod programs;
 mod redis;
 mod rust;
@@ -44,7 +46,7 @@ mod workload;
 use arguments::Arguments;
 
 /// Rounds of what compares many settings.
-const FEWER_ROUNDS: usize = 3;
+const FEWER_ROUNDS: usize = 2;
 
 fn main() {
     let arguments = Arguments::parse(std::env::args().skip(1));
@@ -61,6 +63,7 @@ fn main() {
     };
     section("rust", &|| Some(rust::rust(rounds)));
     section("ingredients", &|| Some(ingredients::ingredients(folder, rounds.min(FEWER_ROUNDS))));
+    section("profile", &|| profile::profile(folder));
     section("scaling", &|| scaling::scaling(folder, rounds.min(FEWER_ROUNDS)));
     section("timers", &|| timers::timers(folder, rounds));
     if arguments.names_section("endurance") {

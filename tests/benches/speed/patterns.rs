@@ -4,6 +4,7 @@ use crate::workload::{Group, Job, Workload};
 use deadwalk_tests::{Target, find_tool};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 /// In the table's order.
 const NAMES: &[&str] = &[
@@ -33,8 +34,13 @@ pub fn patterns() -> Vec<Workload> {
     NAMES.iter().map(workload).collect()
 }
 
-/// The compiled program.
+/// The program, compiled once.
 pub fn program() -> Option<PathBuf> {
+    static PROGRAM: OnceLock<Option<PathBuf>> = OnceLock::new();
+    PROGRAM.get_or_init(compile).clone()
+}
+
+fn compile() -> Option<PathBuf> {
     let gcc = find_tool("gcc")?;
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs/speed/patterns");
     let entries = std::fs::read_dir(folder).expect("the patterns are there").flatten();

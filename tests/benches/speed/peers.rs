@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Rounds of those that take several times as long as the others.
-const SLOW_ROUNDS: usize = 2;
+const SLOW_ROUNDS: usize = 1;
 
 /// One of the compared.
 #[derive(Clone, Debug)]
