@@ -4,6 +4,8 @@
 //! together (perl 0.88 -> 0.81 of glibc's time in the prototype). The memory is
 //! the owner's: one bit per slot, and one summary bit per 64.
 
+mod runs;
+
 /// Set of `u32` below a bound that may grow.
 ///
 /// # Invariants

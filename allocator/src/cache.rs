@@ -26,10 +26,10 @@ use crate::counters::{self, Counter};
 use crate::depot::DEPOTS;
 use crate::lock::Lock;
 use crate::signal::Busy;
-use crate::slot::{FREE, LIVE, Meta, QUARANTINED, REPORTED, RETIRED, STATE, metas};
+use crate::slot::{FREE, LIVE, Meta, NEVER, QUARANTINED, REPORTED, RETIRED, STATE, metas};
 use crate::sync::{AtomicBool, AtomicPtr, AtomicU32, Ordering::*, OwnU32, OwnU64, shared_static};
 use crate::window::class_base;
-use crate::{config, os, poison, signal, tls};
+use crate::{config, os, poison, purge, signal, tls};
 
 /// Slots moved at a time: at most so many, and at most so many bytes.
 const BATCH: usize = 32;
@@ -57,6 +57,8 @@ pub struct Cold {
     /// Fresh slots reserved for this thread: `fresh..fresh_end`.
     pub fresh: u32,
     fresh_end: u32,
+    /// Fresh slots below this one were in use once.
+    fresh_used: u32,
     /// Slots put into the magazine minus slots taken out other than by malloc;
     /// so `filled - n` is the number of allocations.
     pub filled: OwnU64,
@@ -390,6 +392,7 @@ impl Cold {
             magazine_cap: (batch * MAGAZINE_BATCHES) as u32,
             fresh: 0,
             fresh_end: 0,
+            fresh_used: 0,
             filled: OwnU64::new(0),
             verified: OwnU64::new(0),
             counted: Counted::default(),
@@ -472,7 +475,7 @@ impl Cache {
                 // SAFETY: the magazine has room for the batch.
                 unsafe { *bin.magazine.add(n + kept) = slot };
                 kept += 1;
-            } else if matches!(flags & STATE, LIVE | FREE) {
+            } else if matches!(flags & STATE, LIVE | FREE | NEVER) {
                 freed_twice |= 1 << at;
             }
         }
@@ -597,7 +600,11 @@ impl Cache {
         bin.n.store(rest as u32, Relaxed);
         cold.filled.store(cold.filled.load(Relaxed).wrapping_sub(count as u64), Relaxed);
         depot.publish_count(&inner);
-        depot.note_freed(class, count, &mut inner);
+        let is_due = depot.note_freed(class, count, &mut inner);
+        drop(inner);
+        if is_due && let Some(slot) = purge::look(class) {
+            self.retire_slot(class, Quarantined { slot, free_site: 0 });
+        }
     }
 
     /// Fills the empty magazine from the depot, verifying again: a stale write
@@ -628,25 +635,34 @@ impl Cache {
         got > 0
     }
 
-    /// The next fresh slot: its memory reads as zero. None without memory.
-    pub fn next_fresh(&mut self, class: usize) -> Option<u32> {
+    /// The next fresh slot, and whether it was in use once. Its memory reads as zero.
+    /// None without memory.
+    pub fn next_fresh(&mut self, class: usize) -> Option<(u32, bool)> {
         if self.cold[class].fresh >= self.cold[class].fresh_end {
             let slot = SLOT_SIZE[class];
             let depot = &DEPOTS[class];
             let mut inner = depot.lock();
-            let have = depot.bump() as usize * slot;
+            let bump = depot.bump();
+            let have = bump as usize * slot;
             let want = ((have / 8).clamp(*FRESH.start(), *FRESH.end()) / slot).max(1);
             let (first, end) = depot.grow(class, want as u32, &mut inner)?;
             // Under the lock, so that a fork sees both or neither.
             self.cold[class].fresh = first;
             self.cold[class].fresh_end = end;
+            self.cold[class].fresh_used = bump;
             self.bins[class].limit.store(depot.bump(), Relaxed);
         }
         let cold = &mut self.cold[class];
         let slot = cold.fresh;
         cold.fresh += 1;
         cold.filled.store(cold.filled.load(Relaxed) + 1, Relaxed);
-        Some(slot)
+        Some((slot, slot < cold.fresh_used))
+    }
+
+    /// A fresh slot was not handed out.
+    pub fn drop_fresh(&mut self, class: usize) {
+        let filled = &self.cold[class].filled;
+        filled.store(filled.load(Relaxed).wrapping_sub(1), Relaxed);
     }
 
     /// Empties ring and magazine of a class into the depot.

@@ -16,6 +16,7 @@ use crate::lock::{Guard, Lock};
 use crate::os::{MapError, PAGE};
 use crate::place::Slot;
 use crate::poison::{POISON_END, TAIL_LIMIT};
+use crate::purge::Purging;
 use crate::slot::{Meta, NEVER};
 use crate::sync::{AtomicU32, Ordering::*, const_fn, shared_static};
 use crate::window::{Extent, bitmap_base, class_base, class_capacity, meta_base};
@@ -51,7 +52,8 @@ pub struct Depot {
 pub struct Inner {
     /// Free slots whose poison held when they came here.
     pub free: Bitmap,
-    /// Large classes: free slots that read as zero or are not mapped at all.
+    /// Free slots whose memory was given back: they read as zero, or (large classes)
+    /// are not mapped at all.
     pub purged: Bitmap,
     slots: Extent,
     meta: Extent,
@@ -59,8 +61,12 @@ pub struct Inner {
     summary: Extent,
     /// Small classes: free slots that are not mapped.
     holes: Holes,
-    /// Small classes: bytes that came here since memory was given back last.
+    /// Small classes: bytes that came here since memory was unmapped last.
     freed: usize,
+    /// Small classes: how giving memory back stands.
+    pub purging: Purging,
+    purged_bits: Extent,
+    purged_summary: Extent,
 }
 
 shared_static! {
@@ -92,6 +98,9 @@ impl Depot {
                     summary: Extent::new(),
                     holes: Holes::new(),
                     freed: 0,
+                    purging: Purging::new(),
+                    purged_bits: Extent::new(),
+                    purged_summary: Extent::new(),
                 }),
                 bump: AtomicU32::new(0),
                 count: AtomicU32::new(0),
@@ -173,8 +182,12 @@ impl Depot {
         let capacity = class_capacity(class);
         let small = class < SMALL_CLASSES;
         let bump = self.bump();
-        if let Some(filled) = inner.fill_hole(class, want) {
-            return Some((filled.start, filled.end));
+        let again = match small {
+            true => inner.take_purged(class, want).or_else(|| inner.fill_hole(class, want)),
+            false => None,
+        };
+        if let Some(slots) = again {
+            return Some((slots.start, slots.end));
         }
         // Slot 0 of a small class is the pad in front of slot 1.
         let mut first = if small { bump.max(1) } else { bump };
@@ -210,17 +223,19 @@ impl Depot {
         Some((first, end))
     }
 
-    /// Notes that a thread gave `count` slots to `free`. Where memory is short, it
-    /// goes back to the system when there is enough of it.
-    pub fn note_freed(&self, class: usize, count: u32, inner: &mut Inner) {
-        if !pressure::is_on() {
-            return;
-        }
+    /// Notes that a thread gave `count` slots to `free`; whether it is to call
+    /// [`purge::look`](crate::purge::look) when it has opened the lock. Where memory
+    /// is short, addresses go back to the system at once when there is enough of it.
+    pub fn note_freed(&self, class: usize, count: u32, inner: &mut Inner) -> bool {
         let slot = SLOT_SIZE[class];
+        if !pressure::is_on() {
+            return inner.purging.note_freed(count as usize * slot);
+        }
         inner.freed += count as usize * slot;
         if inner.freed >= WORTH_A_LOOK.max(self.bump() as usize * slot / 16) {
             self.give_back(class, inner);
         }
+        false
     }
 
     /// Unmaps runs of free small slots, after verifying them; whether there were
@@ -228,21 +243,17 @@ impl Depot {
     pub fn give_back(&self, class: usize, inner: &mut Inner) -> bool {
         inner.freed = 0;
         let unit = holes::unit(SLOT_SIZE[class]);
+        let fewest = (WORTH_A_HOLE / SLOT_SIZE[class]) as u32;
         let mut any = false;
-        let mut run = 0..0;
-        let mut at = 0;
-        while let Some((first, bits)) = inner.free.scan(at) {
-            at = first + 64;
-            for slot in (0..64).filter(|bit| bits & 1 << bit != 0).map(|bit| first + bit) {
-                if slot == run.end {
-                    run.end += 1;
-                    continue;
-                }
-                any |= inner.open_hole(class, holes::inside(run, unit));
-                run = slot..slot + 1;
+        for is_purged in [false, true] {
+            let mut at = 0;
+            let next =
+                |set: &mut Bitmap, at| set.find_run(at, fewest, u32::MAX, &mut { usize::MAX });
+            while let Ok(run) = next(inner.set(is_purged), at) {
+                at = run.end;
+                any |= inner.open_hole(class, holes::inside(run, unit), is_purged);
             }
         }
-        any |= inner.open_hole(class, holes::inside(run, unit));
         self.publish_count(inner);
         any
     }
@@ -261,8 +272,13 @@ impl Depot {
 }
 
 impl Inner {
-    /// Gives the memory of free slots back that are fit for a hole.
-    fn open_hole(&mut self, class: usize, slots: Range<u32>) -> bool {
+    /// The free slots whose memory was given back, or the others.
+    fn set(&mut self, is_purged: bool) -> &mut Bitmap {
+        if is_purged { &mut self.purged } else { &mut self.free }
+    }
+
+    /// Unmaps free slots of one of the two sets that are fit for a hole.
+    fn open_hole(&mut self, class: usize, slots: Range<u32>, is_purged: bool) -> bool {
         let (slot, base) = (SLOT_SIZE[class], class_base(class));
         let bytes = slots.len() * slot;
         if bytes < WORTH_A_HOLE || self.holes.is_full() {
@@ -271,7 +287,7 @@ impl Inner {
         let all = slots.clone().map(|index| Slot { class, index: index as usize });
         // SAFETY: slots of the set `free`, whose lock is held.
         let holds = |slot: Slot| unsafe { poison::holds(slot.base() as *const u8, slot.bytes()) };
-        if config::poisons() && !all.clone().all(holds) {
+        if !is_purged && config::poisons() && !all.clone().all(holds) {
             return false;
         }
         let end = base + slots.end as usize * slot - PAGE;
@@ -284,10 +300,8 @@ impl Inner {
         if !unsafe { os::unmap(start, end - start) } {
             return false;
         }
-        for slot in all {
-            self.free.remove(slot.index as u32);
-            slot.meta().set_flags(NEVER);
-        }
+        self.set(is_purged).remove_run(slots.clone());
+        all.for_each(|slot| slot.meta().set_flags(NEVER));
         self.holes.add(slots);
         true
     }
@@ -320,6 +334,24 @@ impl Inner {
             }
         }
         None
+    }
+
+    /// Gives the set `purged` of a small class memory for so many slots; false if
+    /// there is none.
+    pub fn cover_purged(&mut self, class: usize, slots: u32) -> bool {
+        if self.purged.covers(slots) {
+            return true;
+        }
+        let words = (slots as usize).div_ceil(64);
+        let bits = bitmap_base(class) + (1 << 29);
+        let summary = bits + (1 << 28);
+        let covered = self.purged_bits.cover(bits, bits + words * 8, 0).is_ok()
+            && self.purged_summary.cover(summary, summary + words.div_ceil(64) * 8, 0).is_ok();
+        if covered {
+            // SAFETY: both pieces are mapped, and never were elsewhere.
+            unsafe { self.purged.extend(bits as *mut u64, summary as *mut u64, slots) };
+        }
+        covered
     }
 
     fn cover_metadata(&mut self, class: usize, slots: u32) -> Result<(), MapError> {

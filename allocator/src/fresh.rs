@@ -1,5 +1,6 @@
-//! The slot in front of a block, if it was never used: what is written there comes
-//! from the block behind.
+//! Slots that were never used, or are as if they were not because their memory was
+//! given back. What is written to one in front of a block comes from that block;
+//! what else is written to one that was used comes from who freed it.
 //!
 //! Ground rules. A slot that was never used is zero (the pad in front of a class's
 //! first slot ends in `POISON_END`), but for the poison that a thread may be
@@ -10,9 +11,11 @@
 
 use core::sync::atomic::{Ordering::Acquire, fence};
 
-use crate::observer::{Misuse, MisuseKind};
+use crate::observer::{Block, BlockState, Misuse, MisuseKind, deliver};
+use crate::os::{self, PAGE};
 use crate::place::Slot;
-use crate::poison::{POISON_END, POISON_FREE};
+use crate::poison::{POISON_END, POISON_FREE, TAIL_LIMIT};
+use crate::report::{self, Damage};
 use crate::slot::{NEVER, REPORTED, STATE};
 
 /// Bytes looked at.
@@ -60,4 +63,67 @@ pub fn underflow(slot: Slot, caller: usize) -> Option<Misuse> {
         if is_damage { 0 } else { misuse.found[at] }
     });
     Some(misuse)
+}
+
+/// Whether a free slot whose memory was given back still reads as zero. It is about
+/// to be handed out, so its pages are made writable at once; not those of a slot
+/// above [`TAIL_LIMIT`], of which the program may never touch some.
+pub fn is_zero(slot: Slot) -> bool {
+    if slot.bytes() > TAIL_LIMIT {
+        return written(slot).is_none();
+    }
+    // SAFETY: the caller's slot. Nothing is changed; reading first would cost a
+    // second page fault.
+    unsafe {
+        let first = slot.base() as *mut u8;
+        core::arch::asm!("lock or byte ptr [{}], 0", in(reg) first, options(nostack));
+        words(slot.base(), slot.bytes()).iter().fold(0, |any, word| any | word) == 0
+    }
+}
+
+/// # Safety
+///
+/// * `len` bytes from `base` are readable; both are multiples of eight.
+unsafe fn words<'a>(base: usize, len: usize) -> &'a [u64] {
+    // SAFETY: passed on.
+    unsafe { core::slice::from_raw_parts(base as *const u64, len / 8) }
+}
+
+/// What was written to a free slot whose memory was given back. Pages that nobody
+/// touched are not read, for that would touch them.
+pub fn written(slot: Slot) -> Option<Damage> {
+    let (base, end) = (slot.base(), slot.base() + slot.bytes());
+    let mut found: Option<Damage> = None;
+    let first_page = base & !(PAGE - 1);
+    let touched = os::resident(first_page, (end - first_page).div_ceil(PAGE));
+    let mut at = base;
+    while at < end {
+        let to = end.min((at & !(PAGE - 1)) + PAGE);
+        if touched & 1 << ((at - first_page) / PAGE) != 0 {
+            // SAFETY: bytes of the slot, which is mapped.
+            let is_damage = |at: &usize| unsafe { (*at as *const u8).read_volatile() } != 0;
+            // SAFETY: as above; pages and slots are multiples of eight.
+            let is_clean = unsafe { words(at, to - at).iter().all(|&word| word == 0) };
+            if !is_clean && let Some(first) = (at..to).find(is_damage) {
+                let last = (first..to).rev().find(is_damage).unwrap_or(first);
+                let first = found.map_or(first - base, |found| found.first);
+                found = Some(Damage { first, last: last - base });
+            }
+        }
+        at = to;
+    }
+    found
+}
+
+/// Tells what was written to such a slot, which is retired by now.
+pub fn tell_stale(slot: Slot) {
+    let Some(block) = slot.block() else { return };
+    let Some(damage) = written(slot) else { return };
+    // Of whom nothing is known any more, it was the whole slot.
+    let size = if block.size == 0 { slot.bytes() } else { block.size };
+    let block = Block { state: BlockState::Freed, size, ..block };
+    let mut misuse = report::small_damage(slot, &block, damage, 0);
+    misuse.expected = [0; SHOWN];
+    misuse.late = true;
+    deliver(&misuse);
 }

@@ -10,8 +10,8 @@
 //! (threads), `guard` (pages without access), `small`, `large`, `huge` (blocks),
 //! `heap` (the family), `family` (C++'s functions beside it), `signal` (handlers
 //! that interrupt all this), `trap` (what an access without permission was),
-//! `sandbox` (system calls that the process gave up), `pressure` and `holes`
-//! (little memory).
+//! `sandbox` (system calls that the process gave up), `purge` (memory that
+//! goes back), `pressure` and `holes` (little memory).
 //!
 //! x86-64 Linux only.
 #![cfg_attr(loom, allow(dead_code))] // Models use a part only.
@@ -43,6 +43,7 @@ mod os;
 mod place;
 mod poison;
 mod pressure;
+mod purge;
 mod report;
 pub mod sandbox;
 pub mod signal;

@@ -190,6 +190,28 @@ pub fn is_readable(page: usize) -> bool {
     got != -(libc::EFAULT as isize) && got != -(libc::EPERM as isize)
 }
 
+/// Which of up to 64 mapped pages from `page` on were touched since they were mapped
+/// or given back, one bit each; all if the kernel does not say.
+pub fn resident(page: usize, pages: usize) -> u64 {
+    let mut answers = [1_u8; 64];
+    let to = answers.as_mut_ptr() as usize;
+    debug_assert!(pages <= answers.len());
+    // SAFETY: the kernel writes a byte for each page to `answers`.
+    unsafe { syscall(libc::SYS_mincore, [page, pages * PAGE, to, 0, 0, 0]) };
+    let bits = answers.iter().enumerate().map(|(at, &answer)| u64::from(answer & 1) << at);
+    bits.fold(0, |all, bit| all | bit)
+}
+
+/// Nanoseconds of a clock that only goes on, to some milliseconds; none without
+/// leave to ask.
+pub fn now_ns() -> Option<u64> {
+    let mut now = [0_u64; 2];
+    let (clock, to) = (libc::CLOCK_MONOTONIC_COARSE as usize, now.as_mut_ptr() as usize);
+    // SAFETY: the kernel writes two words to `now`.
+    let got = unsafe { syscall(libc::SYS_clock_gettime, [clock, to, 0, 0, 0, 0]) };
+    (got == 0).then(|| now[0] * 1_000_000_000 + now[1])
+}
+
 /// A limit of this process, such as `RLIMIT_AS`; the largest number if there is
 /// none.
 pub fn limit(resource: libc::__rlimit_resource_t) -> usize {

@@ -47,7 +47,7 @@ impl Slot {
             return large::meta(self).block(self.base());
         }
         let word = self.meta().load();
-        (word.state() != NEVER).then(|| self.block_of(word))
+        (word.state() != NEVER || word.was_used()).then(|| self.block_of(word))
     }
 
     /// The block a metadata word describes.

@@ -8,7 +8,7 @@
 //!   ^ |               |                             |
 //!   | +-- overflow ---+----- a stray write ---------+--> Retired (for good)
 //!   |
-//!  Never (malloc of a fresh slot)
+//!  Never (malloc of a fresh slot) <-- its memory is given back -- Free
 //! ```
 //!
 //! Ground rules. One `u64` per small slot, out of line: state in bits 0..8,
@@ -75,6 +75,12 @@ impl Word {
     #[inline(always)]
     pub fn state(self) -> u8 {
         self.0 as u8 & STATE
+    }
+
+    /// Whether the slot held a block before it was as if never used: its memory
+    /// was given back. (Of an empty block of an unknown site that is forgotten.)
+    pub fn was_used(self) -> bool {
+        self.state() == NEVER && self.0 >> 8 != 0
     }
 
     /// Bytes asked for.

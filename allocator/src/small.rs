@@ -86,7 +86,10 @@ pub fn allocate(class: usize, align: usize, size: usize, site: usize) -> Allocat
             } else if !(*cache).refill(class) {
                 let fresh = (*cache).next_fresh(class);
                 match fresh {
-                    Some(index) => return hand_out_fresh(class, index, size, site),
+                    Some(index) => match hand_out_fresh(class, index, size, site) {
+                        Some(got) => return got,
+                        None => (*cache).drop_fresh(class),
+                    },
                     None if pressure::give_back() => continue,
                     None => {
                         pressure::refused();
@@ -100,13 +103,24 @@ pub fn allocate(class: usize, align: usize, size: usize, site: usize) -> Allocat
     }
 }
 
-fn hand_out_fresh(class: usize, index: u32, size: usize, site: usize) -> Allocated {
+/// None if somebody wrote to the slot, which had been given back: that is told.
+fn hand_out_fresh(
+    class: usize,
+    (index, was_used): (u32, bool),
+    size: usize,
+    site: usize,
+) -> Option<Allocated> {
     let slot = Slot { class, index: index as usize };
     let block = slot.base() as *mut u8;
+    if was_used && config::poisons() && !fresh::is_zero(slot) {
+        retire(slot.meta());
+        fresh::tell_stale(slot);
+        return None;
+    }
     // SAFETY: a fresh slot, this thread's alone.
     unsafe { poison::write_canary(block, size, slot.bytes(), slot.bytes()) };
     slot.meta().store(Word::live(size, site));
-    Allocated { block, is_zero: true }
+    Some(Allocated { block, is_zero: !was_used || config::poisons() })
 }
 
 /// Allocates for a signal handler that interrupted the heap, where no lock is in
@@ -143,6 +157,7 @@ fn allocate_with(class: usize, inner: Guard<'_, Inner>, size: usize, site: usize
         let mut inner = first.take().unwrap_or_else(|| depot.lock());
         let mut one = [0];
         if inner.free.take(&mut one) == 0 {
+            let bump = depot.bump();
             let Some((first, _)) = depot.grow(class, 1, &mut inner) else {
                 drop(inner);
                 if !signal::is_nested() {
@@ -155,8 +170,10 @@ fn allocate_with(class: usize, inner: Guard<'_, Inner>, size: usize, site: usize
                 return NOTHING;
             };
             drop(inner);
+            let fresh = (first, first < bump);
+            let Some(got) = hand_out_fresh(class, fresh, size, site) else { continue };
             counters::allocated(class, SLOT_SIZE[class]);
-            return hand_out_fresh(class, first, size, site);
+            return got;
         }
         depot.publish_count(&inner);
         drop(inner);
@@ -300,6 +317,8 @@ unsafe extern "C" fn check_front(block: *mut u8, size: usize, bytes: usize, site
     let Place::In(slot, true) = locate(block as usize) else { return };
     // SAFETY: the byte in front is the slot in front.
     let byte = unsafe { block.sub(1).read_volatile() };
+    // The byte before the state: see `purge`.
+    fence(Acquire);
     // Slots above the limit do not end in poison, nor do fresh ones.
     if front_state(slot) == NEVER {
         if byte != 0 {
@@ -337,7 +356,10 @@ unsafe extern "C" fn check_front(block: *mut u8, size: usize, bytes: usize, site
     if word.state() == LIVE {
         front.meta().add_flag(REPORTED);
     } else {
-        for at in first..=last {
+        // Held, lest its memory is given back: then it is zero, and stays so.
+        let _held = DEPOTS[front.class].lock();
+        let is_free = matches!(front.meta().load().state(), QUARANTINED | FREE);
+        for at in (first..=last).filter(|_| is_free) {
             // SAFETY: inside the slot in front, which is free.
             unsafe { base.cast_mut().add(at).write(poison::expected_at(at, bytes)) };
         }
@@ -419,9 +441,10 @@ pub fn check_live(slot: Slot, is_start: bool, addr: usize, site: usize) -> bool 
     if word.state() == LIVE && is_start {
         return true;
     }
-    let is_double = is_start && matches!(word.state(), QUARANTINED | FREE | RETIRED);
+    let is_double =
+        is_start && (matches!(word.state(), QUARANTINED | FREE | RETIRED) || word.was_used());
     let kind = if is_double { MisuseKind::DoubleFree } else { MisuseKind::InvalidFree };
-    if word.state() == NEVER {
+    if word.state() == NEVER && !word.was_used() {
         deliver(&Misuse::of(kind, addr, None, site));
     } else if word.flags() & REPORTED == 0 {
         // Found with `block` first: the flag does not change what it says.

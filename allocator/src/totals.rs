@@ -7,8 +7,10 @@
 use crate::class::{CLASSES, SLOT_SIZE, SMALL_CLASSES};
 use crate::counters::{self, Counter};
 use crate::depot::DEPOTS;
+use crate::place::Slot;
 use crate::signal::{self, Busy};
-use crate::{huge, large};
+use crate::slot::{REPORTED, RETIRED};
+use crate::{huge, large, purge, report};
 
 /// What the heap holds, in bytes and blocks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,7 +22,7 @@ pub struct HeapTotals {
     pub live_bytes: usize,
     /// Free slots that no thread keeps to itself.
     pub free_slots: usize,
-    /// Of `slot_bytes`, what [`trim`] would give back.
+    /// Of `slot_bytes`, what [`trim`] would give back of large ones.
     pub retained_bytes: usize,
     /// Blocks that are mapped directly.
     pub huge_blocks: usize,
@@ -55,9 +57,20 @@ pub fn free_slots() -> impl Iterator<Item = (usize, usize)> {
     counts.filter(|&(_, count)| count > 0)
 }
 
-/// Gives the memory of free large blocks back to the system; whether there was
-/// any. What is damaged is told, as at reuse.
+/// Gives the memory of free blocks back to the system; whether there was any. What
+/// is damaged is told, as at reuse. What threads keep to themselves stays.
 pub fn trim() -> bool {
     let _busy = Busy::new();
-    !signal::is_nested() && large::trim()
+    if signal::is_nested() {
+        return false;
+    }
+    let small = (0..SMALL_CLASSES).map(|class| {
+        purge::trim(class, |index| {
+            let slot = Slot { class, index: index as usize };
+            slot.meta().set_flags(REPORTED | RETIRED);
+            counters::add(Counter::RetiredSlots, 1);
+            report::tell_stale(slot, 0, 0);
+        })
+    });
+    small.fold(large::trim(), |any, gave| any | gave)
 }

@@ -28,7 +28,7 @@ pub const HUGE_SPAN: usize = 4 << 40;
 const META_OFFSET: usize = HUGE_OFFSET + HUGE_SPAN;
 const META_SHIFT: u32 = CLASS_SHIFT - 1;
 const BITMAP_OFFSET: usize = META_OFFSET + (MAX_CLASSES << META_SHIFT);
-const BITMAP_SHIFT: u32 = 29;
+const BITMAP_SHIFT: u32 = 30;
 /// Span of the program's blocks: everything before the metadata.
 pub const DATA_SPAN: usize = META_OFFSET;
 const WINDOW_SPAN: usize = 11 << 40;

@@ -35,7 +35,7 @@ const ANY: Option<usize> = None;
 const MADV_GUARD_INSTALL: usize = 102;
 const MADV_GUARD_REMOVE: usize = 103;
 /// Every call that goes on after the start; one bit each.
-const CALLS: [Call; 17] = [
+const CALLS: [Call; 19] = [
     Call(libc::SYS_mmap, ANY),
     Call(libc::SYS_munmap, ANY),
     Call(libc::SYS_mremap, ANY),
@@ -44,6 +44,8 @@ const CALLS: [Call; 17] = [
     Call(libc::SYS_madvise, Some(MADV_GUARD_INSTALL)),
     Call(libc::SYS_madvise, Some(MADV_GUARD_REMOVE)),
     Call(libc::SYS_munlock, ANY),
+    Call(libc::SYS_mincore, ANY),
+    Call(libc::SYS_clock_gettime, ANY),
     Call(libc::SYS_process_vm_readv, ANY),
     Call(libc::SYS_prlimit64, ANY),
     Call(libc::SYS_futex, ANY),
