@@ -3,6 +3,8 @@
 use core::alloc::{GlobalAlloc, Layout};
 
 use crate::observer::{BlockState, Misuse, MisuseKind, deliver};
+use crate::place::{Place, locate};
+use crate::slot::LIVE;
 use crate::{fork, heap, lookup};
 
 /// A poisoning, quarantining global allocator.
@@ -25,7 +27,28 @@ const NATURAL_ALIGN: usize = 16;
 
 /// Tells if a live block starts at `addr` and `layout` is not what it was
 /// allocated with. Of the alignment, only what the address shows is known.
+#[inline]
 fn check_layout(addr: usize, layout: Layout) {
+    if !is_small_of(addr, layout) {
+        check_layout_of_any(addr, layout);
+    }
+}
+
+/// Whether a small live block with that layout starts at `addr`: all that most
+/// frees need to know, and without who allocated and who freed it.
+#[inline]
+fn is_small_of(addr: usize, layout: Layout) -> bool {
+    let Place::In(slot, true) = locate(addr) else { return false };
+    if !slot.is_small() {
+        return false;
+    }
+    let word = slot.meta().load();
+    word.state() == LIVE && word.size() == layout.size() && addr.is_multiple_of(layout.align())
+}
+
+#[cold]
+#[inline(never)]
+fn check_layout_of_any(addr: usize, layout: Layout) {
     let Some(block) = lookup(addr) else { return };
     if block.base != addr || block.state != BlockState::Live {
         return;
