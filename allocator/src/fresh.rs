@@ -89,17 +89,50 @@ unsafe fn words<'a>(base: usize, len: usize) -> &'a [u64] {
     unsafe { core::slice::from_raw_parts(base as *const u64, len / 8) }
 }
 
-/// What was written to a free slot whose memory was given back. Pages that nobody
-/// touched are not read, for that would touch them.
-pub fn written(slot: Slot) -> Option<Damage> {
+/// Up to 64 pages, and which of them have memory.
+struct Touched {
+    start: usize,
+    bits: u64,
+}
+
+impl Touched {
+    /// Asks the kernel for the pages of a range.
+    fn of(start: usize, end: usize) -> Touched {
+        let start = start & !(PAGE - 1);
+        Touched { start, bits: os::resident(start, (end - start).div_ceil(PAGE)) }
+    }
+
+    fn has(&self, at: usize) -> bool {
+        self.bits & 1 << ((at - self.start) / PAGE) != 0
+    }
+}
+
+/// The first of some slots next to each other to which anything was written since
+/// their memory was given back; and how many bytes were read. They lie in 64 pages.
+pub fn first_written(mut slots: impl Iterator<Item = Slot> + Clone) -> (Option<Slot>, usize) {
+    let last = slots.clone().last();
+    let Some((first, last)) = slots.clone().next().zip(last) else { return (None, 0) };
+    let touched = Touched::of(first.base(), last.base() + last.bytes());
+    let read = touched.bits.count_ones() as usize * PAGE;
+    if touched.bits == 0 {
+        return (None, 0);
+    }
+    (slots.find(|slot| written_in(*slot, &touched).is_some()), read)
+}
+
+/// What was written to a free slot whose memory was given back.
+fn written(slot: Slot) -> Option<Damage> {
+    written_in(slot, &Touched::of(slot.base(), slot.base() + slot.bytes()))
+}
+
+/// The same. Pages that nobody touched are not read, for that would touch them.
+fn written_in(slot: Slot, touched: &Touched) -> Option<Damage> {
     let (base, end) = (slot.base(), slot.base() + slot.bytes());
     let mut found: Option<Damage> = None;
-    let first_page = base & !(PAGE - 1);
-    let touched = os::resident(first_page, (end - first_page).div_ceil(PAGE));
     let mut at = base;
     while at < end {
         let to = end.min((at & !(PAGE - 1)) + PAGE);
-        if touched & 1 << ((at - first_page) / PAGE) != 0 {
+        if touched.has(at) {
             // SAFETY: bytes of the slot, which is mapped.
             let is_damage = |at: &usize| unsafe { (*at as *const u8).read_volatile() } != 0;
             // SAFETY: as above; pages and slots are multiples of eight.

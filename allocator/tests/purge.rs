@@ -184,6 +184,25 @@ fn a_write_after_the_memory_went_back_is_told_when_the_slot_is_used() {
 }
 
 #[test]
+fn a_write_after_the_memory_went_back_is_told_by_a_sweep() {
+    let _serial = common::begin();
+    let (all, victim) = given_back(410);
+    let last = victim + 409;
+    assert_eq!((sweep(), is_resident(victim)), (0, false), "a sweep touches nothing");
+    // SAFETY: the slot's memory can be had; this is the bug.
+    unsafe { (last as *mut u8).write(0x77) };
+    assert_eq!((sweep(), sweep()), (1, 0));
+    let told = common::told();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!((told[0].kind, told[0].base), (MisuseKind::UseAfterFreeWrite, victim));
+    assert_eq!((told[0].offset, told[0].len), (409, 1));
+    let again: Vec<usize> = all.iter().map(|_| malloc(410)).collect();
+    assert!(!again.contains(&victim), "it is never used again");
+    again.into_iter().for_each(free);
+    assert_eq!(common::told(), []);
+}
+
+#[test]
 fn a_block_whose_memory_went_back_is_known_still() {
     let _serial = common::begin();
     let (_, victim) = given_back(130);
@@ -234,7 +253,7 @@ fn what_goes_up_and_down_costs_no_page_faults() {
 #[test]
 fn slots_around_memory_that_goes_back_are_no_findings() {
     let _serial = common::begin();
-    for size in [56, 216, 900, 4700] {
+    for size in [56, 216, 900, 4200] {
         // A block stays here and there: its neighbours' pages go back.
         let all = blocks(size, 32 << 20);
         let is_kept = |at: usize| at % (300_000 / size) == 17;

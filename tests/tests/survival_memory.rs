@@ -21,6 +21,37 @@ fn sixty_thousand_blocks_of_200_kb() {
     );
 }
 
+/// What a program freed goes back to the system while it lives on, and what is written
+/// there is told all the same.
+#[test]
+fn memory_of_blocks_that_were_freed_goes_back() {
+    let _alone = alone();
+    let program = Program::new("survive_mass_free");
+    let watched = Run::of(&program).arg("trim").watched();
+    watched.report.assert_clean();
+    let lines: Vec<_> = watched.outcome.stdout.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "all is in memory: 1",
+            "most went back: 1",
+            "the block's memory went back: 1",
+            "trimmed: 1",
+            "all went back: 1"
+        ]
+    );
+    for (mode, went_back) in [("before", 0), ("after", 1)] {
+        let watched = Run::of(&program).arg(mode).watched();
+        assert_eq!(watched.outcome.status, 0, "{:#?}", watched.outcome);
+        let went_back = format!("the block's memory went back: {went_back}\n");
+        assert!(watched.outcome.stdout.contains(&went_back), "{mode}: {:#?}", watched.outcome);
+        let told = watched.report.assert_kind("use-after-free-write", Severity::Error);
+        assert_eq!(told.count(), 1, "{mode}: {}", watched.report);
+        watched.report.assert_only(&["use-after-free-write"]);
+        watched.report.assert_seen("use-after-free-write").assert_stack("alloc", "main");
+    }
+}
+
 /// Fixed mappings of the program's at places of its own, and right behind every
 /// piece of the heap.
 #[test]

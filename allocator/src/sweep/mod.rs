@@ -4,6 +4,7 @@
 //! | file | is |
 //! |---|---|
 //! | `free` | quarantines, magazines, depots |
+//! | `purged` | free slots whose memory was given back |
 //! | `ends` | the bytes behind live small blocks, and in front of some |
 //! | `large::sweep`, `large::ends`, `huge` | the same of larger blocks |
 //! | `suspicion` | how a live block's damage is proven while its owner runs |
@@ -14,6 +15,7 @@
 
 mod ends;
 mod free;
+mod purged;
 mod suspicion;
 #[cfg(test)]
 mod suspicion_tests;
@@ -35,6 +37,7 @@ enum Part {
     Rings,
     Magazines,
     Depots,
+    Purged,
     Large,
     Ends,
     LargeEnds,
@@ -106,6 +109,10 @@ impl Sweeper {
                     *damaged += free::sweep_depot(self.class, &mut self.slot, &mut budget);
                     budget > 0 && self.next_class(SMALL_CLASSES)
                 }
+                Part::Purged => {
+                    *damaged += purged::sweep_purged(self.class, &mut self.slot, &mut budget);
+                    budget > 0 && self.next_class(SMALL_CLASSES)
+                }
                 Part::Large => {
                     let class = SMALL_CLASSES + self.class;
                     *damaged += large::sweep_retained(class, &mut self.slot, &mut budget);
@@ -145,7 +152,8 @@ impl Sweeper {
         self.part = match self.part {
             Part::Rings => Part::Magazines,
             Part::Magazines => Part::Depots,
-            Part::Depots => Part::Large,
+            Part::Depots => Part::Purged,
+            Part::Purged => Part::Large,
             Part::Large => Part::Ends,
             Part::Ends => Part::LargeEnds,
             Part::LargeEnds => Part::HugeEnds,
