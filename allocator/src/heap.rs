@@ -44,7 +44,7 @@ fn allocate_large(size: usize, align: usize, site: usize, zero: bool) -> *mut u8
     let is_exact = size >= pressure::EXACT && pressure::is_tight();
     let class = if is_exact { None } else { large::class_for(size, align) };
     class
-        .and_then(|class| large::allocate(class, size, site, zero))
+        .and_then(|class| large::allocate(class, (size, align), site, zero))
         .or_else(|| huge::allocate(size, align, site))
         .or_else(|| if pressure::give_back() { huge::allocate(size, align, site) } else { None })
         .unwrap_or_else(|| {
@@ -80,7 +80,7 @@ fn allocate_nested(size: usize, align: usize, site: usize, zero: bool) -> *mut u
     let wanted = large::class_for(size, align);
     for tries in 0..signal::TRIES {
         let open = wanted.and_then(|class| signal::open_class(class, align));
-        let from_class = open.and_then(|class| large::allocate(class, size, site, zero));
+        let from_class = open.and_then(|class| large::allocate(class, (size, align), site, zero));
         if let Some(block) = from_class {
             return block;
         }
@@ -307,14 +307,12 @@ fn realloc_nested(addr: usize, size: usize, site: usize) -> *mut u8 {
 }
 
 /// A block for one that grew to `size` bytes. What grows goes on growing, so a
-/// large one gets a slot of twice its size: more addresses but no more memory,
-/// and the next steps happen in place.
+/// large one gets a roomy slot.
 fn grown(size: usize, site: usize) -> Option<*mut u8> {
     if pressure::is_tight() {
         return None;
     }
-    let class = of_aligned(size.checked_mul(2)?, 16)?;
-    large::allocate(class, size, site, false)
+    large::allocate(large::roomy_class(size)?, (size, 16), site, false)
 }
 
 unsafe fn copy(block: *mut u8, old: usize, size: usize, site: usize) -> *mut u8 {
@@ -325,6 +323,9 @@ unsafe fn copy(block: *mut u8, old: usize, size: usize, site: usize) -> *mut u8 
         let new = roomy.unwrap_or_else(|| malloc(size, site));
         if !new.is_null() {
             new.copy_from_nonoverlapping(block, old.min(size));
+            if roomy.is_some() {
+                large::go_on(block as usize, new as usize);
+            }
             free(block, site);
         }
         new

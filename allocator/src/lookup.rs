@@ -68,10 +68,12 @@ fn holds(slot: Slot) -> Option<bool> {
     }
     let meta = large::meta(slot);
     let inner = DEPOTS[slot.class].lock();
-    // SAFETY: a retained slot's block is mapped and poisoned; it stays so while
+    // What is shut nobody writes to.
+    let open = meta.open_bytes(slot.bytes() / os::PAGE);
+    // SAFETY: a retained slot's open part is mapped and poisoned; it stays so while
     // it is in the set, whose lock is held.
     (meta.state() == FREE && inner.free.contains(slot.index as u32))
-        .then(|| unsafe { poison::plain_holds(slot.base() as *const u8, meta.size()) })
+        .then(|| unsafe { poison::plain_holds(slot.base() as *const u8, meta.size().min(open)) })
 }
 
 /// A view on whether a thread is using the heap: where a detector asks whether

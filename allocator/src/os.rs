@@ -165,6 +165,14 @@ pub fn read_any(addr: usize, bytes: &mut [u8]) -> bool {
     got == bytes.len() as isize
 }
 
+/// Asks which pages from `addr` on are in memory: bit 0 of a byte for each. False
+/// if the kernel does not tell.
+pub fn in_core(addr: usize, pages: &mut [u8]) -> bool {
+    let (len, to) = (pages.len() * PAGE, pages.as_mut_ptr() as usize);
+    // SAFETY: the kernel writes a byte per page to `pages`.
+    unsafe { syscall(libc::SYS_mincore, [addr, len, to, 0, 0, 0]) == 0 }
+}
+
 /// Moves or resizes a mapping; `to` is a free address or `None` for "in place".
 ///
 /// # Safety
@@ -194,10 +202,8 @@ pub fn is_readable(page: usize) -> bool {
 /// or given back, one bit each; all if the kernel does not say.
 pub fn resident(page: usize, pages: usize) -> u64 {
     let mut answers = [1_u8; 64];
-    let to = answers.as_mut_ptr() as usize;
-    debug_assert!(pages <= answers.len());
-    // SAFETY: the kernel writes a byte for each page to `answers`.
-    unsafe { syscall(libc::SYS_mincore, [page, pages * PAGE, to, 0, 0, 0]) };
+    // What it does not tell stays zero.
+    in_core(page, &mut answers[..pages]);
     let bits = answers.iter().enumerate().map(|(at, &answer)| u64::from(answer & 1) << at);
     bits.fold(0, |all, bit| all | bit)
 }

@@ -90,7 +90,7 @@ fn in_slot(slot: Slot, access: &Access) -> bool {
             // Never mapped: foreign memory is in the way of the region.
             return accuse(next, access) && guard::open(page);
         }
-        if state == QUARANTINED && number < meta.guards(pages).own {
+        if state == QUARANTINED && number < meta.open_bytes(pages) / PAGE {
             // The heap itself, at a block that was freed without the access to it.
             return large::give_access(slot, meta);
         }

@@ -3,9 +3,9 @@
 //! Linux marks such pages in its page tables (`MADV_GUARD_INSTALL`, from 6.13
 //! on): no mapping is split, and content goes with the access. On older kernels
 //! `mprotect` stands in; it splits mappings, of which a process has 65,530, so
-//! there are at most [`MOST_EXTENTS`] guarded ranges then, and as many freed
-//! blocks of some length, which are protected on every kernel. Locked memory cannot
-//! be guarded: its blocks go without.
+//! there are at most [`MOST_EXTENTS`] guarded ranges then, and at most
+//! [`MOST_SHUT`] slots that are protected on every kernel. Locked memory cannot be
+//! guarded: its blocks go without.
 //!
 //! Ground rules. Pages are changed by who owns their slot only; but for
 //! [`open`], which the trap calls at any time: it opens one page and may do so
@@ -29,6 +29,9 @@ static MEANS: AtomicU8 = AtomicU8::new(UNKNOWN);
 /// Ranges that may be protected where the kernel has no guards: each costs two
 /// mappings, so this is a quarter of the default `vm.max_map_count`.
 pub const MOST_EXTENTS: usize = 8192;
+/// Slots that may be protected at a time on every kernel (see `large::shut`), each
+/// at the cost of two mappings.
+pub const MOST_SHUT: usize = 2048;
 /// From so many bytes on freed blocks are protected: marking a page costs 13 ns
 /// there and back, and programs take large blocks of which they touch little.
 const LONG: usize = 4 << 20;
@@ -66,16 +69,16 @@ fn probe() -> bool {
 /// Accounts for a slot that had `old` guarded ranges and is to have `new`; false
 /// if those are too many.
 pub fn reserve(old: usize, new: usize) -> bool {
-    is_kernel() || reserve_mappings(old, new)
+    is_kernel() || reserve_mappings(old, new, MOST_EXTENTS)
 }
 
-/// The same for ranges that are protected whatever the kernel can do.
-fn reserve_mappings(old: usize, new: usize) -> bool {
+/// The same for ranges that are protected, of which there may be `most`.
+fn reserve_mappings(old: usize, new: usize, most: usize) -> bool {
     if old == new {
         return true;
     }
     let before = EXTENTS.fetch_add(new.wrapping_sub(old), Relaxed);
-    let fits = new < old || before.wrapping_add(new - old) <= MOST_EXTENTS;
+    let fits = new < old || before.wrapping_add(new - old) <= most;
     if !fits {
         EXTENTS.fetch_sub(new.wrapping_sub(old), Relaxed);
     }
@@ -88,45 +91,20 @@ pub fn is_long(len: usize) -> bool {
     is_kernel() && len >= LONG
 }
 
-/// Protects a slot: a long range that holds guards of its own. `again`: it was
-/// protected before. False if that was refused; then nothing changed.
-///
-/// # Safety
-///
-/// * As for [`install`].
-pub unsafe fn protect(addr: usize, len: usize, again: bool) -> bool {
-    if !again && !reserve_mappings(0, 1) {
-        return false;
-    }
-    // SAFETY: passed on. First the access goes, as in `install`.
-    let done = unsafe { os::protect(addr, len, false) && os::discard(addr, len) };
-    if done {
-        counters::add(Counter::GuardPages, (len / PAGE) as u64);
-    } else {
-        // SAFETY: accessible is what the slot was.
-        unsafe { os::protect(addr, len, true) };
-        reserve_mappings(1, 0);
-    }
-    done
+/// Accounts for one more slot that is protected in part or as a whole; false if
+/// there are too many, or the kernel has no guards for the others.
+pub fn reserve_shut() -> bool {
+    is_kernel() && reserve_mappings(0, 1, MOST_SHUT)
 }
 
-/// Undoes [`protect`]; false if the kernel refused.
-///
-/// # Safety
-///
-/// * As for [`remove`].
-pub unsafe fn unprotect(addr: usize, len: usize) -> bool {
-    // SAFETY: passed on.
-    let done = unsafe { os::protect(addr, len, true) };
-    if done {
-        reserve_mappings(1, 0);
-    }
-    done
+/// Accounts for a slot that is protected no longer.
+pub fn release_shut() {
+    reserve_mappings(1, 0, MOST_SHUT);
 }
 
-/// Accounts for a protected slot that was unmapped.
-pub fn forget_protected() {
-    reserve_mappings(1, 0);
+/// Whether so many slots are protected that live ones should not be.
+pub fn is_shut_scarce() -> bool {
+    EXTENTS.load(Relaxed) > MOST_SHUT / 2
 }
 
 /// Takes access and content from a range. False if that was refused; parts of it
@@ -171,18 +149,29 @@ pub fn open(page: usize) -> bool {
     opened || os::map_at(page, PAGE) != Err(MapError::NoMemory)
 }
 
-/// Slots of which guards were removed lately: a thread may have trapped there
-/// just before, and ask after it.
-static MOVED: [AtomicUsize; 16] = [const { AtomicUsize::new(0) }; 16];
-static MOVES: AtomicUsize = AtomicUsize::new(0);
+/// Slots that were opened lately, by address, each with a number of traps in its low
+/// bits: threads may have trapped there just before, and ask after it.
+static MOVED: [AtomicUsize; 256] = [const { AtomicUsize::new(0) }; 256];
+/// So many traps each opening answers, that who traps for another reason does not do
+/// so for ever.
+const ANSWERS: usize = 8;
+const _: () = assert!(ANSWERS < PAGE);
 
-/// Notes that guards of the slot at `base` are about to be removed.
-pub fn note_move(base: usize) {
-    MOVED[MOVES.fetch_add(1, Relaxed) % MOVED.len()].store(base, Release);
+/// Where a slot is noted. Slots lie at multiples of 8 KiB and more.
+fn moved(base: usize) -> &'static AtomicUsize {
+    &MOVED[(base >> 13 ^ base >> 21 ^ base >> 35) % MOVED.len()]
 }
 
-/// Whether guards of the slot at `base` were removed lately; each move answers
-/// one trap, so that who traps for another reason does not do so for ever.
+/// Notes that pages of the slot at `base` are about to be opened.
+pub fn note_move(base: usize) {
+    moved(base).store(base + ANSWERS, Release);
+}
+
+/// Whether pages of the slot at `base` were opened lately.
 pub fn take_move(base: usize) -> bool {
-    MOVED.iter().any(|moved| moved.compare_exchange(base, 0, AcqRel, Relaxed).is_ok())
+    let answer = |noted: usize| {
+        let is_left = noted & !(PAGE - 1) == base && noted > base;
+        is_left.then(|| noted - 1)
+    };
+    moved(base).fetch_update(AcqRel, Relaxed, answer).is_ok()
 }

@@ -35,10 +35,8 @@ pub struct Guards {
 const BITS: u32 = 15;
 /// Note in a packed word: some guarded page was opened after a trap.
 pub const OPENED: u32 = 1 << 31;
-/// Note in a packed word: the whole slot is protected, besides its guards.
-pub const PROTECTED: u32 = 1 << 30;
 /// All notes.
-pub const NOTES: u32 = OPENED | PROTECTED;
+pub const NOTES: u32 = OPENED;
 
 impl Guards {
     /// No guard in a slot of so many pages.
@@ -116,6 +114,14 @@ impl Plan {
             let guards = Guards { own: end, rest };
             Plan { remove: own..own + 1, poison, install: end..end + 1, guards }
         }
+    }
+
+    /// Opens all pages in front of the page `end` and guards the others, whatever
+    /// they hold.
+    pub fn anew(old: Guards, end: usize) -> Plan {
+        let remove = old.own.min(end)..end;
+        let install = end..old.rest.max(end);
+        Plan { remove, poison: false, install, guards: Guards::from(end) }
     }
 
     /// Guards everything from the page `end` on; it is not behind `old.own`.

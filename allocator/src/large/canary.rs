@@ -16,6 +16,7 @@ use crate::report::{self, Damage};
 use crate::slot::{FREE, LIVE, QUARANTINED, REPORTED, RETIRED};
 use crate::{config, poison};
 
+use super::ahead;
 use super::guards::pages_of;
 use super::meta::{Meta, meta, pages};
 use super::retain::purge;
@@ -27,30 +28,41 @@ const FRONT: usize = 16;
 
 /// Where the canary of a block of `size` bytes ends.
 pub fn canary_end(slot: Slot, meta: &Meta, size: usize) -> usize {
-    let guards = meta.guards(pages(slot));
-    let end = pages_of(size);
-    if end < pages(slot) && guards.contains(end) {
+    let (end, pages) = (pages_of(size), pages(slot));
+    if end < pages && meta.traps(end, pages) {
         return end * PAGE;
     }
+    let open = meta.open_bytes(pages);
+    if open < slot.bytes() && open - size <= ahead::MOST {
+        return open;
+    }
     // No more: the slot's end is left to show an underflow of the block behind.
-    (size + LEAST).min(guards.own * PAGE).min(slot.bytes())
+    (size + LEAST).min(open).min(slot.bytes())
 }
 
-/// The damaged part of a live block's canary; for its owner.
-pub fn canary_damage(slot: Slot, meta: &Meta, size: usize) -> Option<Damage> {
-    let end = canary_end(slot, meta, size);
+/// The damaged part of a live block's canary; for its owner, who resizes it to `new`
+/// bytes. If it grows, what will be canary still is looked at later.
+pub fn canary_damage(slot: Slot, meta: &Meta, size: usize, new: usize) -> Option<Damage> {
+    let to = if new > size { new.saturating_add(LEAST) } else { usize::MAX };
+    let end = canary_end(slot, meta, size).min(to);
+    let base = slot.base() as *const u8;
     // SAFETY: inside the slot and in front of its guards; the caller owns it.
-    let found = unsafe { poison::damage(slot.base() as *const u8, size, end, usize::MAX) };
+    if end <= size || unsafe { poison::plain_holds(base.add(size), end - size) } {
+        return None;
+    }
+    // SAFETY: as above.
+    let found = unsafe { poison::damage(base, size, end, usize::MAX) };
     found.map(|(first, last)| Damage { first, last })
 }
 
-/// The two parts of a free slot that hold poison.
-fn poisoned(slot: Slot, meta: &Meta) -> [(usize, usize); 2] {
-    let (dirty, own) = (meta.dirty(), meta.guards(pages(slot)).own * PAGE);
+/// The two parts of a free slot that hold poison; what is shut does not.
+pub fn poisoned(slot: Slot, meta: &Meta) -> [(usize, usize); 2] {
+    let (pages, own) = (pages(slot), meta.guards(pages(slot)).own * PAGE);
+    let dirty = meta.dirty().min((pages - meta.shut()) * PAGE);
     [(0, dirty.min(own)), (own + PAGE, dirty)]
 }
 
-/// Whether a free slot holds nothing but poison.
+/// Whether a free slot holds nothing but poison, where it can be touched.
 ///
 /// # Safety
 ///
@@ -93,7 +105,7 @@ fn front_damage(slot: Slot) -> Option<(Damage, [u8; FRONT])> {
     let meta = meta(front);
     let start = front.bytes() - FRONT;
     let last_page = pages(front) - 1;
-    if meta.guards(pages(front)).contains(last_page) {
+    if meta.traps(last_page, pages(front)) {
         return None;
     }
     let _mapped = DEPOTS[slot.class].lock();
@@ -148,7 +160,7 @@ fn tell_overflow(block: &Block, damage: Damage, site: usize) {
 pub fn is_out_of_use(slot: Slot, meta: &Meta, size: usize, site: usize) -> bool {
     let was_told = meta.flags() & REPORTED != 0;
     let looks = config::poisons() && !was_told;
-    let behind = if looks { canary_damage(slot, meta, size) } else { None };
+    let behind = if looks { canary_damage(slot, meta, size, 0) } else { None };
     let in_front = if looks && behind.is_none() { front_damage(slot) } else { None };
     if !was_told && behind.is_none() && in_front.is_none() {
         return false;

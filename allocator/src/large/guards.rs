@@ -5,12 +5,14 @@
 
 use core::ops::Range;
 
+use crate::counters::{self, Counter};
 use crate::guard::plan::{Guards, Plan};
 use crate::os::PAGE;
 use crate::place::Slot;
-use crate::{config, guard, poison};
+use crate::{config, guard, os, poison};
 
 use super::meta::{Meta, pages};
+use super::shut;
 
 /// Number of pages of a block; the one behind them is its guard.
 pub fn pages_of(size: usize) -> usize {
@@ -21,20 +23,13 @@ pub fn pages_of(size: usize) -> usize {
 /// slot has no page left. False if the slot cannot be used for it.
 pub fn set_end(slot: Slot, meta: &Meta, size: usize) -> bool {
     let pages = pages(slot);
-    let was_protected = meta.is_protected();
-    if was_protected {
-        guard::note_move(slot.base());
-        // SAFETY: the caller's slot.
-        if !unsafe { guard::unprotect(slot.base(), slot.bytes()) } {
-            return false;
-        }
-        meta.set_protected(false);
+    if meta.shut() != 0 {
+        return shut::open(slot, meta, size);
     }
     let old = meta.guards(pages);
     if meta.take_opened() {
         // What was written there must not come back as zero memory.
-        let from = if was_protected { 0 } else { old.own };
-        let again = Plan { install: from..pages, ..Plan::from(old, from) };
+        let again = Plan { install: old.own..pages, ..Plan::from(old, old.own) };
         if !carry_out(slot, meta, &again) || meta.guards(pages) != again.guards {
             return false;
         }
@@ -47,6 +42,10 @@ pub fn set_end(slot: Slot, meta: &Meta, size: usize) -> bool {
 
 /// Guards everything behind a block of `size` bytes, which shrinks to that.
 pub fn set_shrunk(slot: Slot, meta: &Meta, size: usize) {
+    if meta.shut() != 0 {
+        shut::open(slot, meta, size);
+        return;
+    }
     let old = meta.guards(pages(slot));
     let end = pages_of(size);
     if config::guards() && end < old.own {
@@ -55,21 +54,35 @@ pub fn set_shrunk(slot: Slot, meta: &Meta, size: usize) {
 }
 
 /// Takes access and content from the whole slot; false if that was refused:
-/// then what is left of the content is poison.
+/// then what is left of the content is poison, or shut.
 pub fn set_whole(slot: Slot, meta: &Meta) -> bool {
     if !config::guards() {
         return false;
     }
-    if guard::is_long(meta.dirty()) || meta.is_protected() {
-        let again = meta.is_protected();
-        meta.set_protected(true);
-        // SAFETY: the caller's slot, whose content it gives up.
-        if unsafe { guard::protect(slot.base(), slot.bytes(), again) } {
-            return true;
-        }
-        guard::note_move(slot.base());
-        meta.set_protected(false);
+    let was_shut = meta.shut() != 0;
+    if !was_shut && !guard::is_long(meta.dirty()) {
+        return guard_whole(slot, meta);
     }
+    if !shut::shut(slot, meta) {
+        return !was_shut && guard_whole(slot, meta);
+    }
+    // SAFETY: the caller's slot, whose content it gives up. After the access:
+    // nobody may write in between.
+    if !unsafe { os::discard(slot.base(), slot.bytes()) } {
+        return !was_shut && shut::release(slot, meta) && guard_whole(slot, meta);
+    }
+    counters::add(Counter::GuardPages, pages(slot) as u64);
+    meta.set_dirty(0);
+    // Guards cost no mapping; but those of a long slot take their time.
+    if !guard::is_long(slot.bytes()) && guard_whole(slot, meta) {
+        // If that is refused, it is guarded twice.
+        shut::release(slot, meta);
+    }
+    true
+}
+
+/// Puts guards of the kernel on all pages.
+fn guard_whole(slot: Slot, meta: &Meta) -> bool {
     let pages = pages(slot);
     let mut plan = Plan::from(meta.guards(pages), 0);
     if meta.take_opened() {
@@ -81,7 +94,7 @@ pub fn set_whole(slot: Slot, meta: &Meta) -> bool {
 /// Carries a plan out. False if pages could not be opened: nothing changed. If
 /// pages could not be guarded, all in front of the old tail are open, those of
 /// the plan poison.
-fn carry_out(slot: Slot, meta: &Meta, plan: &Plan) -> bool {
+pub fn carry_out(slot: Slot, meta: &Meta, plan: &Plan) -> bool {
     let (base, pages) = (slot.base(), pages(slot));
     let old = meta.guards(pages);
     let range = |pages: &Range<usize>| (base + pages.start * PAGE, pages.len() * PAGE);

@@ -5,11 +5,11 @@
 //! trap reads everything at any time, retires free slots, marks live ones as
 //! reported and sets `OPENED`; the rest is the owner's.
 
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::*, fence};
+use core::sync::atomic::{AtomicU16, AtomicU32, Ordering::*, fence};
 
-use crate::class::SLOT_SIZE;
+use crate::class::{LARGEST_SLOT, SLOT_SIZE};
 use crate::depot::{DEPOTS, LARGE_META};
-use crate::guard::plan::{Guards, NOTES, OPENED, PROTECTED};
+use crate::guard::plan::{Guards, NOTES, OPENED};
 use crate::live::LiveBlock;
 use crate::observer::{Block, BlockState, resolve};
 use crate::os::PAGE;
@@ -26,10 +26,17 @@ pub const TAKEN: u8 = 6;
 #[repr(C)]
 pub struct Meta {
     /// State and flags as in [`crate::slot`].
-    flags: AtomicU32,
+    flags: AtomicU16,
+    /// Pages that count as retained.
+    counted: AtomicU16,
     /// [`Guards`], packed.
     guards: AtomicU32,
-    pub(super) size: AtomicU64,
+    /// Bytes asked for, and above [`SIZE_BITS`] how often the block grew in place.
+    size: AtomicU32,
+    /// Pages at the slot's end that are protected, besides the guards.
+    shut: AtomicU16,
+    /// Pages at the slot's start that were filled since memory was given back last.
+    filled: AtomicU16,
     pub(super) alloc_site: AtomicU32,
     pub(super) free_site: AtomicU32,
     dirty: AtomicU32,
@@ -38,6 +45,11 @@ pub struct Meta {
 }
 
 const _: () = assert!(size_of::<Meta>() == LARGE_META);
+const _: () = assert!(LARGEST_SLOT / PAGE <= u16::MAX as usize);
+
+/// Bits of a size: it is less than the largest slot.
+const SIZE_BITS: u32 = LARGEST_SLOT.trailing_zeros();
+const SIZE_MASK: usize = LARGEST_SLOT - 1;
 
 /// Number of pages of a slot.
 pub fn pages(slot: Slot) -> usize {
@@ -57,23 +69,23 @@ impl Meta {
 
     /// Sets state and flags.
     pub fn set(&self, flags: u8) {
-        self.flags.store(flags as u32, Release);
+        self.flags.store(flags as u16, Release);
     }
 
     /// Sets a flag.
     pub fn add_flag(&self, flag: u8) {
-        self.flags.fetch_or(flag as u32, AcqRel);
+        self.flags.fetch_or(flag as u16, AcqRel);
     }
 
     /// Clears some flags and sets others.
     pub fn replace_flags(&self, clear: u8, set: u8) {
-        self.flags.fetch_and(!((clear & !set) as u32), AcqRel);
-        self.flags.fetch_or(set as u32, AcqRel);
+        self.flags.fetch_and(!((clear & !set) as u16), AcqRel);
+        self.flags.fetch_or(set as u16, AcqRel);
     }
 
     /// Changes state and flags if they still are `old`.
     pub fn swap(&self, old: u8, new: u8) -> bool {
-        self.flags.compare_exchange(old as u32, new as u32, AcqRel, Relaxed).is_ok()
+        self.flags.compare_exchange(old as u16, new as u16, AcqRel, Relaxed).is_ok()
     }
 
     /// Changes a free slot's state; what it was. None if the slot is out of use:
@@ -92,7 +104,19 @@ impl Meta {
 
     /// Bytes asked for.
     pub fn size(&self) -> usize {
-        self.size.load(Relaxed) as usize
+        self.size.load(Relaxed) as usize & SIZE_MASK
+    }
+
+    /// Sets the number of bytes asked for, and how often in a row the block grew in
+    /// place; what does not fit counts as the most that does.
+    pub fn set_size(&self, size: usize, growths: usize) {
+        let growths = growths.min(u32::MAX as usize >> SIZE_BITS);
+        self.size.store(size as u32 | (growths << SIZE_BITS) as u32, Relaxed);
+    }
+
+    /// How often in a row the block grew in place.
+    pub fn growths(&self) -> usize {
+        self.size.load(Relaxed) as usize >> SIZE_BITS
     }
 
     /// So many bytes from the slot's start on may differ from zero.
@@ -103,11 +127,12 @@ impl Meta {
     /// Sets `dirty`, after bytes were given back.
     pub fn set_dirty(&self, bytes: usize) {
         self.dirty.store(bytes as u32, Relaxed);
+        self.filled.store(self.filled.load(Relaxed).min(bytes.div_ceil(PAGE) as u16), Relaxed);
     }
 
     /// Raises `dirty` for its owner, before the bytes are written.
     pub fn raise_dirty(&self, bytes: usize) {
-        self.set_dirty(self.dirty().max(bytes));
+        self.dirty.store(self.dirty().max(bytes) as u32, Relaxed);
         fence(Release);
     }
 
@@ -142,23 +167,39 @@ impl Meta {
         }
     }
 
-    /// Whether the whole slot is protected.
-    pub fn is_protected(&self) -> bool {
-        self.guards.load(Acquire) & PROTECTED != 0
+    /// So many pages at the slot's end are protected.
+    pub fn shut(&self) -> usize {
+        self.shut.load(Acquire) as usize
     }
 
-    /// Notes whether the whole slot is protected.
-    pub fn set_protected(&self, protected: bool) {
-        if protected {
-            self.guards.fetch_or(PROTECTED, AcqRel);
-        } else {
-            self.guards.fetch_and(!PROTECTED, AcqRel);
-        }
+    /// Notes how many are.
+    pub fn set_shut(&self, pages: usize) {
+        self.shut.store(pages as u16, Release);
     }
 
-    /// Whether a page of the slot may trap.
+    /// Whether a page of the slot, which has `pages`, may trap.
     pub fn traps(&self, page: usize, pages: usize) -> bool {
-        self.is_protected() || self.guards(pages).contains(page)
+        page >= pages - self.shut() || self.guards(pages).contains(page)
+    }
+
+    /// So many bytes from the slot's start on are accessible.
+    pub fn open_bytes(&self, pages: usize) -> usize {
+        self.guards(pages).own.min(pages - self.shut()) * PAGE
+    }
+
+    /// Notes how many bytes count as retained; how many did.
+    pub fn swap_counted(&self, bytes: usize) -> usize {
+        self.counted.swap(bytes.div_ceil(PAGE) as u16, Relaxed) as usize * PAGE
+    }
+
+    /// Whether so many bytes from the start on are known to be in memory.
+    pub fn is_filled(&self, bytes: usize) -> bool {
+        bytes <= self.filled.load(Relaxed) as usize * PAGE
+    }
+
+    /// Notes that they are.
+    pub fn note_filled(&self, bytes: usize) {
+        self.filled.store(self.filled.load(Relaxed).max(bytes.div_ceil(PAGE) as u16), Relaxed);
     }
 
     /// Notes that guarded pages may be open and hold anything.

@@ -1,7 +1,7 @@
 //! Large blocks: 32 KiB to 64 MiB, from classes without thread caches.
 //!
 //! ```text
-//!    Never --alloc--> Taken --> Live --free--> Quarantined --> Free (retained, poisoned)
+//!    Never --alloc--> Taken --> Live --free--> Quarantined --> Free (poisoned or shut)
 //!                       ^         |                 |            |          |
 //!                       |         +- damaged, told -+            | evict    | alloc, verified
 //!                       |                 v         v            v          v
@@ -12,25 +12,30 @@
 //!                       +-----------alloc------------------ Unmapped
 //! ```
 //!
-//! Ground rules. Free slots are in one of the depot's two sets, `free` (poisoned,
-//! pages in memory) or `purged`; whoever takes a slot out of a set or wins the
+//! Ground rules. Free slots are in one of the depot's two sets, `free` (poisoned or
+//! shut, pages in memory) or `purged`; whoever takes a slot out of a set or wins the
 //! change from Live to Quarantined owns its memory and metadata. Filling,
 //! verifying, guarding and giving back happen without the lock. The trap may
 //! retire a free slot at any time: hence every change of a free slot's state is
 //! a compare-and-swap, and who takes a retired one out of a set drops it.
 //!
 //! Of a slot's memory the first `dirty` bytes may differ from zero. In a free
-//! slot all of those are poison (no end byte: a slot's end is rarely touched),
+//! slot all of those that are not shut are poison (no end byte: a slot's end is rarely touched),
 //! but for the page that is guarded.
 //!
-//! `meta`: what is kept of a slot; `guards`: its guard pages; `canary`: what
-//! surrounds a block; `retain`: which free blocks stay in memory; `sweep`.
+//! `meta`: what is kept of a slot; `guards`: its guard pages; `ahead`: those of a block
+//! that grows; `canary`: what surrounds a block; `matching`: which slot it gets; `retain`: which free blocks stay in memory; `shut`, `sparse`:
+//! how, and when it is not worth it; `sweep`.
 
+mod ahead;
 mod canary;
 mod ends;
 mod guards;
+mod matching;
 mod meta;
 mod retain;
+mod shut;
+mod sparse;
 mod sweep;
 
 use core::sync::atomic::Ordering::Relaxed;
@@ -50,11 +55,15 @@ use crate::{config, os, poison, pressure, signal, tls};
 use canary::{canary_damage, canary_end, is_out_of_use, poison_holds, retire_stale};
 use guards::pages_of;
 use meta::pages;
-use retain::{LIVE_BYTES, RETAINED, drop_slot, purge, retains, unmap};
+use retain::{
+    LIVE_BYTES, count_retained, discard, drop_slot, is_much_retained, purge, retains, unmap,
+};
 
+pub use ahead::{class_for as roomy_class, go_on};
 pub use ends::{damage_behind, sweep_ends};
 pub use meta::{Meta, TAKEN, UNMAPPED, meta};
 pub use retain::{give_access, give_back, held_bytes, trim};
+pub use shut::open_all;
 pub use sweep::sweep_retained;
 
 /// A shrunk block gives pages back if there are so many bytes of them.
@@ -76,16 +85,21 @@ pub fn class_for(size: usize, align: usize) -> Option<usize> {
 
 /// Allocates `size` bytes from a large class; `zero` if it must read as zero.
 /// None if the class's region is full or there is no memory.
-pub fn allocate(class: usize, size: usize, site: usize, zero: bool) -> Option<*mut u8> {
+pub fn allocate(
+    class: usize,
+    (size, align): (usize, usize),
+    site: usize,
+    zero: bool,
+) -> Option<*mut u8> {
     loop {
-        let (slot, was_retained) = match take(class) {
+        let (slot, was_retained) = match take(class, size, align) {
             Some(taken) => taken,
             None if !signal::is_nested() && pressure::give_back() => continue,
             None => return None,
         };
         let meta = meta(slot);
         if was_retained {
-            RETAINED.fetch_sub(meta.dirty(), Relaxed);
+            count_retained(meta, 0);
         }
         let Some(was) = meta.claim(TAKEN) else {
             drop_slot(slot, meta);
@@ -95,25 +109,30 @@ pub fn allocate(class: usize, size: usize, site: usize, zero: bool) -> Option<*m
             note_move(slot.base());
             meta.set_guards(Guards::none(pages(slot)), pages(slot));
         }
-        let is_poison = was_retained && config::poisons();
+        let is_shut = meta.shut() == pages(slot);
+        let is_poison = was_retained && !is_shut && config::poisons();
         // SAFETY: the slot is this thread's.
         if is_poison && !unsafe { poison_holds(slot, meta) } {
             retire_stale(slot, meta);
             continue;
         }
-        if was_retained {
+        if is_poison {
             counters::add(Counter::VerifiedBytes, meta.dirty() as u64);
         }
-        let old = meta.guards(pages(slot));
+        let old = (meta.guards(pages(slot)), meta.shut());
         if !guards::set_end(slot, meta, size) {
             drop_slot(slot, meta);
             continue;
         }
         meta.begin_change();
         let base = slot.base() as *mut u8;
+        if zero && is_shut && sparse::is_sparse(slot, meta) {
+            // Cheaper than to zero pages that may read as zero; if refused, we do.
+            discard(slot, meta);
+        }
         let (dirty, end) = (meta.dirty(), canary_end(slot, meta, size));
         // Behind a guard that stayed where it was all is poison already.
-        let has_canary = is_poison && meta.guards(pages(slot)) == old;
+        let has_canary = is_poison && (meta.guards(pages(slot)), meta.shut()) == old;
         let from = if has_canary { dirty.clamp(size, end) } else { size };
         meta.raise_dirty(end);
         // SAFETY: the slot is this thread's, and open up to `end`.
@@ -123,29 +142,33 @@ pub fn allocate(class: usize, size: usize, site: usize, zero: bool) -> Option<*m
             }
             poison::fill_plain(base.add(from), end - from);
         }
-        meta.size.store(size as u64, Relaxed);
+        meta.set_size(size, 0);
         meta.alloc_site.store(site as u32, Relaxed);
         meta.free_site.store(0, Relaxed);
         meta.end_change();
         meta.set(LIVE);
         LIVE_BYTES.fetch_add(size, Relaxed);
-        counters::allocated(class, size);
+        counters::allocated(slot.class, size);
         note_step();
         return Some(base);
     }
 }
 
 /// Takes a free slot, or makes one; and whether it was retained.
-fn take(class: usize) -> Option<(Slot, bool)> {
+fn take(class: usize, size: usize, align: usize) -> Option<(Slot, bool)> {
     let depot = &DEPOTS[class];
+    let has_none = depot.count_hint() == 0;
+    if let Some(slot) = if has_none { matching::take_larger(class, align) } else { None } {
+        return Some((slot, true));
+    }
     let mut inner = depot.lock();
-    let mut one = [0];
-    let was_retained = inner.free.take(&mut one) != 0;
-    if !was_retained && !take_purged(class, &mut inner, &mut one) {
+    let retained = matching::take(class, &mut inner.free, size);
+    let mut one = [retained.unwrap_or(0)];
+    if retained.is_none() && !take_purged(class, &mut inner, &mut one) {
         one[0] = depot.grow(class, 1, &mut inner)?.0;
     }
     depot.publish_count(&inner);
-    Some((Slot { class, index: one[0] as usize }, was_retained))
+    Some((Slot { class, index: one[0] as usize }, retained.is_some()))
 }
 
 fn take_purged(class: usize, inner: &mut Inner, one: &mut [u32; 1]) -> bool {
@@ -214,18 +237,8 @@ pub fn free(slot: Slot, is_start: bool, addr: usize, site: usize) {
     if is_out_of_use(slot, meta, size, site) {
         return;
     }
-    let dirty = meta.dirty();
-    let stays = retains(slot.class, live, dirty);
-    let retain = stays || !purge(slot, meta);
+    let retain = put_away(slot, meta, size, live);
     if retain {
-        if !stays {
-            RETAINED.fetch_add(dirty, Relaxed);
-        }
-        if config::poisons() {
-            // SAFETY: the slot is this thread's since the state changed.
-            unsafe { poison::fill_plain(slot.base() as *mut u8, size) };
-            counters::add(Counter::PoisonedBytes, size as u64);
-        }
         // If the trap retired it meanwhile, who takes it will drop it.
         meta.swap(QUARANTINED, FREE);
     }
@@ -239,24 +252,54 @@ pub fn free(slot: Slot, is_start: bool, addr: usize, site: usize) {
     depot.publish_count(&inner);
 }
 
-/// Resizes a block in place if it stays in its slot and keeps a quarter of it.
-/// The caller checked that the block is live.
+/// Keeps a freed block's memory, or gives it back; whether it was kept, shut or
+/// poisoned.
+fn put_away(slot: Slot, meta: &Meta, size: usize, live: usize) -> bool {
+    let dirty = meta.dirty();
+    let mut stays = retains(slot, meta, live);
+    if stays && shut::is_worth_it(dirty, meta.growths()) && shut::shut(slot, meta) {
+        return true;
+    }
+    // Without guards a stale write to it would not be told.
+    let may_go = stays && config::poisons() && config::guards();
+    if may_go && is_much_retained() && sparse::is_sparse(slot, meta) {
+        count_retained(meta, 0);
+        stays = false;
+    }
+    if !stays {
+        if purge(slot, meta) {
+            return false;
+        }
+        count_retained(meta, dirty);
+    }
+    if config::poisons() && meta.shut() < pages(slot) {
+        // SAFETY: the slot is this thread's since the state changed.
+        unsafe { poison::fill_plain(slot.base() as *mut u8, size) };
+        meta.note_filled(size);
+        counters::add(Counter::PoisonedBytes, size as u64);
+    }
+    true
+}
+
+/// Resizes a block in place if it stays in its slot and keeps a quarter of its
+/// size. The caller checked that the block is live.
 pub fn resize(slot: Slot, size: usize, site: usize) -> bool {
     let meta = meta(slot);
     let old = meta.size();
     let room = if config::guards() { slot.bytes() - PAGE } else { slot.bytes() - 1 };
     // A block of which a misuse was told moves: its slot is retired as it is freed.
     let moves = size > room
-        || size < slot.bytes() / 4
+        || size < old / 4
         || meta.flags() & REPORTED != 0
-        || config::poisons() && canary_damage(slot, meta, old).is_some();
+        || config::poisons() && canary_damage(slot, meta, old, size).is_some();
     if moves {
         return false;
     }
     meta.begin_change();
     let resized = resize_now(slot, meta, size, old);
     if resized {
-        meta.size.store(size as u64, Relaxed);
+        let growths = ahead::growths(meta, old, size);
+        meta.set_size(size, growths);
         meta.alloc_site.store(site as u32, Relaxed);
         LIVE_BYTES.fetch_add(size.wrapping_sub(old), Relaxed);
         counters::add_live((size as u64).wrapping_sub(old as u64));
@@ -268,14 +311,19 @@ pub fn resize(slot: Slot, size: usize, site: usize) -> bool {
 
 /// Moves the guard and writes the canary of a block that is resized.
 fn resize_now(slot: Slot, meta: &Meta, size: usize, old: usize) -> bool {
-    if size > old && !guards::set_end(slot, meta, size) {
+    // Up to there it is poison.
+    let canary = canary_end(slot, meta, old);
+    let (from, stale) = if size < old {
+        (size, shrink(slot, meta, size, old))
+    } else if ahead::reaches(slot, meta, size) || ahead::set_end(slot, meta, size) {
+        (canary.max(size), 0)
+    } else {
         return false;
-    }
-    let stale = if size < old { shrink(slot, meta, size, old) } else { 0 };
-    let end = canary_end(slot, meta, size);
+    };
+    let end = canary_end(slot, meta, size).max(stale);
     meta.raise_dirty(end);
     // SAFETY: all inside the slot, open, and behind the block's new end.
-    unsafe { poison::fill_plain((slot.base() + size) as *mut u8, end.max(stale) - size) };
+    unsafe { poison::fill_plain((slot.base() + from) as *mut u8, end.saturating_sub(from)) };
     true
 }
 
@@ -290,5 +338,5 @@ fn shrink(slot: Slot, meta: &Meta, size: usize, old: usize) -> usize {
         meta.set_dirty(keep);
         return keep;
     }
-    old.min(meta.dirty())
+    old.min(meta.dirty()).min(meta.open_bytes(pages(slot)))
 }

@@ -19,22 +19,23 @@ use crate::{config, guard, os, pressure};
 use super::canary::{poison_holds, retire_stale};
 use super::guards::set_whole;
 use super::meta::{Meta, UNMAPPED, meta, pages};
+use super::sparse;
 
 /// What may always be retained ...
-const RETAIN_LEAST: usize = 2 << 20;
+const RETAIN_LEAST: usize = 4 << 20;
 /// ... or, if the program has freed larger blocks, so many of the largest (who
 /// builds and frees such a block does so again) ...
 const RETAIN_BLOCKS: usize = 2;
-/// ... up to this ...
+/// ... up to this, or one of them ...
 const RETAIN_MOST: usize = 16 << 20;
 /// ... and this part of the live large bytes.
-const RETAIN_SHARE: usize = 2;
+const RETAIN_SHARE: usize = 1;
 
 /// Bytes asked for in live large blocks.
 pub static LIVE_BYTES: AtomicUsize = AtomicUsize::new(0);
 /// Bytes that slots in the sets `free` hold.
 pub static RETAINED: AtomicUsize = AtomicUsize::new(0);
-/// The largest `dirty` of a block freed so far, up to what matters.
+/// The largest `dirty` of a block freed so far.
 static LARGEST: AtomicUsize = AtomicUsize::new(0);
 
 /// Bytes that may be retained while `live` bytes are live and a block of `dirty`
@@ -42,24 +43,40 @@ static LARGEST: AtomicUsize = AtomicUsize::new(0);
 fn budget(live: usize, dirty: usize) -> usize {
     let mut largest = LARGEST.load(Relaxed);
     if dirty > largest {
-        largest = dirty.min(RETAIN_MOST);
+        largest = dirty;
         // A lost update costs a few page faults.
         LARGEST.store(largest, Relaxed);
     }
-    (RETAIN_BLOCKS * largest).clamp(RETAIN_LEAST, RETAIN_MOST) + live / RETAIN_SHARE
+    let some = (RETAIN_BLOCKS * largest).clamp(RETAIN_LEAST, RETAIN_MOST);
+    some.max(largest) + live / RETAIN_SHARE
 }
 
-/// Whether a block of `dirty` bytes that is freed while `live` bytes are live is
-/// to stay in memory; then it is counted as retained.
-pub fn retains(class: usize, live: usize, dirty: usize) -> bool {
+/// Counts so many bytes of a slot as retained, instead of what was counted before.
+pub fn count_retained(meta: &Meta, bytes: usize) {
+    let bytes = bytes.next_multiple_of(PAGE);
+    RETAINED.fetch_add(bytes.wrapping_sub(meta.swap_counted(bytes)), Relaxed);
+}
+
+/// Whether a slot whose block is freed while `live` bytes are live is to stay in
+/// memory; then it is counted as retained.
+pub fn retains(slot: Slot, meta: &Meta, live: usize) -> bool {
     if pressure::is_on() {
         return false;
     }
-    let retained = RETAINED.fetch_add(dirty, Relaxed) + dirty;
+    let dirty = meta.dirty();
     let budget = budget(live, dirty);
-    let retains = retained <= budget || make_room(class, dirty, budget);
+    let is_over = |bytes: usize| {
+        count_retained(meta, bytes);
+        RETAINED.load(Relaxed) > budget
+    };
+    if !is_over(dirty) {
+        return true;
+    }
+    // Where it matters, what counts is what is in memory.
+    let bytes = sparse::in_memory(slot, meta);
+    let retains = !is_over(bytes) || make_room(slot.class, bytes, budget);
     if !retains {
-        RETAINED.fetch_sub(dirty, Relaxed);
+        count_retained(meta, 0);
     }
     retains
 }
@@ -82,31 +99,43 @@ fn make_room(class: usize, dirty: usize, budget: usize) -> bool {
     false
 }
 
+/// Whether more is retained than always may be: then memory that the program did
+/// not touch is not to be taken for it.
+pub fn is_much_retained() -> bool {
+    RETAINED.load(Relaxed) > RETAIN_LEAST
+}
+
 /// Gives a slot's pages back; false if the kernel refused.
-fn discard(slot: Slot, meta: &Meta) -> bool {
+pub fn discard(slot: Slot, meta: &Meta) -> bool {
     let len = meta.dirty().next_multiple_of(PAGE);
     // SAFETY: slots of large classes are whole pages; the caller owns this one
     // and its content is dead.
-    unsafe { os::discard(slot.base(), len) }
+    let done = unsafe { os::discard(slot.base(), len) };
+    if done {
+        meta.set_dirty(0);
+    }
+    done
 }
 
 /// Gives a free slot's pages back and takes the access to them away. False if
-/// the kernel refused: then what is left of the content is poison.
+/// the kernel refused: then what is left of the content is poison, or shut.
 pub fn purge(slot: Slot, meta: &Meta) -> bool {
-    give_access(slot, meta);
-    let purged = set_whole(slot, meta) || discard(slot, meta);
+    if meta.shut() == 0 {
+        give_access(slot, meta);
+    }
+    let purged = set_whole(slot, meta);
     if purged {
         meta.set_dirty(0);
     }
-    purged
+    purged || discard(slot, meta)
 }
 
 /// Undoes what the program did to the access to its block, which it may free so:
 /// libc unmaps blocks of such a size. False if it has to stay.
 pub fn give_access(slot: Slot, meta: &Meta) -> bool {
-    let own = meta.guards(pages(slot)).own * PAGE;
-    // SAFETY: the slot is the caller's, or the heap's; no guard is in front of `own`.
-    own > 0 && unsafe { os::protect(slot.base(), own, true) }
+    let open = meta.open_bytes(pages(slot));
+    // SAFETY: the slot is the caller's, or the heap's; no guard is in front of `open`.
+    open > 0 && unsafe { os::protect(slot.base(), open, true) }
 }
 
 /// Takes a free slot out of use for good: a misuse of its block was told.
@@ -132,22 +161,21 @@ fn evict(class: usize) -> bool {
     }
     let slot = Slot { class, index: one[0] as usize };
     let meta = meta(slot);
-    let dirty = meta.dirty();
     // Before its poison goes: who looks meanwhile shall not take it for damage.
     let Some(state) = meta.claim(QUARANTINED) else {
-        RETAINED.fetch_sub(dirty, Relaxed);
+        count_retained(meta, 0);
         drop_slot(slot, meta);
         return true;
     };
     // SAFETY: the slot is this thread's.
     if config::poisons() && !unsafe { poison_holds(slot, meta) } {
-        RETAINED.fetch_sub(dirty, Relaxed);
+        count_retained(meta, 0);
         retire_stale(slot, meta);
         return true;
     }
     let is_given_back = purge(slot, meta);
     if is_given_back {
-        RETAINED.fetch_sub(dirty, Relaxed);
+        count_retained(meta, 0);
     } else {
         // If the trap retired it meanwhile, who takes it will drop it.
         meta.swap(QUARANTINED, state);
@@ -189,10 +217,9 @@ pub fn give_back() -> bool {
         while let Some((first, bits)) = inner.free.scan(at) {
             for bit in (0..64).filter(|bit| bits & 1 << bit != 0) {
                 let slot = Slot { class, index: (first + bit) as usize };
-                let dirty = meta(slot).dirty();
                 // Poison that cannot be unmapped stays where it is.
                 if unmap(slot) {
-                    RETAINED.fetch_sub(dirty, Relaxed);
+                    count_retained(meta(slot), 0);
                     inner.free.remove(first + bit);
                     inner.purged.insert(first + bit);
                     any = true;
@@ -228,11 +255,11 @@ pub fn unmap(slot: Slot) -> bool {
         return false;
     }
     guard::reserve(meta.guards(pages).extents(pages), 0);
-    if meta.is_protected() {
-        guard::forget_protected();
+    if meta.shut() != 0 {
+        guard::release_shut();
     }
     meta.set_guards(Guards::WHOLE, pages);
-    meta.set_protected(false);
+    meta.set_shut(0);
     meta.set_dirty(0);
     true
 }

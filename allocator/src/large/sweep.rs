@@ -3,15 +3,13 @@
 //! Ground rules. One slot at a time is verified, under its depot's lock: only who
 //! allocates a block of the same class waits, for about a millisecond per 16 MiB.
 
-use core::sync::atomic::Ordering::Relaxed;
-
 use crate::depot::DEPOTS;
 use crate::place::Slot;
 use crate::slot::FREE;
 
 use super::canary::{poison_holds, retire_stale};
 use super::meta::{TAKEN, meta};
-use super::retain::RETAINED;
+use super::retain::count_retained;
 
 /// Verifies the retained slots of a class from slot `at` on, as far as the budget
 /// reaches; the number of damaged ones, which are told of and taken out of use.
@@ -42,7 +40,7 @@ pub fn sweep_retained(class: usize, at: &mut u32, budget: &mut usize) -> usize {
             continue;
         }
         inner.free.remove(index);
-        RETAINED.fetch_sub(dirty, Relaxed);
+        count_retained(meta, 0);
         depot.publish_count(&inner);
         drop(inner);
         damaged += 1;

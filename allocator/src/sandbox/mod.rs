@@ -17,6 +17,7 @@ use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use crate::class::{CLASSES, SLOT_SIZE};
 use crate::depot::DEPOTS;
+use crate::large;
 
 /// What a process submits to.
 #[derive(Clone, Copy)]
@@ -75,6 +76,9 @@ pub fn enter(rules: Rules<'_>) {
         Rules::Strict => false,
         Rules::Filter(filter) => filter::allows(filter, call.0, call.1.unwrap_or(0)),
     };
+    if !allows(&Call(libc::SYS_mprotect, ANY)) {
+        large::open_all();
+    }
     let forbidden = (0..CALLS.len()).filter(|&at| !allows(&CALLS[at]));
     FORBIDDEN.fetch_or(forbidden.fold(0, |bits, at| bits | 1 << at), Relaxed);
 }

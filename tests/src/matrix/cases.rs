@@ -1,8 +1,10 @@
 //! Every case of the matrix.
 
-use super::{Asked, Case, Class, LARGE, LARGE_ODD, MEDIUM, SMALL, Site};
+use super::{Asked, Case, Class, KEPT, LARGE, LARGE_ODD, MEDIUM, SMALL, Site};
 
 const SIZES: [usize; 3] = [SMALL, MEDIUM, LARGE];
+/// Sizes of blocks that stay accessible after a free.
+const FILLED: [usize; 3] = [SMALL, MEDIUM, KEPT];
 const LENS: [usize; 3] = [1, 8, 32];
 
 const ALLOCATED: Site = Site { function: "allocate_block", comment: "allocated here" };
@@ -75,7 +77,7 @@ fn writes_after_free() -> Vec<Case> {
         ("write after free, found at exit", "exit"),
         ("write after free, found by the sweep", "sweep"),
     ] {
-        for size in SIZES {
+        for size in FILLED {
             let write =
                 Case { size, found, free: Some(FREED), ..case(row, class, "after_free", "write") };
             cases.extend(everywhere(write));
@@ -83,7 +85,15 @@ fn writes_after_free() -> Vec<Case> {
             cases.push(Case { name: "write_zero", place: "middle", offset, ..write });
         }
     }
-    for size in SIZES {
+    let row = "write after free, told at the access";
+    let shut = Case { size: LARGE, found: "access", ..case(row, class, "after_free", "write") };
+    let shut = Case { access: Some("write_freed"), free: Some(FREED), ..shut };
+    cases.extend(everywhere(shut));
+    let middle = Case { place: "middle", offset: Some(offset_of("middle", LARGE, 1)), ..shut };
+    cases.extend(["write_zero", "write_poison"].map(|name| Case { name, ..middle }));
+    let moved = Case { name: "write_moved", offset: Some(0), free: Some(MOVED), ..shut };
+    cases.push(Case { access: Some("write_moved"), ..moved });
+    for size in FILLED {
         let row = "write after free of the free pattern's own byte";
         let write = Case { size, ..case(row, class, "after_free", "write_poison") };
         cases.push(Case { asked: Asked::Silent, found: "reuse", ..write });
@@ -96,7 +106,7 @@ fn writes_after_free() -> Vec<Case> {
         let write = Case { place: "middle", offset, access, free: Some(FREED), ..write };
         cases.push(Case { found: "access", ..write });
     }
-    for size in SIZES {
+    for size in FILLED {
         for (found, len) in [("reuse", 8), ("exit", 1)] {
             let row = "write through a pointer that realloc moved away from";
             let write = Case { size, len, ..case(row, class, "after_free", "write_moved") };
@@ -112,7 +122,8 @@ fn reads_after_free() -> Vec<Case> {
     let mut cases = vec![];
     for size in SIZES {
         let read = case(row, Class::ReadAfterFree, "after_free", "read");
-        let read = Case { size, found: "access", asked: Asked::NamedOrSilent, ..read };
+        let asked = if size == LARGE { Asked::Named } else { Asked::NamedOrSilent };
+        let read = Case { size, found: "access", asked, ..read };
         for place in ["first", "middle", "last"] {
             cases.push(Case { place, ..read });
         }

@@ -24,6 +24,8 @@ pub const SMALL: usize = 16;
 pub const MEDIUM: usize = 1024;
 /// Bytes of a large one: whole pages.
 pub const LARGE: usize = 1 << 20;
+/// A large one that is filled as it is freed; larger ones lose all access.
+pub const KEPT: usize = 64 << 10;
 /// A large one that ends inside a page.
 pub const LARGE_ODD: usize = LARGE - 100;
 
