@@ -202,7 +202,7 @@ pub fn is_readable(page: usize) -> bool {
 /// or given back, one bit each; all if the kernel does not say.
 pub fn resident(page: usize, pages: usize) -> u64 {
     let mut answers = [1_u8; 64];
-    // What it does not tell stays zero.
+    // If it does not say, they stay as they are.
     in_core(page, &mut answers[..pages]);
     let bits = answers.iter().enumerate().map(|(at, &answer)| u64::from(answer & 1) << at);
     bits.fold(0, |all, bit| all | bit)
