@@ -38,8 +38,11 @@ const BATCH_BYTES: usize = 4 << 10;
 const QUARANTINE_SHARE: usize = 8;
 /// Magazine length, in batches.
 const MAGAZINE_BATCHES: usize = 4;
-/// Fresh slots a thread reserves at a time: an eighth of what exists, in bytes.
+/// Fresh slots a thread reserves at a time: an eighth of what exists, in bytes ...
 const FRESH: core::ops::RangeInclusive<usize> = (8 << 10)..=(128 << 10);
+/// ... but so few at first, and twice as many each time: a thousand threads with a
+/// few blocks each shall not have a page each for every size.
+const FIRST_FRESH: usize = 512;
 /// Slow steps between two publications of counts.
 const PUBLISH_STEPS: u32 = 1024;
 /// Misuses noted and not told yet; more are counted as retired slots only.
@@ -59,6 +62,8 @@ pub struct Cold {
     fresh_end: u32,
     /// Fresh slots below this one were in use once.
     fresh_used: u32,
+    /// Bytes of the last reservation.
+    fresh_step: u32,
     /// Slots put into the magazine minus slots taken out other than by malloc;
     /// so `filled - n` is the number of allocations.
     pub filled: OwnU64,
@@ -250,6 +255,11 @@ unsafe fn retire(cache: *mut Cache) {
             (*cache).drain(class);
             crate::report::tell_pending(cache);
         }
+        // Magazines and rings are empty. Who still looks at them finds zeros there
+        // or, if the kernel refuses, what is no longer in them.
+        let start = (cache as usize + HEAD).next_multiple_of(os::PAGE);
+        let end = (cache as usize + footprint((*cache).quarantine_bytes)) & !(os::PAGE - 1);
+        let _ = !cfg!(loom) && os::discard(start, end - start);
         park(cache, false);
     }
 }
@@ -393,6 +403,7 @@ impl Cold {
             fresh: 0,
             fresh_end: 0,
             fresh_used: 0,
+            fresh_step: 0,
             filled: OwnU64::new(0),
             verified: OwnU64::new(0),
             counted: Counted::default(),
@@ -644,8 +655,11 @@ impl Cache {
             let mut inner = depot.lock();
             let bump = depot.bump();
             let have = bump as usize * slot;
-            let want = ((have / 8).clamp(*FRESH.start(), *FRESH.end()) / slot).max(1);
+            let most = (have / 8).clamp(*FRESH.start(), *FRESH.end());
+            let step = (self.cold[class].fresh_step as usize * 2).clamp(FIRST_FRESH, most);
+            let want = (step / slot).max(1);
             let (first, end) = depot.grow(class, want as u32, &mut inner)?;
+            self.cold[class].fresh_step = step as u32;
             // Under the lock, so that a fork sees both or neither.
             self.cold[class].fresh = first;
             self.cold[class].fresh_end = end;
@@ -676,9 +690,26 @@ impl Cache {
                 self.give_to_depot(class, n);
             }
             if queued == 0 {
-                return;
+                return self.give_fresh_back(class);
             }
             self.leave(class, queued.min(self.cold[class].batch));
+        }
+    }
+
+    /// Gives the reserved fresh slots to the depot, as slots whose memory was given
+    /// back: else they would keep the pages that they share with others.
+    fn give_fresh_back(&mut self, class: usize) {
+        let cold = &mut self.cold[class];
+        let slots = cold.fresh..cold.fresh_end;
+        // The memory of sets is not made anew for each run of a model.
+        if slots.is_empty() || cfg!(loom) {
+            return;
+        }
+        let depot = &DEPOTS[class];
+        let mut inner = depot.lock();
+        if inner.cover_purged(class, depot.bump()) {
+            cold.fresh = cold.fresh_end;
+            inner.purged.insert_run(slots);
         }
     }
 

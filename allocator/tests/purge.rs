@@ -363,3 +363,25 @@ fn a_trim_gives_all_back_and_forgets_whose_it_was() {
     free(victim);
     assert_eq!(common::told(), [], "a misuse of that block was told");
 }
+
+#[test]
+fn threads_with_a_few_blocks_each_share_pages() {
+    const THREADS: usize = 200;
+    const SIZE: usize = 300;
+    let _serial = common::begin();
+    let barrier = std::sync::Barrier::new(THREADS);
+    let mut all = Vec::new();
+    std::thread::scope(|scope| {
+        let run = || {
+            let mine = [malloc(SIZE), malloc(SIZE), malloc(SIZE)];
+            barrier.wait();
+            mine.into_iter().for_each(free);
+            mine
+        };
+        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(run)).collect();
+        all.extend(threads.into_iter().flat_map(|thread| thread.join().unwrap()));
+    });
+    let (count, _) = pages(&all, SIZE);
+    assert!(count * PAGE < all.len() * SIZE * 3, "{count} pages for {} blocks", all.len());
+    assert_eq!((sweep(), common::told()), (0, vec![]));
+}
