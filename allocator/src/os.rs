@@ -119,6 +119,11 @@ pub unsafe fn guard(addr: usize, len: usize) -> bool {
     unsafe { syscall(libc::SYS_madvise, [addr, len, MADV_GUARD_INSTALL, 0, 0, 0]) == 0 }
 }
 
+/// Whether the process still may make the call of [`guard`].
+pub fn may_guard() -> bool {
+    !sandbox::forbids(libc::SYS_madvise, MADV_GUARD_INSTALL)
+}
+
 /// Undoes [`guard`]: the pages read as zero. Others in the range stay as they are.
 ///
 /// # Safety

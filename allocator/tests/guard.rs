@@ -471,8 +471,6 @@ fn long_blocks_that_are_given_back_trap_and_come_back_as_zero() {
 #[test]
 fn sixty_thousand_guarded_blocks_need_no_mappings_of_their_own() {
     let _serial = begin();
-    // Those that stay in memory have some.
-    trim();
     // SAFETY: the family's own contract.
     unsafe {
         let before = mappings();

@@ -35,6 +35,10 @@ pub fn set_end(slot: Slot, meta: &Meta, size: usize) -> bool {
         }
     }
     let old = meta.guards(pages);
+    if pages_of(size) <= old.own && !os::may_guard() {
+        // It stays where it is, behind a canary.
+        return true;
+    }
     let end = if config::guards() { pages_of(size).min(pages) } else { pages };
     let plan = Plan::at(old, end, meta.dirty().div_ceil(PAGE));
     old.own == end || carry_out(slot, meta, &plan) || pages_of(size) <= old.own

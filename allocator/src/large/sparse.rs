@@ -13,7 +13,7 @@ use super::meta::Meta;
 /// faulting those in again costs less than filling and verifying the others.
 const FEW: usize = 4;
 /// Pages asked for at a time.
-const AT_ONCE: usize = 256;
+const AT_ONCE: usize = 1024;
 
 /// Whether few of a freed block's pages are in memory.
 pub fn is_sparse(slot: Slot, meta: &Meta) -> bool {
