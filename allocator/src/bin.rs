@@ -95,7 +95,6 @@ impl Bin {
         unsafe {
             let slot = *self.magazine.add(n as usize - 1) as usize;
             let block = self.address(slot);
-            core::arch::asm!("prefetchw [{}]", in(reg) block, options(nostack, preserves_flags));
             if !poison::word_holds(block, size, self.slot as usize) {
                 return core::ptr::null_mut();
             }

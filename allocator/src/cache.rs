@@ -34,7 +34,8 @@ use crate::{config, os, poison, purge, signal, tls};
 /// Slots moved at a time: at most so many, and at most so many bytes.
 const BATCH: usize = 32;
 const BATCH_BYTES: usize = 4 << 10;
-/// One class may use this part of the quarantine.
+/// One class may use this part of the quarantine; an equal part where more classes
+/// than so many are busy.
 const QUARANTINE_SHARE: usize = 8;
 /// Magazine length, in batches.
 const MAGAZINE_BATCHES: usize = 4;
@@ -54,6 +55,9 @@ pub struct Cold {
     pub head: AtomicU32,
     /// Most entries of the ring.
     ring_limit: u32,
+    /// How many classes shared the quarantine when the limit was set; 0 until the
+    /// ring is full for the first time.
+    sharers: u32,
     /// Slots moved at a time.
     pub batch: u32,
     magazine_cap: u32,
@@ -118,6 +122,8 @@ pub struct Cache {
     next_of_all: *mut Cache,
     next_free: *mut Cache,
     quarantine_bytes: usize,
+    /// Classes whose ring was full: those share the quarantine.
+    sharers: u32,
     in_use: AtomicBool,
     /// Idle with its quarantine and magazines; the registry lock's.
     is_full: bool,
@@ -314,14 +320,18 @@ fn idle_or_new() -> *mut Cache {
 
 /// (batch, ring limit, ring length) of a class.
 fn shape(class: usize, quarantine_bytes: usize) -> (usize, usize, usize) {
-    let slot = SLOT_SIZE[class];
-    let batch = (BATCH_BYTES / slot).clamp(2, BATCH);
+    let batch = (BATCH_BYTES / SLOT_SIZE[class]).clamp(2, BATCH);
+    let limit = limit_among(QUARANTINE_SHARE, class, batch, quarantine_bytes);
+    (batch, limit, limit.next_power_of_two())
+}
+
+/// Most entries of a class's ring if so many classes share the quarantine.
+fn limit_among(sharers: usize, class: usize, batch: usize, quarantine_bytes: usize) -> usize {
     let kept = match quarantine_bytes {
         0 => 0,
-        bytes => (bytes / QUARANTINE_SHARE / slot).max(1),
+        bytes => (bytes / sharers.max(QUARANTINE_SHARE) / SLOT_SIZE[class]).max(1),
     };
-    let limit = kept + 2 * batch;
-    (batch, limit, limit.next_power_of_two())
+    kept + 2 * batch
 }
 
 /// Bytes of a class's ring and of its magazine.
@@ -398,6 +408,7 @@ impl Cold {
         Cold {
             head: AtomicU32::new(0),
             ring_limit: ring_limit as u32,
+            sharers: 0,
             batch: batch as u32,
             magazine_cap: (batch * MAGAZINE_BATCHES) as u32,
             fresh: 0,
@@ -446,10 +457,8 @@ impl Cache {
     /// All of them may turn out damaged: look at the magazine again.
     pub fn refill(&mut self, class: usize) -> bool {
         self.step();
-        let cold = &self.cold[class];
-        let queued = self.bins[class].tail.load(Relaxed).wrapping_sub(cold.head.load(Relaxed));
-        if queued >= cold.ring_limit - cold.batch {
-            self.leave(class, cold.batch);
+        if self.is_due(class) {
+            self.leave(class, self.cold[class].batch);
             return true;
         }
         DEPOTS[class].count_hint() > 0 && self.take_from_depot(class)
@@ -458,12 +467,42 @@ impl Cache {
     /// Makes room in a full ring.
     pub fn make_room(&mut self, class: usize) {
         self.step();
+        self.share_quarantine(class);
         let (batch, cap) = (self.cold[class].batch, self.cold[class].magazine_cap);
-        let n = self.bins[class].n.load(Relaxed);
-        if n + batch > cap {
-            self.give_to_depot(class, n / 2);
+        loop {
+            let n = self.bins[class].n.load(Relaxed);
+            if n + batch > cap {
+                self.give_to_depot(class, n / 2);
+            }
+            self.leave(class, batch);
+            // More than one batch only if the limit has just become smaller.
+            if self.queued(class) + batch <= self.cold[class].ring_limit {
+                return;
+            }
         }
-        self.leave(class, batch);
+    }
+
+    /// Whether the ring has a batch more than it must keep.
+    fn is_due(&self, class: usize) -> bool {
+        self.queued(class) >= self.cold[class].ring_limit - self.cold[class].batch
+    }
+
+    /// Entries of a class's ring.
+    fn queued(&self, class: usize) -> u32 {
+        self.bins[class].tail.load(Relaxed).wrapping_sub(self.cold[class].head.load(Relaxed))
+    }
+
+    /// Sets the limit of a full ring by the number of classes that fill theirs: all
+    /// together hold what the settings say, or a program of many sizes would have a
+    /// quarantine beyond the caches.
+    fn share_quarantine(&mut self, class: usize) {
+        let cold = &mut self.cold[class];
+        self.sharers += (cold.sharers == 0) as u32;
+        if cold.sharers != self.sharers {
+            cold.sharers = self.sharers;
+            let (sharers, batch) = (self.sharers as usize, cold.batch as usize);
+            cold.ring_limit = limit_among(sharers, class, batch, self.quarantine_bytes) as u32;
+        }
     }
 
     /// Moves the `count` oldest of the ring into the magazine, verified. The
@@ -646,6 +685,29 @@ impl Cache {
         got > 0
     }
 
+    /// A slot never used before that is at hand, if it is the turn of one: what was
+    /// freed goes first. For functions of the section `deadwalk_heap`: once it
+    /// returned, a signal handler finds the cache consistent.
+    #[inline(always)]
+    pub fn fresh_at_hand(&mut self, class: usize) -> Option<u32> {
+        let cold = &self.cold[class];
+        let is_turn = self.bins[class].n.load(Relaxed) == 0
+            && cold.fresh < cold.fresh_end
+            && cold.fresh >= cold.fresh_used
+            && !self.is_due(class)
+            && DEPOTS[class].count_hint() == 0;
+        is_turn.then(|| self.count_fresh(class))
+    }
+
+    #[inline(always)]
+    fn count_fresh(&mut self, class: usize) -> u32 {
+        let cold = &mut self.cold[class];
+        let slot = cold.fresh;
+        cold.fresh += 1;
+        cold.filled.store(cold.filled.load(Relaxed) + 1, Relaxed);
+        slot
+    }
+
     /// The next fresh slot, and whether it was in use once. Its memory reads as zero.
     /// None without memory.
     pub fn next_fresh(&mut self, class: usize) -> Option<(u32, bool)> {
@@ -666,11 +728,8 @@ impl Cache {
             self.cold[class].fresh_used = bump;
             self.bins[class].limit.store(depot.bump(), Relaxed);
         }
-        let cold = &mut self.cold[class];
-        let slot = cold.fresh;
-        cold.fresh += 1;
-        cold.filled.store(cold.filled.load(Relaxed) + 1, Relaxed);
-        Some((slot, slot < cold.fresh_used))
+        let slot = self.count_fresh(class);
+        Some((slot, slot < self.cold[class].fresh_used))
     }
 
     /// A fresh slot was not handed out.
@@ -682,9 +741,7 @@ impl Cache {
     /// Empties ring and magazine of a class into the depot.
     fn drain(&mut self, class: usize) {
         loop {
-            let cold = &self.cold[class];
-            let tail = self.bins[class].tail.load(Relaxed);
-            let queued = tail.wrapping_sub(cold.head.load(Relaxed));
+            let queued = self.queued(class);
             let n = self.bins[class].n.load(Relaxed);
             if n > 0 {
                 self.give_to_depot(class, n);

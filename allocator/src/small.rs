@@ -46,10 +46,24 @@ pub unsafe fn bin<'a>(cache: *mut Cache, class: usize) -> &'a Bin {
     unsafe { &*cache.cast::<Bin>().add(class) }
 }
 
-/// Allocates when the fast path could not.
+/// Allocates when the magazine is empty: a fresh slot if one is at hand. Whoever only
+/// allocates comes here every time.
 #[cold]
 #[inline(never)]
+#[unsafe(link_section = "deadwalk_heap")]
 pub extern "C" fn malloc_slow(size: usize, site: usize) -> *mut u8 {
+    let class = of_small(size);
+    // SAFETY: the calling thread's cache.
+    let fresh = unsafe { tls::cache().as_mut() }.and_then(|cache| cache.fresh_at_hand(class));
+    match fresh {
+        Some(index) => hand_out_unused(Slot { class, index: index as usize }, size, site),
+        None => malloc_slower(size, site),
+    }
+}
+
+#[cold]
+#[inline(never)]
+extern "C" fn malloc_slower(size: usize, site: usize) -> *mut u8 {
     allocate(of_small(size), 16, size, site).block
 }
 
@@ -117,10 +131,25 @@ fn hand_out_fresh(
         fresh::tell_stale(slot);
         return None;
     }
-    // SAFETY: a fresh slot, this thread's alone.
-    unsafe { poison::write_canary(block, size, slot.bytes(), slot.bytes()) };
+    let is_zero = !was_used || config::poisons();
+    if is_zero {
+        hand_out_unused(slot, size, site);
+    } else {
+        // SAFETY: a fresh slot, this thread's alone.
+        unsafe { poison::write_canary(block, size, slot.bytes(), slot.bytes()) };
+        slot.meta().store(Word::live(size, site));
+    }
+    Some(Allocated { block, is_zero })
+}
+
+/// Makes a live block of a slot that reads as zero and is the calling thread's.
+#[inline(always)]
+fn hand_out_unused(slot: Slot, size: usize, site: usize) -> *mut u8 {
+    let block = slot.base() as *mut u8;
+    // SAFETY: as above.
+    unsafe { poison::write_fresh_canary(block, size, slot.bytes()) };
     slot.meta().store(Word::live(size, site));
-    Some(Allocated { block, is_zero: !was_used || config::poisons() })
+    block
 }
 
 /// Allocates for a signal handler that interrupted the heap, where no lock is in

@@ -14,6 +14,8 @@
 //! are; whatever a load in the middle of such a write gives, it is damage or is
 //! found next time.
 
+use core::arch::x86_64::*;
+
 mod fill;
 mod level;
 mod verify;
@@ -109,6 +111,44 @@ pub unsafe fn write_canary(base: *mut u8, size: usize, dirty: usize, slot: usize
     }
 }
 
+/// [`write_canary`] for a slot that was never used and reads as zero.
+///
+/// # Safety
+///
+/// * `base` starts a slot of `slot` writable bytes, all zero, that the caller owns;
+///   `size < slot`.
+#[inline(always)]
+pub unsafe fn write_fresh_canary(base: *mut u8, size: usize, slot: usize) {
+    let len = slot - size;
+    if len > 16 {
+        // SAFETY: passed on.
+        return unsafe { write_canary(base, size, slot, slot) };
+    }
+    // SAFETY: slots have at least 16 bytes; those in front of `size` stay zero.
+    unsafe {
+        let pattern = _mm_loadu_si128(LAST_BYTES.as_ptr().cast());
+        let mask = _mm_loadu_si128(MASK.as_ptr().add(len).cast());
+        _mm_storeu_si128(base.add(slot - 16).cast(), _mm_and_si128(pattern, mask));
+    }
+}
+
+/// The last sixteen bytes of a free slot.
+static LAST_BYTES: [u8; 16] = {
+    let mut bytes = [POISON_FREE; 16];
+    bytes[15] = POISON_END;
+    bytes
+};
+/// Sixteen bytes from `n` on: the last `n` of them are set.
+static MASK: [u8; 32] = {
+    let mut mask = [0; 32];
+    let mut at = 16;
+    while at < 32 {
+        mask[at] = 0xff;
+        at += 1;
+    }
+    mask
+};
+
 /// The byte a free slot holds at an offset.
 pub fn expected_at(offset: usize, slot: usize) -> u8 {
     if offset + 1 == slot { POISON_END } else { POISON_FREE }
@@ -182,6 +222,21 @@ mod tests {
             assert!(verdicts.iter().all(|&holds| holds), "{size} in {slot}: {verdicts:?}");
             // SAFETY: `slot` bytes are there.
             assert!(unsafe { word_holds(memory.0.as_ptr(), size, slot) });
+        }
+    }
+
+    #[test]
+    fn a_fresh_canary_is_the_canary_and_nothing_else() {
+        for size in (0..4096).chain((4096..32768).step_by(31)) {
+            let slot = SLOT_SIZE[of_small(size)];
+            let (mut fresh, mut plain) =
+                (Box::new(Slot([0; 32 << 10])), Box::new(Slot([0; 32 << 10])));
+            // SAFETY: `slot` bytes are there.
+            unsafe {
+                write_fresh_canary(fresh.0.as_mut_ptr(), size, slot);
+                write_canary(plain.0.as_mut_ptr(), size, slot, slot);
+            }
+            assert!(fresh.0 == plain.0, "{size} in {slot}");
         }
     }
 
