@@ -31,7 +31,7 @@ use crate::sync::{AtomicBool, AtomicPtr, AtomicU32, Ordering::*, OwnU32, OwnU64,
 use crate::window::class_base;
 use crate::{config, os, poison, purge, signal, tls};
 
-/// Slots moved at a time: at most so many, and at most so many bytes.
+/// Slots moved at a time: at most so many, and at most so many bytes, or one slot.
 const BATCH: usize = 32;
 const BATCH_BYTES: usize = 4 << 10;
 /// One class may use this part of the quarantine; an equal part where more classes
@@ -320,7 +320,7 @@ fn idle_or_new() -> *mut Cache {
 
 /// (batch, ring limit, ring length) of a class.
 fn shape(class: usize, quarantine_bytes: usize) -> (usize, usize, usize) {
-    let batch = (BATCH_BYTES / SLOT_SIZE[class]).clamp(2, BATCH);
+    let batch = (BATCH_BYTES / SLOT_SIZE[class]).clamp(1, BATCH);
     let limit = limit_among(QUARANTINE_SHARE, class, batch, quarantine_bytes);
     (batch, limit, limit.next_power_of_two())
 }
