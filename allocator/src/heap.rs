@@ -8,14 +8,18 @@
 //! only if it is called as `signal.rs` says.
 
 use core::ptr::null_mut;
-use core::sync::atomic::{Ordering::SeqCst, compiler_fence};
+use core::sync::atomic::{
+    Ordering::{Relaxed, SeqCst},
+    compiler_fence,
+};
 
-use crate::class::{LARGEST_SLOT, SMALL_CLASSES, SMALL_LIMIT, of_aligned, of_small};
+use crate::class::{LARGEST_SLOT, SMALL_CLASSES, SMALL_LIMIT, of_aligned, of_small, split};
 use crate::family::{FAMILY, Family};
 use crate::observer::{BlockState, Misuse, MisuseKind, deliver, observer};
 use crate::place::{Place, Slot, locate};
 use crate::signal::{self, Busy};
 use crate::slot::{LIVE, SUSPECT, Word};
+use crate::window::{CLASS_SHIFT, base_if_chosen};
 use crate::{config, family, huge, large, os, poison, pressure, small, tls, window};
 
 /// No object is larger: `ptrdiff_t` must hold differences inside it.
@@ -202,7 +206,31 @@ pub unsafe extern "C" fn memalign(align: usize, size: usize, site: usize) -> *mu
 /// # Safety
 ///
 /// * None; no memory of the block is touched.
+#[inline(never)]
+#[unsafe(link_section = "deadwalk_heap")]
 pub unsafe extern "C" fn usable_size(block: *mut u8) -> usize {
+    // Some programs ask for every block they get and free.
+    let class = (block as usize).wrapping_sub(base_if_chosen()) >> CLASS_SHIFT;
+    let cache = tls::cache();
+    if class < SMALL_CLASSES && !cache.is_null() {
+        // SAFETY: the calling thread's cache; slots below the limit have metadata.
+        unsafe {
+            let bin = small::bin(cache, class);
+            let (index, _) = split((block as usize).wrapping_sub(bin.base), bin.inverse);
+            if index < bin.limit.load(Relaxed) as usize {
+                let word = bin.meta_of(index).load();
+                if word.state() == LIVE {
+                    return word.size();
+                }
+            }
+        }
+    }
+    usable_size_slow(block)
+}
+
+#[cold]
+#[inline(never)]
+extern "C" fn usable_size_slow(block: *mut u8) -> usize {
     match locate(block as usize) {
         Place::In(slot, _) if slot.is_small() => match slot.meta().load() {
             word if word.state() == LIVE => word.size(),
