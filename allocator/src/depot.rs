@@ -202,7 +202,12 @@ impl Depot {
                 return None;
             }
             inner.cover_metadata(class, end).ok()?;
-            match inner.slots.cover(base, base + end as usize * slot, step) {
+            let slots_end = base + end as usize * slot;
+            let covered = match small {
+                true => inner.slots.cover_dense(base, slots_end, step),
+                false => inner.slots.cover(base, slots_end, step),
+            };
+            match covered {
                 Ok(()) => break end,
                 Err(MapError::NoMemory) if want > 1 => want = 1,
                 Err(MapError::NoMemory) => return None,
@@ -370,7 +375,7 @@ impl Inner {
         }
         let meta = meta_base(class);
         let meta_step = (count * size_of::<Meta>() / 8).min(LAST_STEP);
-        self.meta.cover(meta, meta + count * size_of::<Meta>(), meta_step)?;
+        self.meta.cover_dense(meta, meta + count * size_of::<Meta>(), meta_step)?;
         // Memory that was mapped in advance: the set does not move back.
         if self.free.covers(slots) {
             return Ok(());

@@ -62,6 +62,12 @@ pub fn map_at(addr: usize, len: usize) -> Result<(), MapError> {
     Err(if got == -(libc::EEXIST as isize) { MapError::Taken } else { MapError::NoMemory })
 }
 
+/// Asks for huge pages where they are fit.
+pub fn advise_huge(addr: usize, len: usize) {
+    // SAFETY: advice; the content stays.
+    unsafe { syscall(libc::SYS_madvise, [addr, len, libc::MADV_HUGEPAGE as usize, 0, 0, 0]) };
+}
+
 /// Makes a range read as zero, at once for all who look at it.
 ///
 /// # Safety

@@ -30,10 +30,16 @@ static REFUSED: AtomicBool = AtomicBool::new(false);
 /// Whether there is a small limit; looks from time to time.
 pub fn is_tight() -> bool {
     if STEP.fetch_add(1, Relaxed).is_multiple_of(STEPS) {
-        let limit = os::limit(libc::RLIMIT_AS).min(os::limit(libc::RLIMIT_DATA));
-        TIGHT.store(limit < SMALL_LIMIT, Relaxed);
+        TIGHT.store(has_small_limit(), Relaxed);
     }
     TIGHT.load(Relaxed)
+}
+
+/// Whether there is a small limit, now; or a block was refused, which is as good as
+/// one.
+pub fn has_small_limit() -> bool {
+    let limit = os::limit(libc::RLIMIT_AS).min(os::limit(libc::RLIMIT_DATA));
+    is_on() || limit < SMALL_LIMIT
 }
 
 /// A block was refused that is not out of all proportion.

@@ -36,12 +36,13 @@ const ANY: Option<usize> = None;
 const MADV_GUARD_INSTALL: usize = 102;
 const MADV_GUARD_REMOVE: usize = 103;
 /// Every call that goes on after the start; one bit each.
-const CALLS: [Call; 19] = [
+const CALLS: [Call; 20] = [
     Call(libc::SYS_mmap, ANY),
     Call(libc::SYS_munmap, ANY),
     Call(libc::SYS_mremap, ANY),
     Call(libc::SYS_mprotect, ANY),
     Call(libc::SYS_madvise, Some(libc::MADV_DONTNEED as usize)),
+    Call(libc::SYS_madvise, Some(libc::MADV_HUGEPAGE as usize)),
     Call(libc::SYS_madvise, Some(MADV_GUARD_INSTALL)),
     Call(libc::SYS_madvise, Some(MADV_GUARD_REMOVE)),
     Call(libc::SYS_munlock, ANY),
