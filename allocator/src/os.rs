@@ -176,6 +176,25 @@ pub fn read_any(addr: usize, bytes: &mut [u8]) -> bool {
     got == bytes.len() as isize
 }
 
+/// Copies bytes to memory that others may take the access to at any time; if they
+/// did, nothing happens. False if the kernel makes no such copies.
+///
+/// # Safety
+///
+/// * What is at `addr` is nobody's content.
+#[must_use = "without such a copy nothing was written"]
+pub unsafe fn write_any(addr: usize, bytes: &[u8]) -> bool {
+    let here = [bytes.as_ptr() as usize, bytes.len()];
+    let there = [addr, bytes.len()];
+    // SAFETY: getpid touches nothing; the kernel reads `bytes` and writes to `addr`.
+    let got = unsafe {
+        let me = syscall(libc::SYS_getpid, [0; 6]) as usize;
+        let (from, to) = (here.as_ptr() as usize, there.as_ptr() as usize);
+        syscall(libc::SYS_process_vm_writev, [me, from, 1, to, 1, 0])
+    };
+    got == bytes.len() as isize || got == -(libc::EFAULT as isize)
+}
+
 /// Asks which pages from `addr` on are in memory: bit 0 of a byte for each. False
 /// if the kernel does not tell.
 pub fn in_core(addr: usize, pages: &mut [u8]) -> bool {

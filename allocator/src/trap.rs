@@ -9,7 +9,7 @@ use crate::counters::{self, Counter};
 use crate::depot::DEPOTS;
 use crate::large::{self, TAKEN, UNMAPPED};
 use crate::observer::{Block, Misuse, MisuseKind, deliver};
-use crate::os::PAGE;
+use crate::os::{self, PAGE};
 use crate::place::{Place, Slot, locate};
 use crate::poison::{self, POISON_FREE};
 use crate::slot::{FREE, LIVE, NEVER, QUARANTINED, REPORTED, RETIRED, STATE};
@@ -72,10 +72,18 @@ pub fn trap(addr: usize, is_write: bool, ip: usize) -> bool {
     }
 }
 
-/// Fills a page that was opened with poison.
+/// What a page of a freed block reads as.
+static POISON_PAGE: [u8; PAGE] = [POISON_FREE; PAGE];
+
+/// Fills a page that was opened with poison. Another thread may drop the slot just
+/// now and take the access to it away again: a fault here would be the end.
 pub(crate) fn poison_page(page: usize) {
     // SAFETY: the page was opened just now and holds no block any more.
-    unsafe { poison::fill_plain(page as *mut u8, PAGE) };
+    unsafe {
+        if !os::write_any(page, &POISON_PAGE) {
+            poison::fill_plain(page as *mut u8, PAGE);
+        }
+    }
 }
 
 fn in_slot(slot: Slot, access: &Access) -> bool {
@@ -158,5 +166,27 @@ fn accuse(slot: Slot, access: &Access) -> bool {
             None => counters::add(Counter::RepeatedMisuses, 1),
         }
         return true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_that_another_thread_shut_is_not_filled_and_no_fault() {
+        let page = os::map_anywhere(PAGE).expect("there is memory");
+        // SAFETY: the page was mapped just now.
+        let bytes = || unsafe { *(page as *const [u8; PAGE]) };
+        // SAFETY: as above; nobody uses it.
+        unsafe { assert!(os::protect(page, PAGE, false)) };
+        poison_page(page);
+        // SAFETY: as above.
+        unsafe { assert!(os::protect(page, PAGE, true)) };
+        assert_eq!(bytes(), [0; PAGE]);
+        poison_page(page);
+        assert_eq!(bytes(), [POISON_FREE; PAGE]);
+        // SAFETY: as above.
+        unsafe { os::unmap(page, PAGE) };
     }
 }

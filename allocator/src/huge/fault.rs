@@ -71,13 +71,15 @@ pub fn trap(access: &Access) -> bool {
     let is_first = hit.flags & REPORTED == 0 && hit.cell.add_flag_to(hit.flags, REPORTED);
     let page = access.addr & !(PAGE - 1);
     match os::map_at(page, PAGE) {
-        Ok(()) => note_open(&hit, page),
-        // Another thread was faster.
+        Ok(()) => {
+            note_open(&hit, page);
+            if access.is_stale(hit.kind) {
+                poison_page(page);
+            }
+        }
+        // Another thread was faster: one that trapped, or one whose new block this is.
         Err(MapError::Taken) => {}
         Err(MapError::NoMemory) => return false,
-    }
-    if access.is_stale(hit.kind) {
-        poison_page(page);
     }
     if is_first {
         access.tell(hit.kind, block);

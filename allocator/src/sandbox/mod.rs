@@ -49,6 +49,7 @@ const CALLS: [Call; 20] = [
     Call(libc::SYS_mincore, ANY),
     Call(libc::SYS_clock_gettime, ANY),
     Call(libc::SYS_process_vm_readv, ANY),
+    Call(libc::SYS_process_vm_writev, ANY),
     Call(libc::SYS_prlimit64, ANY),
     Call(libc::SYS_futex, ANY),
     Call(libc::SYS_sched_yield, ANY),
