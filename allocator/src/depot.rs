@@ -140,13 +140,15 @@ impl Depot {
     ///
     /// # Safety
     ///
+    /// * The depot is that of `class`.
     /// * The calling thread holds the lock in a call that will not go on, or it is a
     ///   fork child's only one and the holder stayed behind.
-    pub unsafe fn repair(&self) {
+    pub unsafe fn repair(&self, class: usize) {
         // SAFETY: the caller's promise.
         let inner = unsafe { self.inner.held() };
         inner.free.recount();
         inner.purged.recount();
+        inner.mend_purge(class);
         self.publish_count(inner);
         self.inner.force_open();
     }

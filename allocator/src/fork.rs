@@ -113,9 +113,9 @@ pub fn fork_child() {
         return;
     }
     let mask = os::block_signals();
-    for depot in DEPOTS.iter().filter(|depot| depot.is_orphaned()) {
+    for (class, depot) in DEPOTS.iter().enumerate().filter(|(_, depot)| depot.is_orphaned()) {
         // SAFETY: the only thread, and its holder is gone.
-        unsafe { depot.repair() };
+        unsafe { depot.repair(class) };
     }
     if IDLE.is_orphaned() {
         IDLE.force_open();

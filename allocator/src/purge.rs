@@ -20,7 +20,11 @@
 //! that happens to it once, and then takes no time worth measuring.
 
 use core::ops::Range;
-use core::sync::atomic::{Ordering::Release, fence};
+use core::sync::atomic::{
+    AtomicU64,
+    Ordering::{Relaxed, Release, SeqCst},
+    compiler_fence, fence,
+};
 
 use crate::class::SLOT_SIZE;
 use crate::depot::{DEPOTS, Inner};
@@ -74,6 +78,10 @@ pub struct Purging {
     since: u64,
     /// The kernel refused: memory is locked, or the process may not ask.
     is_refused: bool,
+    /// The slots that a step is giving back: their bytes, their states and the sets
+    /// do not agree meanwhile. First one and end, in one word: a signal handler may
+    /// leave the step by a jump at any instruction.
+    giving: AtomicU64,
 }
 
 /// How a step ended.
@@ -101,6 +109,7 @@ impl Purging {
             taken: 0,
             since: 0,
             is_refused: false,
+            giving: AtomicU64::new(0),
         }
     }
 
@@ -125,6 +134,13 @@ impl Purging {
             false => (self.next_look * 2).clamp(soon, RARE_LOOK.max(soon)),
         };
         (self.freed, self.live) = (0, live);
+    }
+
+    /// Notes which slots a step is giving back.
+    fn set_giving(&self, slots: Range<u32>) {
+        compiler_fence(SeqCst);
+        self.giving.store(slots.start as u64 | (slots.end as u64) << 32, Relaxed);
+        compiler_fence(SeqCst);
     }
 
     /// Whether memory that is given back now may stay so.
@@ -270,6 +286,7 @@ impl Inner {
         {
             return Some(damaged.index as u32);
         }
+        self.purging.set_giving(piece.slots.clone());
         slots().for_each(|slot| slot.meta().set_flags(NEVER));
         fence(Release);
         let (from, len) = (base + piece.pages.start, piece.len());
@@ -277,6 +294,7 @@ impl Inner {
         if !unsafe { os::discard(from, len) } {
             self.purging.is_refused = true;
             slots().for_each(take_back);
+            self.purging.set_giving(0..0);
             return None;
         }
         let (first, end) = (piece.slots.start as usize * slot, piece.slots.end as usize * slot);
@@ -289,9 +307,21 @@ impl Inner {
         }
         self.free.remove_run(piece.slots.clone());
         self.purged.insert_run(piece.slots.clone());
+        self.purging.set_giving(0..0);
         self.purging.given += len;
         self.purging.since = os::now_ns().unwrap_or(0);
         None
+    }
+
+    /// Makes the slots of a step that was broken off free ones with poison again.
+    pub fn mend_purge(&mut self, class: usize) {
+        let broken = self.purging.giving.load(Relaxed);
+        for index in broken as u32..(broken >> 32) as u32 {
+            take_back(Slot { class, index: index as usize });
+            self.purged.remove(index);
+            self.free.insert(index);
+        }
+        self.purging.set_giving(0..0);
     }
 
     /// A run with the slots around it that went back before, as far as they share a
@@ -422,6 +452,45 @@ mod tests {
             let first = inside(1..1 + most);
             let second = inside(first.slots.end..first.slots.end + most);
             assert_eq!(first.pages.end, second.pages.start, "{slot}");
+        }
+    }
+
+    /// At whatever point a jump leaves it: the slots are free ones again.
+    #[test]
+    #[cfg(not(loom))]
+    fn a_step_that_was_broken_off_is_mended() {
+        const CLASS: usize = SMALL_CLASSES - 1;
+        let depot = &DEPOTS[CLASS];
+        for (is_zero, is_moved) in [(false, false), (true, false), (true, true)] {
+            let mut inner = depot.lock();
+            let (first, end) = depot.grow(CLASS, 8, &mut inner).expect("memory");
+            assert!(inner.cover_purged(CLASS, end));
+            let slots = || (first..end).map(|index| Slot { class: CLASS, index: index as usize });
+            inner.free.insert_run(first..end);
+            slots().for_each(take_back);
+            inner.purging.set_giving(first..end);
+            for slot in slots() {
+                slot.meta().set_flags(NEVER);
+                // SAFETY: free slots, whose lock is held.
+                unsafe { (slot.base() as *mut u8).write_bytes(0, slot.bytes() * is_zero as usize) };
+            }
+            if is_moved {
+                inner.free.remove_run(first..end);
+                inner.purged.insert_run(first..end - 1);
+            }
+            core::mem::forget(inner);
+            // SAFETY: this thread has the lock.
+            unsafe { depot.repair(CLASS) };
+            let mut inner = depot.lock();
+            for slot in slots() {
+                let index = slot.index as u32;
+                assert!(inner.free.contains(index) && !inner.purged.contains(index));
+                assert_eq!(slot.meta().load().state(), FREE);
+                // SAFETY: as above.
+                assert!(unsafe { poison::holds(slot.base() as *const u8, slot.bytes()) });
+            }
+            // Nobody else's, for what else this process tests.
+            inner.free.remove_run(first..end);
         }
     }
 

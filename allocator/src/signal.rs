@@ -232,10 +232,10 @@ fn free_left_now(free: fn(usize, usize)) {
 pub fn abandon() {
     // SAFETY: as in `interrupted_at`.
     let Some(left) = (unsafe { (tls::nested() as *const Interruption).as_ref() }) else { return };
-    for depot in &DEPOTS {
+    for (class, depot) in DEPOTS.iter().enumerate() {
         if depot.is_mine() {
             // SAFETY: this thread holds it, in a call that will not go on.
-            unsafe { depot.repair() };
+            unsafe { depot.repair(class) };
         }
     }
     if huge::TABLE.is_mine() {

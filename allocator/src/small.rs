@@ -300,9 +300,12 @@ unsafe extern "C" fn free_full(block: *mut u8, site: usize) {
     }
 }
 
-/// A block's canary is damaged; its slot is in quarantine but not poisoned.
+/// A block's canary is damaged; its slot is in quarantine but not poisoned. In the
+/// heap's section: until the step is counted, a handler may not take the slot for a
+/// free one.
 #[cold]
 #[inline(never)]
+#[unsafe(link_section = "deadwalk_heap")]
 unsafe extern "C" fn overflowed(block: *mut u8, size: usize, bytes: usize, site: usize) {
     if !config::poisons() {
         return;
@@ -333,9 +336,11 @@ fn retire(meta: &Meta) {
 }
 
 /// The byte in front of a block is not what a slot ends with. Finds out whether
-/// the block was underflowed; then poisons it, which the fast path left to us.
+/// the block was underflowed; then poisons it, which the fast path left to us. In the
+/// heap's section for the same reason as [`overflowed`].
 #[cold]
 #[inline(never)]
+#[unsafe(link_section = "deadwalk_heap")]
 unsafe extern "C" fn check_front(block: *mut u8, size: usize, bytes: usize, site: usize) {
     if !config::poisons() {
         return;
