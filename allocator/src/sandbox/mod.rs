@@ -36,7 +36,7 @@ const ANY: Option<usize> = None;
 const MADV_GUARD_INSTALL: usize = 102;
 const MADV_GUARD_REMOVE: usize = 103;
 /// Every call that goes on after the start; one bit each.
-const CALLS: [Call; 20] = [
+const CALLS: [Call; 21] = [
     Call(libc::SYS_mmap, ANY),
     Call(libc::SYS_munmap, ANY),
     Call(libc::SYS_mremap, ANY),
