@@ -3,8 +3,6 @@
 use core::alloc::{GlobalAlloc, Layout};
 
 use crate::observer::{BlockState, Misuse, MisuseKind, deliver};
-use crate::place::{Place, locate};
-use crate::slot::LIVE;
 use crate::{fork, heap, lookup};
 
 /// A poisoning, quarantining global allocator.
@@ -27,28 +25,9 @@ const NATURAL_ALIGN: usize = 16;
 
 /// Tells if a live block starts at `addr` and `layout` is not what it was
 /// allocated with. Of the alignment, only what the address shows is known.
-#[inline]
-fn check_layout(addr: usize, layout: Layout) {
-    if !is_small_of(addr, layout) {
-        check_layout_of_any(addr, layout);
-    }
-}
-
-/// Whether a small live block with that layout starts at `addr`: all that most
-/// frees need to know, and without who allocated and who freed it.
-#[inline]
-fn is_small_of(addr: usize, layout: Layout) -> bool {
-    let Place::In(slot, true) = locate(addr) else { return false };
-    if !slot.is_small() {
-        return false;
-    }
-    let word = slot.meta().load();
-    word.state() == LIVE && word.size() == layout.size() && addr.is_multiple_of(layout.align())
-}
-
 #[cold]
 #[inline(never)]
-fn check_layout_of_any(addr: usize, layout: Layout) {
+fn check_layout(addr: usize, layout: Layout) {
     let Some(block) = lookup(addr) else { return };
     if block.base != addr || block.state != BlockState::Live {
         return;
@@ -88,15 +67,23 @@ unsafe impl GlobalAlloc for PoisonAlloc {
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        check_layout(block as usize, layout);
         // SAFETY: the caller gives the block up.
-        unsafe { heap::free(block, 0) }
+        unsafe {
+            let is_aligned = (block as usize).is_multiple_of(layout.align());
+            if !is_aligned || !heap::free_sized(block, layout.size(), 0) {
+                check_layout(block as usize, layout);
+                heap::free(block, 0);
+            }
+        }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        check_layout(block as usize, layout);
         // SAFETY: the caller's block; of two layouts the smaller size is copied.
         unsafe {
+            let is_aligned = (block as usize).is_multiple_of(layout.align());
+            if !is_aligned || heap::usable_size(block) != layout.size() {
+                check_layout(block as usize, layout);
+            }
             if layout.align() <= NATURAL_ALIGN {
                 return heap::realloc(block, size, 0);
             }

@@ -175,6 +175,19 @@ pub unsafe extern "C" fn free(block: *mut u8, site: usize) {
     unsafe { small::free(block, site) }
 }
 
+/// Frees a small block of that size. False, and nothing was done, if it is not one
+/// without anything unusual, or the quarantine is full: [`free`] knows what to do.
+///
+/// # Safety
+///
+/// * As for [`free`].
+#[inline(never)]
+#[unsafe(link_section = "deadwalk_heap")]
+pub unsafe extern "C" fn free_sized(block: *mut u8, size: usize, site: usize) -> bool {
+    // SAFETY: passed on.
+    unsafe { small::free_at_once(block, site, |word| word.is_live_of(size)) }.is_none()
+}
+
 /// Allocates `size` bytes at a multiple of `align`, any power of two. For an
 /// `align` that is none, sets `errno` to `EINVAL` and returns null.
 ///

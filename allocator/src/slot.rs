@@ -65,6 +65,12 @@ impl Word {
         Word(LIVE as u64 | (size as u64) << 8 | (site as u64) << 32)
     }
 
+    /// Whether it is a live block's of that size, without flags: one comparison.
+    #[inline(always)]
+    pub fn is_live_of(self, size: usize) -> bool {
+        size < 1 << 24 && self.0 as u32 == Word::live(size, 0).0 as u32
+    }
+
     /// State byte with flags.
     #[inline(always)]
     pub fn flags(self) -> u8 {

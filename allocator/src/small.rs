@@ -229,13 +229,43 @@ fn allocate_with(class: usize, inner: Guard<'_, Inner>, size: usize, site: usize
 ///   survived.
 #[inline(always)]
 pub unsafe extern "C" fn free(block: *mut u8, site: usize) {
+    // SAFETY: passed on.
+    let refusal = unsafe { free_at_once(block, site, |word| word.flags() == LIVE) };
+    match refusal {
+        None => {}
+        // SAFETY: passed on; the ring is full.
+        Some(Refusal::Full) => unsafe { free_full(block, site) },
+        Some(Refusal::Unusual) => free_slow(block, site),
+    }
+}
+
+/// Why a block was not freed at once.
+pub enum Refusal {
+    /// The ring takes no more.
+    Full,
+    /// It is no small block of this thread's cache that is as expected.
+    Unusual,
+}
+
+/// Frees a small block whose metadata word is as expected, if the calling thread's
+/// ring has room.
+///
+/// # Safety
+///
+/// * As for [`free`]; `is_expected` holds only for words of live blocks without flags.
+#[inline(always)]
+pub unsafe fn free_at_once(
+    block: *mut u8,
+    site: usize,
+    is_expected: impl Fn(Word) -> bool,
+) -> Option<Refusal> {
     let class = (block as usize).wrapping_sub(base_if_chosen()) >> CLASS_SHIFT;
     if class >= SMALL_CLASSES {
-        return free_slow(block, site);
+        return Some(Refusal::Unusual);
     }
     let cache = tls::cache();
     if cache.is_null() {
-        return free_slow(block, site);
+        return Some(Refusal::Unusual);
     }
     // SAFETY: the cache is the calling thread's; the slot exists where checked.
     unsafe {
@@ -244,21 +274,22 @@ pub unsafe extern "C" fn free(block: *mut u8, site: usize) {
         core::arch::asm!("prefetchw [{0}]", "prefetchw [{0} + {1} - 1]", in(reg) block,
             in(reg) bytes, options(nostack, preserves_flags));
         if bin.is_full() {
-            return free_full(block, site);
+            return Some(Refusal::Full);
         }
         let (index, is_start) = split((block as usize).wrapping_sub(bin.base), bin.inverse);
         if index >= bin.limit.load(Relaxed) as usize {
-            return free_slow(block, site);
+            return Some(Refusal::Unusual);
         }
         let meta = bin.meta_of(index);
         let word = meta.load();
-        if word.flags() != LIVE || !is_start {
-            return free_slow(block, site);
+        if !is_expected(word) || !is_start {
+            return Some(Refusal::Unusual);
         }
         meta.set_flags(QUARANTINED);
         bin.push(index, site);
         finish_free(block, word.size(), bytes, site);
     }
+    None
 }
 
 /// Checks what surrounds a block that has just gone into the quarantine, and
