@@ -77,8 +77,19 @@ pub fn retains(slot: Slot, meta: &Meta, live: usize) -> bool {
     let retains = !is_over(bytes) || make_room(slot.class, bytes, budget);
     if !retains {
         count_retained(meta, 0);
+        // The budget falls with what is live: who frees all of it keeps little.
+        if RETAINED.load(Relaxed) > budget {
+            evict_any();
+        }
     }
     retains
+}
+
+/// Gives the pages of one retained slot back, of the largest class that has any.
+fn evict_any() {
+    let classes = (SMALL_CLASSES..CLASSES).rev();
+    let mut retaining = classes.filter(|&class| DEPOTS[class].count_hint() > 0);
+    retaining.any(evict);
 }
 
 /// Whether retained slots of other classes made room in the budget for a block
