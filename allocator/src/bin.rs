@@ -125,14 +125,16 @@ impl Bin {
         let tail = self.tail.load(Relaxed);
         // SAFETY: the index is masked.
         let entry = unsafe { &*self.ring.add((tail & self.mask) as usize) };
-        entry.store(slot as u64 | (site as u64) << 32, Relaxed);
+        // Behind the `head` that made room: who reads the new entry sees that the old
+        // one left. A plain store on x86-64.
+        entry.store(slot as u64 | (site as u64) << 32, Release);
         self.tail.store(tail.wrapping_add(1), Release);
     }
 
     /// The entry at a position; stale unless the position is in `head..tail`.
     pub fn entry(&self, position: u32) -> Quarantined {
         // SAFETY: the index is masked.
-        let entry = unsafe { (*self.ring.add((position & self.mask) as usize)).load(Relaxed) };
+        let entry = unsafe { (*self.ring.add((position & self.mask) as usize)).load(Acquire) };
         Quarantined { slot: entry as u32, free_site: (entry >> 32) as u32 }
     }
 }
