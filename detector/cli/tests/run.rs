@@ -193,16 +193,19 @@ fn send(child: &Child, signal: Signal) {
     kill(Pid::from_raw(child.id() as i32), signal).expect("it lives");
 }
 
-/// A shell starts what runs in the background with SIGINT ignored, and a shell that
-/// finds a signal ignored cannot trap it: the tests' own process must not ignore it.
-fn heed_interrupts() {
-    // SAFETY: back to the default; this process installs no handler.
-    unsafe { signal(Signal::SIGINT, SigHandler::SigDfl) }.expect("a valid signal");
+/// A shell starts what runs in the background with SIGINT ignored, nohup(1) with SIGHUP;
+/// and a shell that finds a signal ignored cannot trap it: the tests' own process must
+/// not ignore them.
+fn heed_signals() {
+    for number in [Signal::SIGINT, Signal::SIGHUP, Signal::SIGTERM, Signal::SIGUSR1] {
+        // SAFETY: back to the default; this process installs no handler.
+        unsafe { signal(number, SigHandler::SigDfl) }.expect("a valid signal");
+    }
 }
 
 #[test]
 fn signals_are_forwarded_once() {
-    heed_interrupts();
+    heed_signals();
     // A shell sees signals between two commands: short sleeps make many of those.
     let script = "n=0; trap 'n=$((n+1))' TERM INT HUP QUIT USR1 USR2; echo ready; \
                   i=0; while [ $i -lt 20 ]; do sleep 0.05; i=$((i+1)); done; exit $((40 + n))";
@@ -226,7 +229,7 @@ fn a_deadly_signal_s_status_is_128_and_its_number_and_the_folder_goes() {
 
 #[test]
 fn a_second_interrupt_leaves_no_folder_behind() {
-    heed_interrupts();
+    heed_signals();
     let folder = folder();
     let script = "trap 'sleep 0.3; exit 3' INT; echo ready; while :; do sleep 0.05; done";
     let (mut child, _lines) = start(script, folder.path());
@@ -240,7 +243,7 @@ fn a_second_interrupt_leaves_no_folder_behind() {
 
 #[test]
 fn a_key_on_the_terminal_interrupts_once() {
-    heed_interrupts();
+    heed_signals();
     let keys = "(sleep 0.7; printf '\\003'; sleep 1.5) | script -qec \"$0\" /dev/null";
     let inner = "n=0; trap 'n=$((n+1))' INT; i=0; \
                  while [ $i -lt 30 ]; do sleep 0.05; i=$((i+1)); done; echo got=$n";
