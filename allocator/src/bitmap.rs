@@ -178,6 +178,14 @@ impl Bitmap {
         let word = self.next_word(from.div_ceil(64) as usize)?;
         Some((word as u32 * 64, *self.word(word)))
     }
+
+    /// The first member at or behind slot `from`.
+    pub fn next_member(&mut self, from: u32) -> Option<u32> {
+        let (first, bits) = self.scan(from & !63)?;
+        let bits = if first < from { bits & u64::MAX << (from - first) } else { bits };
+        let (first, bits) = if bits == 0 { self.scan(first + 64)? } else { (first, bits) };
+        Some(first + bits.trailing_zeros())
+    }
 }
 
 #[cfg(test)]
@@ -238,6 +246,7 @@ mod tests {
                 }
                 let slot = number as u32 * 17 % 12_000;
                 prop_assert_eq!(map.contains(slot), model.contains(&slot));
+                prop_assert_eq!(map.next_member(slot), model.range(slot..).next().copied());
             }
             let mut rest = vec![0; model.len()];
             prop_assert_eq!(map.take(&mut rest), model.len());

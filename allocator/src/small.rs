@@ -146,7 +146,7 @@ fn hand_out_fresh(
 #[inline(always)]
 fn hand_out_unused(slot: Slot, size: usize, site: usize) -> *mut u8 {
     let block = slot.base() as *mut u8;
-    // SAFETY: as above.
+    // SAFETY: the slot is the caller's, and all zero.
     unsafe { poison::write_fresh_canary(block, size, slot.bytes()) };
     slot.meta().store(Word::live(size, site));
     block

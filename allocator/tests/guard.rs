@@ -5,29 +5,17 @@ mod common;
 mod segv;
 
 use std::sync::Barrier;
-use std::sync::MutexGuard;
 
 use common::told;
 use deadwalk_alloc::{
-    BlockState, Config, Counter, Misuse, MisuseKind, configure, fork_child, fork_parent,
-    fork_prepare, heap, lookup, read_counter, sweep, trim,
+    BlockState, Counter, Misuse, MisuseKind, fork_child, fork_parent, fork_prepare, heap, lookup,
+    read_counter, sweep, trim,
 };
 use segv::*;
 
 const PAGE: usize = 4096;
 const ALLOC: usize = 0x1000;
 const FREE: usize = 0x2000;
-
-fn begin() -> MutexGuard<'static, ()> {
-    let serial = common::begin();
-    configure(Config { guard: true, ..Config::default() });
-    install();
-    trim();
-    sweep();
-    told();
-    traps();
-    serial
-}
 
 fn one(kind: MisuseKind) -> Misuse {
     let told = told();

@@ -5,26 +5,12 @@ mod common;
 mod segv;
 
 use common::told;
-use deadwalk_alloc::{
-    Config, Counter, MisuseKind, configure, freed_intact, heap, read_counter, sweep, trim,
-};
+use deadwalk_alloc::{Counter, MisuseKind, freed_intact, heap, read_counter, sweep, trim};
 use segv::*;
-use std::sync::MutexGuard;
 
 const PAGE: usize = 4096;
 /// A block that is shut as it is freed.
 const SIZE: usize = 300_000;
-
-fn begin() -> MutexGuard<'static, ()> {
-    let serial = common::begin();
-    configure(Config { guard: true, ..Config::default() });
-    install();
-    trim();
-    sweep();
-    told();
-    traps();
-    serial
-}
 
 fn page_faults() -> i64 {
     // SAFETY: the kernel fills the structure.

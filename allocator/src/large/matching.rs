@@ -57,20 +57,14 @@ pub fn take_larger(class: usize, align: usize) -> Option<Slot> {
 
 fn find(class: usize, free: &mut Bitmap, size: usize) -> Option<u32> {
     let (pages, end) = (SLOT_SIZE[class] / PAGE, pages_of(size));
-    let (mut at, mut looked) = (0, 0);
-    while let Some((first, bits)) = free.scan(at) {
-        for bit in (0..64).filter(|bit| bits & 1 << bit != 0) {
-            let index = first + bit;
-            let meta = meta(Slot { class, index: index as usize });
-            if meta.shut() == pages || meta.guards(pages).own == end {
-                return Some(index);
-            }
-            looked += 1;
-            if looked == LOOK {
-                return None;
-            }
+    let mut at = 0;
+    for _ in 0..LOOK {
+        let index = free.next_member(at)?;
+        at = index + 1;
+        let meta = meta(Slot { class, index: index as usize });
+        if meta.shut() == pages || meta.guards(pages).own == end {
+            return Some(index);
         }
-        at = first + 64;
     }
     None
 }

@@ -225,25 +225,21 @@ pub fn give_back() -> bool {
         }
         let mut inner = depot.lock();
         let mut at = 0;
-        while let Some((first, bits)) = inner.free.scan(at) {
-            for bit in (0..64).filter(|bit| bits & 1 << bit != 0) {
-                let slot = Slot { class, index: (first + bit) as usize };
-                // Poison that cannot be unmapped stays where it is.
-                if unmap(slot) {
-                    count_retained(meta(slot), 0);
-                    inner.free.remove(first + bit);
-                    inner.purged.insert(first + bit);
-                    any = true;
-                }
+        while let Some(index) = inner.free.next_member(at) {
+            at = index + 1;
+            let slot = Slot { class, index: index as usize };
+            // Poison that cannot be unmapped stays where it is.
+            if unmap(slot) {
+                count_retained(meta(slot), 0);
+                inner.free.remove(index);
+                inner.purged.insert(index);
+                any = true;
             }
-            at = first + 64;
         }
         at = 0;
-        while let Some((first, bits)) = inner.purged.scan(at) {
-            for bit in (0..64).filter(|bit| bits & 1 << bit != 0) {
-                any |= unmap(Slot { class, index: (first + bit) as usize });
-            }
-            at = first + 64;
+        while let Some(index) = inner.purged.next_member(at) {
+            at = index + 1;
+            any |= unmap(Slot { class, index: index as usize });
         }
         depot.publish_count(&inner);
     }

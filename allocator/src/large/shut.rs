@@ -149,16 +149,14 @@ pub fn open_all() {
         }
         let mut inner = depot.lock();
         let mut at = 0;
-        while let Some((first, bits)) = inner.free.scan(at) {
-            for bit in (0..64).filter(|bit| bits & 1 << bit != 0) {
-                let slot = Slot { class, index: (first + bit) as usize };
-                let meta = meta(slot);
-                if meta.shut() != 0 && meta.swap(FREE, TAKEN) {
-                    open_poisoned(slot, meta);
-                    meta.swap(TAKEN, FREE);
-                }
+        while let Some(index) = inner.free.next_member(at) {
+            at = index + 1;
+            let slot = Slot { class, index: index as usize };
+            let meta = meta(slot);
+            if meta.shut() != 0 && meta.swap(FREE, TAKEN) {
+                open_poisoned(slot, meta);
+                meta.swap(TAKEN, FREE);
             }
-            at = first + 64;
         }
     }
 }

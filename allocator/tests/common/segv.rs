@@ -2,7 +2,12 @@
 #![allow(dead_code)]
 
 use core::ffi::{c_int, c_void};
+use std::sync::MutexGuard;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+use deadwalk_alloc::{Config, configure, sweep, trim};
+
+use crate::common;
 
 static TRAPS: AtomicUsize = AtomicUsize::new(0);
 
@@ -20,6 +25,18 @@ extern "C" fn on_segv(_signal: c_int, info: *mut libc::siginfo_t, context: *mut 
             libc::signal(libc::SIGSEGV, libc::SIG_DFL);
         }
     }
+}
+
+/// One test at a time from here on, with guards, nothing told, trapped or retained.
+pub fn begin() -> MutexGuard<'static, ()> {
+    let serial = common::begin();
+    configure(Config { guard: true, ..Config::default() });
+    install();
+    trim();
+    sweep();
+    common::told();
+    traps();
+    serial
 }
 
 /// Lets the heap see every SIGSEGV of this process.
