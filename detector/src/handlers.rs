@@ -60,8 +60,7 @@ impl Detector {
             slot.apply_by(timer.generation, |now| Verb::Enter { due: due && now.arms == arms });
         let Some((before, after, outcome)) = entered else {
             if let Some(run) = run {
-                self.runs.end(run);
-                self.runs.release(run);
+                self.void(run);
             }
             return None;
         };
@@ -233,14 +232,29 @@ impl Detector {
     /// The handler starts after its timer was disarmed or deleted: the notes of
     /// those who found its run before that was known are void.
     fn cancel_landings(&self, run: RunRef, state: State) {
-        let Some(slot) = self.runs.start_late(run, state) else { return };
-        for landing in &slot.landings {
-            if landing.note.take(run.generation) {
-                let finding = landing.finding.swap(u32::MAX, AcqRel);
-                let counted = landing.counted.load(Relaxed) != 0;
-                self.uncount_landing(self.site_of(landing), Some(finding), counted);
-                landing.del_tid.store(0, Relaxed);
+        if let Some(slot) = self.runs.start_late(run, state) {
+            self.void_landings(slot, run.generation);
+        }
+    }
+
+    /// The handler is not called after all: its timer is gone. What others
+    /// noted on the run meanwhile is void.
+    fn void(&self, run: RunRef) {
+        if let Some((true, slot)) = self.runs.end(run) {
+            for harm in slot.harms.iter().filter(|harm| harm.note.take(run.generation)) {
+                self.record.close(harm.finding.load(Relaxed));
             }
+            self.void_landings(slot, run.generation);
+        }
+        self.runs.release(run);
+    }
+
+    fn void_landings(&self, slot: &RunSlot, generation: u32) {
+        for landing in slot.landings.iter().filter(|landing| landing.note.take(generation)) {
+            let finding = landing.finding.swap(u32::MAX, AcqRel);
+            let counted = landing.counted.load(Relaxed) != 0;
+            self.uncount_landing(self.site_of(landing), Some(finding), counted);
+            landing.del_tid.store(0, Relaxed);
         }
     }
 }

@@ -56,7 +56,30 @@ fn a_handler_that_leaves_under_the_deleter_s_pen_was_not_landed_on() {
     assert_eq!(detector.runs.each_taken().count(), 0);
 }
 
-/// As above, for the thread that frees.
+/// The timer is deleted, its data freed and its slot given to another timer
+/// while a thread is about to enter its handler: that run never was.
+#[test]
+fn a_handler_whose_timer_is_gone_keeps_no_notes() {
+    const C: u32 = 4;
+    let (host, detector, timer) = scene();
+    let other = enter(host, detector, B, timer);
+    host.at(Point::Now, move || {
+        let deleted = host.on(C, || delete(detector, timer, Op::TimerDelete));
+        assert_eq!(deleted.landed, 2);
+        host.on(C, || detector.freeing(&BLOCK, 0x2001));
+        host.on(B, || detector.leave(other));
+        host.pass(10_000_000_000);
+        let new = NewTimer { handler: 0x4000, value: 1, block: None, threaded: true };
+        assert_eq!(detector.init_timer(&new).unwrap().index, timer.index);
+    });
+    assert!(host.on(A, || detector.enter(timer)).is_none());
+    let findings = host.findings();
+    assert!(findings.len() >= 2 && findings.iter().all(|f| f.unresolved == 0), "{findings:?}");
+    assert_eq!(host.count(Counter::DelWhileRunning), 1);
+    assert_eq!(detector.runs.each_taken().count(), 0);
+}
+
+/// As the first, for the thread that frees.
 #[test]
 fn a_handler_that_leaves_while_its_data_is_freed_was_not_running() {
     let (host, detector, timer) = scene();
