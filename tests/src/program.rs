@@ -82,6 +82,13 @@ impl Program {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../shim/include")
     }
 
+    /// What the compiler is told for kernel-style code: the kernel's names, which lie
+    /// in a folder of their own, and deadwalk's.
+    pub fn include_flags() -> Vec<OsString> {
+        let folder = Program::include_folder();
+        [folder.join("kernel"), folder].iter().map(|folder| joined("-I", folder)).collect()
+    }
+
     /// The name of the executable's file.
     pub fn file_name(&self) -> &str {
         self.path.file_name().and_then(OsStr::to_str).expect("named by us")
@@ -114,20 +121,15 @@ enum Linked {
 
 impl Linked {
     fn flags(self) -> Vec<OsString> {
-        let joined = |prefix: &str, folder: &Path| {
-            let mut flag = OsString::from(prefix);
-            flag.push(folder);
-            flag
-        };
-        let include = joined("-I", &Program::include_folder());
+        let include = Program::include_flags();
         match self {
             Linked::Alone => vec![],
-            Linked::HeadersOnly => vec![include],
+            Linked::HeadersOnly => include,
             Linked::WithLibrary => {
                 let library = Target::get().library();
                 let folder = library.parent().expect("the library lies in a folder");
                 let (find, run) = (joined("-L", folder), joined("-Wl,-rpath,", folder));
-                vec![include, find, run, "-ldeadwalk".into()]
+                [include, vec![find, run, "-ldeadwalk".into()]].concat()
             }
         }
     }
@@ -145,11 +147,18 @@ impl Linked {
     fn headers(self) -> Vec<PathBuf> {
         match self {
             Linked::Alone => vec![],
-            Linked::HeadersOnly | Linked::WithLibrary => {
-                ["deadwalk", "linux"].map(|sub| Program::include_folder().join(sub)).to_vec()
-            }
+            Linked::HeadersOnly | Linked::WithLibrary => ["deadwalk", "kernel/linux", "kernel/asm"]
+                .map(|sub| Program::include_folder().join(sub))
+                .to_vec(),
         }
     }
+}
+
+/// `prefix` with a path behind it.
+fn joined(prefix: &str, folder: &Path) -> OsString {
+    let mut flag = OsString::from(prefix);
+    flag.push(folder);
+    flag
 }
 
 fn examples() -> PathBuf {

@@ -36,8 +36,7 @@ fn compile(compiler: &Path, name: &str, flags: &[&str], object: &Path) {
     let output = Command::new(compiler)
         .args(["-Wall", "-Wextra", "-Werror", "-c"])
         .args(flags)
-        .arg("-I")
-        .arg(Program::include_folder())
+        .args(Program::include_flags())
         .arg(source(name))
         .arg("-o")
         .arg(object)
@@ -77,6 +76,16 @@ fn the_c_librarys_headers_work_before_and_after_ours() {
             }
         }
     }
+}
+
+/// `-I shim/include` adds names of ours only, so nothing that a program includes from
+/// the system becomes another file.
+#[test]
+fn the_include_folder_shadows_no_header_of_the_system() {
+    let entries = std::fs::read_dir(Program::include_folder()).expect("the folder is there");
+    let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["deadwalk", "kernel"]);
 }
 
 /// C++ has casts of its own for handlers, but the headers are good for it.
@@ -150,8 +159,8 @@ fn no_warning_is_lost() {
     std::fs::write(&wrong, text).expect("the folder is writable");
     let accepts = |flags: &[&str]| {
         let status = Command::new("gcc")
-            .args(["-Wall", "-Werror", "-fsyntax-only", "-I"])
-            .arg(Program::include_folder())
+            .args(["-Wall", "-Werror", "-fsyntax-only"])
+            .args(Program::include_flags())
             .args(flags)
             .arg(&wrong)
             .stderr(std::process::Stdio::null())
@@ -276,19 +285,26 @@ fn a_linked_program_finds_the_preloaded_copy() {
     assert!(watched.report.counter("heap.allocs") > 0, "{}", watched.report);
 }
 
-/// The compile line that the documentation gives, in full.
+/// The compile lines that the documentation gives, in full.
 #[test]
 fn pkg_config_says_how_to_compile() {
     let Some(pkg_config) = find_tool("pkg-config") else { return };
+    let outcome = run_by_pkg_config(&pkg_config, "deadwalk", "kernel_questions");
+    assert!(outcome.stdout.contains("watch 1 0 0"), "{outcome:#?}");
+    run_by_pkg_config(&pkg_config, "deadwalk-kernel", "kernel_names");
+}
+
+#[track_caller]
+fn run_by_pkg_config(pkg_config: &Path, package: &str, name: &str) -> Outcome {
     let shim = Program::include_folder().join("..").canonicalize().expect("the shim's folder");
     let library = Target::get().library();
     let libdir = library.parent().expect("the library lies in a folder");
     let ask = |arguments: &[&str]| {
-        let output = Command::new(&pkg_config)
+        let output = Command::new(pkg_config)
             .env("PKG_CONFIG_PATH", &shim)
             .arg(format!("--define-variable=libdir={}", libdir.display()))
             .args(arguments)
-            .arg("deadwalk")
+            .arg(package)
             .output()
             .expect("pkg-config runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -299,12 +315,11 @@ fn pkg_config_says_how_to_compile() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let program = folder.path().join("program");
     let compiled = Command::new("gcc")
-        .arg(source("kernel_questions"))
+        .arg(source(name))
         .args(flags.split_whitespace())
         .arg("-o")
         .arg(&program)
         .status();
     assert!(compiled.expect("gcc is installed").success(), "{flags}");
-    let outcome = Run::command([&program]).plain().assert_status(0);
-    assert!(outcome.stdout.contains("watch 1 0 0"), "{flags}: {outcome:#?}");
+    Run::command([&program]).plain().assert_status(0)
 }
