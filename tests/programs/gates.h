@@ -11,6 +11,7 @@
 #endif
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
@@ -94,6 +95,28 @@ static inline void wait_thread_gone(pid_t tid)
 {
 	while (thread_lives(tid))
 		sched_yield();
+}
+
+/* Until a thread of this process is blocked, at the gate that it was on its way to. */
+static inline void wait_thread_asleep(pid_t tid)
+{
+	char path[64], stat[256], *state;
+	ssize_t len;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)tid);
+	for (;;) {
+		fd = open(path, O_RDONLY);
+		len = fd < 0 ? -1 : read(fd, stat, sizeof stat - 1);
+		if (len <= 0)
+			die(path);
+		close(fd);
+		stat[len] = 0;
+		state = strrchr(stat, ')');
+		if (state && state[2] == 'S')
+			return;
+		sched_yield();
+	}
 }
 
 static _Atomic pid_t handler_thread;

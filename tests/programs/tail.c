@@ -8,7 +8,7 @@
  */
 #include "gates.h"
 
-enum { BUSY_READS = 200000 }; /* well over tail_us of CPU */
+enum { BUSY_READS = 3000000 }; /* some milliseconds, well over what noise costs */
 
 static sem_t entered, go, done;
 static atomic_int is_freed;
@@ -48,6 +48,8 @@ static void round_of(void)
 		return;
 	}
 	gate_pass(&entered);
+	if (shape == ASLEEP)
+		wait_thread_asleep(handler_thread);
 	timer_delete(timer);
 	free(data);
 	atomic_store(&is_freed, 1);

@@ -6,7 +6,7 @@ use crate::counters::Counter;
 use crate::deletes::{Deleted, Handle, NewTimer};
 use crate::frees::HeapMisuse;
 use crate::handlers::{Entry, MUTEX};
-use crate::ladder::Sample;
+use crate::ladder::{CERTAIN, Sample};
 use crate::options::DelPolicy;
 use crate::record::layout::{FLAG_BYTES, FLAG_LATE, READY, StackRole};
 use crate::timers::REST_NS;
@@ -14,6 +14,8 @@ use crate::{Consequence, HeapBlock, Kind, Op, RunRef, TimerRef};
 
 const MAIN: u32 = 1;
 const HANDLER: u32 = 2;
+/// CPU time that no noise of scheduling is taken for, with a tail of 50 us.
+const MUCH_NS: u64 = CERTAIN * 50_000 + 1;
 const OTHER: u32 = 3;
 const BLOCK: HeapBlock = HeapBlock { base: 0x10_0000, size: 64, alloc_site: 0x5001 };
 const HANDLE: u64 = 77;
@@ -274,7 +276,7 @@ fn a_few_open_verdicts_prove_nothing_at_the_end_and_more_stand() {
 #[test]
 fn one_open_verdict_stands_beside_certain_ones() {
     let s = Scene::new();
-    for ns in [500_001, 500_001, 50_001] {
+    for ns in [MUCH_NS, MUCH_NS, 50_001] {
         burn_after_a_free(&s, ns);
     }
     s.detector.drain(0);
@@ -285,7 +287,7 @@ fn one_open_verdict_stands_beside_certain_ones() {
 #[test]
 fn much_cpu_time_is_certain() {
     let s = Scene::new();
-    burn_after_a_free(&s, 500_001);
+    burn_after_a_free(&s, MUCH_NS);
     assert_eq!(s.verdicts(Kind::DataFreeWhileRunning), ERROR);
 }
 
