@@ -17,6 +17,7 @@ use crate::counters::Counter;
 use crate::ladder::Sample;
 use crate::options::DelPolicy;
 use crate::platform::Platform;
+use crate::provoke::Provoker;
 use crate::record::layout::{FindingEntry, StackRole};
 use crate::record::writer::{FindingSpec, Recorder};
 use crate::runs::{RunSlot, RunTable};
@@ -28,6 +29,8 @@ use crate::timers::{Registry, TimerSlot};
 pub struct Detector {
     /// The record that is written.
     pub record: Recorder,
+    /// Draws the delays of option `provoke`.
+    pub provoke: Provoker,
     pub(crate) registry: Registry,
     pub(crate) blocks: BlockTable,
     pub(crate) runs: RunTable,
@@ -42,6 +45,7 @@ pub struct Detector {
 /// The process's detector.
 pub static DETECTOR: Detector = Detector {
     record: Recorder::new(),
+    provoke: Provoker::new(),
     registry: Registry::global(),
     blocks: BlockTable::global(),
     runs: RunTable::global(),
@@ -59,6 +63,7 @@ impl Detector {
     pub fn small(platform: &'static dyn Platform) -> Detector {
         let detector = Detector {
             record: Recorder::new(),
+            provoke: Provoker::new(),
             registry: Registry::small(64),
             blocks: BlockTable::small(64),
             runs: RunTable::small(),
@@ -110,6 +115,7 @@ impl Detector {
     /// be called in the child, before anything else of ours, after the record
     /// was attached.
     pub fn reset_after_fork(&self) {
+        self.provoke.reset_after_fork();
         self.registry.reset_after_fork();
         self.blocks.reset_after_fork();
         self.runs.reset_after_fork();
@@ -157,7 +163,12 @@ impl Detector {
     /// Another thread's sample, as of a run.
     pub(crate) fn sample_run(&self, platform: &dyn Platform, slot: &RunSlot) -> Sample {
         let sample = platform.sample(slot.thread());
-        Sample { activity: sample.activity.wrapping_add(slot.calls.load(Relaxed)), ..sample }
+        Sample {
+            // One that has not begun is as one that sleeps: all of it is yet to come.
+            asleep: sample.asleep || slot.is_held.load(Relaxed) != 0,
+            activity: sample.activity.wrapping_add(slot.calls.load(Relaxed)),
+            ..sample
+        }
     }
 
     /// A finding's entry, for those who read along.

@@ -107,6 +107,8 @@ counters! {
     DelReaddsByOther => "del.readds_by_other";
     /// 1 if a timer_list's books did not balance at the end.
     TimersInvariantBroken => "timers.invariant_broken";
+    /// Handlers and deletes that were held up by `provoke`.
+    TimersProvoked => "timers.provoked";
 }
 
 /// How many counters a record holds.

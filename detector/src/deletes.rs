@@ -53,6 +53,13 @@ pub struct Deletion {
     site_addr: usize,
 }
 
+impl Deletion {
+    /// What is deleted.
+    pub const fn timer(&self) -> TimerRef {
+        self.timer
+    }
+}
+
 /// What a delete or disarm found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[must_use = "`landed` means that the deleting thread's waits are to be watched"]
@@ -157,6 +164,16 @@ impl Detector {
     pub fn begin_delete(&self, timer: TimerRef, op: Op, site: usize) -> Option<Deletion> {
         let slot = self.registry.get(timer)?;
         Some(Deletion { timer, op, seen_arms: slot.state().arms, site_addr: site })
+    }
+
+    /// Do handlers of the timer run on threads that the C library makes?
+    pub fn has_thread(&self, timer: TimerRef) -> bool {
+        self.registry.get(timer).is_some_and(|slot| slot.threaded.load(Relaxed) != 0)
+    }
+
+    /// Does a handler of the timer run now?
+    pub fn is_running(&self, timer: TimerRef) -> bool {
+        self.registry.get(timer).is_some_and(|slot| slot.state().runs > 0)
     }
 
     /// The system call has succeeded: the delete takes effect here.
@@ -276,7 +293,7 @@ impl Detector {
         }
         self.record.count(Counter::DelSyncWaits, 1);
         let start = platform.now_ns();
-        let bound = self.deadlock_ns.load(Relaxed);
+        let (bound, spent) = (self.deadlock_ns.load(Relaxed), self.provoke.spent_ns());
         let mut attempt = 0;
         while running() {
             let is_proven = || {
@@ -284,6 +301,7 @@ impl Detector {
                 attempt % PROOF_EVERY == PROOF_EVERY - 1
                     && handlers.any(|(_, run)| platform.waits_for_caller(run.thread()))
             };
+            let bound = bound + self.provoke.stretch_ns(spent, bound);
             if platform.now_ns().saturating_sub(start) > bound || is_proven() {
                 let spec = self
                     .timer_finding(platform, Kind::DelDeadlock, slot)

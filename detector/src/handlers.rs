@@ -140,6 +140,16 @@ impl Detector {
         self.clear_noise(platform, FEWEST);
     }
 
+    /// The handler's start is about to be held up, and then is not any more. What
+    /// others do to the run meanwhile precedes all that the handler does, so it
+    /// is never taken for the handler's tail; what they do later is judged by
+    /// samples that are taken later.
+    pub fn hold(&self, run: RunRef, is_held: bool) {
+        if let Some(slot) = self.runs.get(run) {
+            slot.is_held.store(is_held.into(), Relaxed);
+        }
+    }
+
     /// The handler's thread made a call that deadwalk sees.
     pub fn handler_called(&self, run: RunRef) {
         if let Some(slot) = self.runs.get(run) {

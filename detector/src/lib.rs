@@ -9,7 +9,7 @@
 //!
 //! The state machine ([`state`]) is pure; [`timers`], [`blocks`] and [`runs`]
 //! are its lock-free tables; [`ladder`] gives verdicts; [`record`] is the file
-//! that survives the process. Time, threads, stacks and memory come from a
+//! that survives the process; [`provoke`] draws delays that make races happen. Time, threads, stacks and memory come from a
 //! [`platform::Platform`], so everything is tested without a process.
 #![deny(unsafe_code)]
 #![cfg_attr(loom, allow(dead_code))] // The models use a part only.
@@ -46,6 +46,7 @@ mod note;
 pub mod options;
 #[cfg(not(loom))]
 pub mod platform;
+pub mod provoke;
 #[cfg(not(loom))]
 pub mod record;
 #[cfg(not(loom))]

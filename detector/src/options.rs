@@ -5,6 +5,8 @@
 //! `"`. The parser neither allocates nor panics: it runs in a program's
 //! constructors.
 
+use crate::provoke::LIMIT_MAX_US;
+
 /// What a delete does when the timer's handler is running on another thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -74,6 +76,10 @@ pub struct Options<'a> {
     pub deadlock_loops: u64,
     /// `tail_us`
     pub tail_us: u32,
+    /// `provoke`: longest delay, us; 0 for none.
+    pub provoke_us: u32,
+    /// `provoke_seed`; `None`: another one in every process.
+    pub provoke_seed: Option<u64>,
     /// `hz`, ticks a second of the timer_list engine.
     pub hz: u32,
     /// `cpus`, its timer threads.
@@ -276,6 +282,28 @@ pub const TABLE: &[OptionRow] = &[
         },
     },
     OptionRow {
+        key: "provoke",
+        values: "US[,SEED]",
+        default: "0",
+        help: "hold handlers up before they start, and deletes before they return, for a random time of up to US microseconds, so that rare races happen; 0 = off, at most 1000000",
+        set: |o, v| {
+            let (us, seed) = parse_provoke(v)?;
+            o.provoke_us = us;
+            o.provoke_seed = seed.or(o.provoke_seed);
+            Some(())
+        },
+    },
+    OptionRow {
+        key: "provoke_seed",
+        values: "SEED|random",
+        default: "random",
+        help: "seed of the delays of provoke (the same one gives the same delays, not the same schedule)",
+        set: |o, v| {
+            o.provoke_seed = if v == "random" { None } else { Some(v.parse().ok()?) };
+            Some(())
+        },
+    },
+    OptionRow {
         key: "argv",
         values: "on|off",
         default: "on",
@@ -326,6 +354,8 @@ impl Default for Options<'_> {
             deadlock_ms: 2000,
             deadlock_loops: 500_000_000,
             tail_us: 50,
+            provoke_us: 0,
+            provoke_seed: None,
             hz: 100,
             cpus: 1,
             hook_free: true,
@@ -398,6 +428,15 @@ fn parse_switch(value: &str) -> Option<bool> {
     }
 }
 
+/// `US[,SEED]`: the longest delay, and the seed if there is one.
+pub fn parse_provoke(value: &str) -> Option<(u32, Option<u64>)> {
+    let (us, seed) = match value.split_once(',') {
+        Some((us, seed)) => (us, Some(seed.parse().ok()?)),
+        None => (value, None),
+    };
+    Some((us.parse().ok().filter(|&us| us <= LIMIT_MAX_US)?, seed))
+}
+
 fn parse_bytes(value: &str) -> Option<usize> {
     let (digits, unit) = match value.as_bytes().last()? {
         b'k' | b'K' => (&value[..value.len() - 1], 1 << 10),
@@ -436,6 +475,24 @@ mod tests {
         assert_eq!(o.output, Some("/a b:c"));
         assert_eq!((o.del, o.quarantine_bytes, o.argv), (DelPolicy::Async, 65536, true));
         assert_eq!(parse("output=\"it's:here\"").0.output, Some("it's:here"));
+    }
+
+    #[test]
+    fn provoke_takes_a_seed_with_it_or_apart() {
+        let provoke = |text| {
+            let (o, p) = parse(text);
+            assert_eq!(p, [], "{text}");
+            (o.provoke_us, o.provoke_seed)
+        };
+        assert_eq!(provoke(""), (0, None));
+        assert_eq!(provoke("provoke=2000"), (2000, None));
+        assert_eq!(provoke("provoke=2000,7"), (2000, Some(7)));
+        assert_eq!(provoke("provoke_seed=9:provoke=5"), (5, Some(9)));
+        assert_eq!(provoke("provoke=5,1:provoke_seed=2"), (5, Some(2)));
+        assert_eq!(provoke("provoke=5,1:provoke_seed=random"), (5, None));
+        for bad in ["1000001", "-1", "5,", ",5", "5,x", "5,1,2", ""] {
+            assert_eq!(parse_provoke(bad), None, "{bad}");
+        }
     }
 
     #[test]

@@ -55,6 +55,8 @@ pub struct RunSlot {
     pub handled: AtomicU32,
     /// The handler signalled a condition variable.
     pub signalled: AtomicU32,
+    /// 1 while the handler's start is held up (option `provoke`).
+    pub is_held: AtomicU32,
     /// `LATE` and the count of arms if the handler started after a disarm, else 0.
     late: AtomicU32,
     /// What the handler posted.
@@ -80,6 +82,7 @@ impl RunSlot {
             calls: AtomicU64::new(0),
             handled: AtomicU32::new(0),
             signalled: AtomicU32::new(0),
+            is_held: AtomicU32::new(0),
             late: AtomicU32::new(0),
             posted: Objects::new(),
             landings: [const { LandingNote::new() }; LANDINGS],
@@ -144,6 +147,7 @@ impl RunTable {
         slot.block.store(block, Relaxed);
         slot.handled.store(0, Relaxed);
         slot.signalled.store(0, Relaxed);
+        slot.is_held.store(0, Relaxed);
         slot.late.store(0, Relaxed);
         slot.posted.clear();
         for landing in &slot.landings {

@@ -29,6 +29,7 @@ extern "C" fn at_exit(status: c_int, _: *mut c_void) {
     if is_other_process() {
         return;
     }
+    DETECTOR.provoke.stop();
     timer_list::at_exit();
     DETECTOR.drain(DRAIN_NS);
     sweeper::stop();
@@ -42,7 +43,7 @@ extern "C" fn at_exit(status: c_int, _: *mut c_void) {
 }
 
 /// A vfork child shares our memory: what it does is not the recorded process's.
-fn is_other_process() -> bool {
+pub fn is_other_process() -> bool {
     let recorded = DETECTOR.record.head().pid.load(Relaxed);
     // Who cannot ask has made no child.
     sandbox::pid().is_some_and(|pid| pid != recorded)

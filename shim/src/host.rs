@@ -28,6 +28,31 @@ pub fn now_ns() -> u64 {
     clock_ns(libc::CLOCK_MONOTONIC)
 }
 
+/// Sleeps until this monotonic time, ns; signals are handled meanwhile. A raw
+/// call: no cancellation point.
+pub fn sleep_until(ns: u64) {
+    let until = libc::timespec {
+        tv_sec: (ns / 1_000_000_000) as libc::time_t,
+        tv_nsec: (ns % 1_000_000_000) as libc::c_long,
+    };
+    loop {
+        // SAFETY: `until` is valid; no rest is wanted.
+        let result = unsafe {
+            libc::syscall(
+                libc::SYS_clock_nanosleep,
+                libc::CLOCK_MONOTONIC,
+                libc::TIMER_ABSTIME,
+                &raw const until,
+                0usize,
+            )
+        };
+        // SAFETY: errno is thread-local and always valid.
+        if result == 0 || unsafe { *libc::__errno_location() } != libc::EINTR {
+            return;
+        }
+    }
+}
+
 impl Platform for Host {
     fn now_ns(&self) -> u64 {
         now_ns()

@@ -8,6 +8,7 @@
 //! | `operators`, `overrides` | C++'s new and delete, and who else defines them |
 //! | `malloc_info` | what is asked of a heap: mallinfo, malloc_stats, malloc_trim |
 //! | `posix_timer`, `thunk` | the `timer_*` family and the handlers of SIGEV_THREAD |
+//! | `provoke` | delays that make races happen |
 //! | `jump` | exports that note a call and jump on to libc: waits, posts, dlopen |
 //! | `kernel` | the exports of kernel-style programs: locks, slab |
 //! | `timer_list` | the kernel's timers: its engine in this process, its exports, its threads |
@@ -49,6 +50,7 @@ mod modules;
 mod operators;
 mod overrides;
 mod posix_timer;
+mod provoke;
 mod real;
 mod record_file;
 mod sample;

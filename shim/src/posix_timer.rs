@@ -11,11 +11,11 @@ use core::ffi::c_void;
 
 use deadwalk_alloc::BlockState;
 use deadwalk_detector::counters::Counter;
-use deadwalk_detector::deletes::{Deleted, Handle, NewTimer};
-use deadwalk_detector::{DETECTOR, HeapBlock, Op, TimerRef};
+use deadwalk_detector::deletes::{Deleted, Deletion, Handle, NewTimer};
+use deadwalk_detector::{Api, DETECTOR, HeapBlock, Op, TimerRef};
 
 use crate::tls::keeping_errno;
-use crate::{collector, host, jump, real, thunk, tls};
+use crate::{collector, host, jump, provoke, real, thunk, tls};
 
 /// `struct sigevent` as glibc lays it out.
 #[repr(C)]
@@ -103,6 +103,26 @@ fn known(handle: usize) -> Option<TimerRef> {
     }
 }
 
+/// A delete or disarm succeeded.
+///
+/// It may be held up before it returns (option `provoke`), but not under a handler
+/// that it lands on. What it finds is looked at after that: a handler that starts
+/// meanwhile has not started after the delete had returned. One that waited is held
+/// up behind its wait, when no handler starts any more.
+fn finish(deletion: Deletion) {
+    let is_provoked = DETECTOR.provoke.is_on() && DETECTOR.has_thread(deletion.timer());
+    let is_running = is_provoked && DETECTOR.is_running(deletion.timer());
+    let hold_up = || thunk::not_cancelled(|| provoke::before_return(Api::Posix));
+    if is_provoked && !is_running {
+        hold_up();
+    }
+    let deleted = keeping_errno(|| DETECTOR.finish_delete(deletion));
+    watch_waits(deleted);
+    if is_running && deleted.waited && deleted.landed == 0 {
+        hold_up();
+    }
+}
+
 /// After a delete or disarm: the waits of this thread matter if it landed.
 fn watch_waits(deleted: Deleted) {
     if deleted.landed > 0 {
@@ -110,7 +130,7 @@ fn watch_waits(deleted: Deleted) {
     }
 }
 
-unsafe extern "C" fn delete(handle: usize, site: usize) -> i32 {
+unsafe extern "C-unwind" fn delete(handle: usize, site: usize) -> i32 {
     jump::called();
     let deletion = keeping_errno(|| {
         known(handle).and_then(|timer| DETECTOR.begin_delete(timer, Op::TimerDelete, site))
@@ -118,12 +138,12 @@ unsafe extern "C" fn delete(handle: usize, site: usize) -> i32 {
     // SAFETY: the caller's promise.
     let result = unsafe { real::timer_delete(handle) };
     if let (0, Some(deletion)) = (result, deletion) {
-        keeping_errno(|| watch_waits(DETECTOR.finish_delete(deletion)));
+        finish(deletion);
     }
     result
 }
 
-unsafe extern "C" fn settime(
+unsafe extern "C-unwind" fn settime(
     handle: usize,
     flags: i32,
     new: *const libc::itimerspec,
@@ -142,7 +162,7 @@ unsafe extern "C" fn settime(
         // SAFETY: the caller's promise.
         let result = unsafe { real::timer_settime(handle, flags, new, old) };
         if let (0, Some(deletion)) = (result, deletion) {
-            keeping_errno(|| watch_waits(DETECTOR.finish_delete(deletion)));
+            finish(deletion);
         }
         return result;
     }

@@ -15,8 +15,8 @@ use deadwalk_detector::{DETECTOR, HeapBlock, Kind};
 use crate::host::Host;
 use crate::say::{self, Line};
 use crate::{
-    arena, collector, exit, foreign, fork, jump, modules, operators, overrides, real, record_file,
-    signal, stack, sweeper, timer_list, tls,
+    arena, collector, exit, foreign, fork, jump, modules, operators, overrides, provoke, real,
+    record_file, signal, stack, sweeper, timer_list, tls,
 };
 
 #[used]
@@ -81,9 +81,15 @@ fn is_second_copy() -> bool {
 }
 
 fn start(argv: *const *const c_char) {
-    let options_text = environment(c"DEADWALK_OPTIONS");
+    let mut options_text = environment(c"DEADWALK_OPTIONS");
     let mut options = Options::default();
     options.apply(options_text, complain);
+    if options.provoke_us > 0 && options.provoke_seed.is_none() {
+        let seed = provoke::new_seed();
+        options.provoke_seed = Some(seed);
+        // As if it had been asked for: the record tells it.
+        options_text = format!("{options_text}:provoke_seed={seed}").leak();
+    }
     let settings = Settings {
         options,
         options_text,
@@ -111,6 +117,7 @@ fn start(argv: *const *const c_char) {
     deadwalk_alloc::set_site_resolver(modules::resolve_site);
     DETECTOR.configure(options.del, options.tail_us, options.deadlock_ms);
     timer_list::configure(&options);
+    DETECTOR.provoke.configure(options.provoke_us, options.provoke_seed.unwrap_or(0));
     new_record(false);
     DETECTOR.activate(&Host);
     deadwalk_alloc::set_observer(&Observer);

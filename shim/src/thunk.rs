@@ -7,9 +7,9 @@
 
 use core::ffi::c_int;
 
-use deadwalk_detector::{DETECTOR, RunRef, TimerRef};
+use deadwalk_detector::{Api, DETECTOR, RunRef, TimerRef};
 
-use crate::tls;
+use crate::{provoke, tls};
 
 unsafe extern "C-unwind" {
     fn pthread_setcancelstate(state: c_int, old: *mut c_int) -> c_int;
@@ -77,6 +77,7 @@ pub unsafe extern "C-unwind" fn timer_thunk(value: usize) {
     if entry.handler == 0 {
         return;
     }
+    provoke::before_handler(Api::Posix, entry.run);
     // SAFETY: the program gave this function to timer_create as its handler.
     let handler: Handler = unsafe { core::mem::transmute(entry.handler) };
     // SAFETY: with the value that it gave.

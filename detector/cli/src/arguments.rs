@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use deadwalk_detector::Severity;
-use deadwalk_detector::options::{DelPolicy, TABLE};
+use deadwalk_detector::options::{DelPolicy, TABLE, parse_provoke};
+use deadwalk_detector::provoke::LIMIT_MAX_US;
 
 use crate::exit::Failure;
 
@@ -58,8 +59,9 @@ pub struct RunArguments {
     /// What a delete does while the timer's handler runs on another thread
     #[arg(long, value_name = "POLICY", value_parser = del_policy())]
     pub del: Option<DelPolicy>,
-    /// Not available yet
-    #[arg(long, value_name = "US[,SEED]", hide = true, value_parser = not_yet)]
+    /// Hold handlers up before they start, and deletes before they return, for a random
+    /// time of up to US microseconds, so that rare races happen; SEED repeats the delays
+    #[arg(long, value_name = "US[,SEED]", value_parser = provoke)]
     pub provoke: Option<String>,
     /// Exit with N if there were findings (see --fail-on)
     #[arg(long, value_name = "N")]
@@ -122,6 +124,14 @@ impl FailOn {
 
 fn not_yet(_: &str) -> Result<String, String> {
     Err("not available yet".into())
+}
+
+/// Takes what the option of this name takes.
+fn provoke(value: &str) -> Result<String, String> {
+    match parse_provoke(value) {
+        Some(_) => Ok(value.to_owned()),
+        None => Err(format!("not US or US,SEED, with US up to {LIMIT_MAX_US}")),
+    }
 }
 
 /// Takes the name of any delete policy there is.
@@ -218,7 +228,8 @@ mod tests {
         assert!(failure("deadwalk fly").contains("fly"));
         let refused = failure("deadwalk run --del never x");
         assert!(policies().all(|policy| refused.contains(policy.name())), "{refused}");
-        assert!(failure("deadwalk run --provoke 50 x").contains("not available yet"));
+        assert!(failure("deadwalk run --provoke 50,x x").contains("US,SEED"));
+        assert!(failure("deadwalk run --provoke 1000001 x").contains("US,SEED"));
         assert!(failure("deadwalk run --html f x").contains("not available yet"));
         assert!(failure("deadwalk run --error-exitcode 256 x").contains("256"));
         assert!(failure("deadwalk report").contains("RECORD"));

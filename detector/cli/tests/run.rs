@@ -53,7 +53,7 @@ fn usage_errors_are_125() {
     assert_one_line(&run(&["run", "--bogus", "true"]), 125, "--bogus");
     assert_one_line(&run(&["run"]), 125, "CMD");
     assert_one_line(&run(&["run", "--del", "never", "true"]), 125, "async, sync, running");
-    assert_one_line(&run(&["run", "--provoke", "50", "true"]), 125, "not available yet");
+    assert_one_line(&run(&["run", "--provoke", "50,", "true"]), 125, "US,SEED");
     assert_one_line(&run(&["run", "--sarif", "f", "true"]), 125, "not available yet");
     assert_eq!(status(&run(&["--help"])), 0);
     assert!(stdout(&run(&["--version"])).starts_with("deadwalk "));

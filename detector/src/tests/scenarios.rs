@@ -307,6 +307,32 @@ fn in_the_tail_everything_is_info() {
 }
 
 #[test]
+fn what_is_done_to_a_handler_that_is_held_up_is_never_in_its_tail() {
+    let s = Scene::new();
+    let (timer, run) = s.running();
+    s.detector.hold(run, true);
+    assert_eq!(s.delete(timer, Op::TimerDelete).landed, 1);
+    s.free();
+    s.detector.hold(run, false);
+    s.leave(run);
+    assert_eq!(s.verdicts(Kind::DataFreeWhileRunning), ERROR);
+}
+
+#[test]
+fn a_handler_that_was_held_up_before_has_its_tail() {
+    let s = Scene::new();
+    let (timer, run) = s.running();
+    s.detector.hold(run, true);
+    s.host.sleeps(HANDLER);
+    s.host.burns(HANDLER, 1_000_000);
+    s.detector.hold(run, false);
+    assert_eq!(s.delete(timer, Op::TimerDelete).landed, 1);
+    s.free();
+    s.leave(run);
+    assert_eq!(s.verdicts(Kind::DataFreeWhileRunning), TAIL);
+}
+
+#[test]
 fn data_freed_under_a_landing_is_an_error() {
     let s = Scene::new();
     let (_, run) = s.landed();

@@ -123,6 +123,14 @@ impl Host for Process {
         usable::is_usable(addr, bytes)
     }
 
+    fn held_up_ns(&self) -> u64 {
+        DETECTOR.provoke.spent_ns()
+    }
+
+    fn stretch_ns(&self, held_up_ns: u64, bound_ns: u64) -> u64 {
+        DETECTOR.provoke.stretch_ns(held_up_ns, bound_ns)
+    }
+
     fn want_ticks(&self) {
         ticks::start();
     }
@@ -204,6 +212,8 @@ impl Host for Process {
             tls::set_hooks(tls::hooks() | tls::LANDED);
             tls::set_landed_ns_word(host::now_ns());
             tls::set_landed_activity_word(deadwalk_alloc::thread_activity().read());
+        } else {
+            ticks::deleted();
         }
     }
 

@@ -21,7 +21,7 @@ use core::sync::atomic::{
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 
-use deadwalk_detector::{DETECTOR, RunRef};
+use deadwalk_detector::{Api, DETECTOR, RunRef};
 use deadwalk_timer::engine::CPUS_MAX;
 use deadwalk_timer::{Due, Ticket};
 
@@ -29,7 +29,7 @@ use crate::say::Line;
 use crate::threads::{self, Main};
 use crate::thunk::Leaving;
 use crate::timer_list::ENGINE;
-use crate::{collector, host, sample, sandbox, tls};
+use crate::{collector, host, provoke, sample, sandbox, tls};
 
 const IDLE: u32 = 0;
 const REAL: u32 = 1;
@@ -43,6 +43,9 @@ static BELLS: [AtomicU32; CPUS_MAX] = [const { AtomicU32::new(0) }; CPUS_MAX];
 /// thread whose handler forked ends in the child when the handler does), and
 /// after a start that could not make them all.
 static EPOCH: AtomicU32 = AtomicU32::new(0);
+/// The thread that lets virtual time pass, and whether another one deletes timers.
+static ADVANCER: AtomicU32 = AtomicU32::new(0);
+static HAS_OTHERS: AtomicBool = AtomicBool::new(false);
 static COMPLAINED: AtomicBool = AtomicBool::new(false);
 static MISMATCHED: AtomicBool = AtomicBool::new(false);
 
@@ -102,12 +105,32 @@ pub fn advance(ticks: u64) -> u64 {
     if STATE.swap(VIRTUAL, AcqRel) == REAL {
         ring_all();
     }
+    ADVANCER.store(tls::tid(), Relaxed);
     let mut called = 0;
     ENGINE.advance(ticks, |due| {
         called += 1;
         call(due);
     });
     called
+}
+
+/// A delete has taken effect, without landing, and is about to return.
+pub fn deleted() {
+    if !DETECTOR.provoke.is_on() {
+        return;
+    }
+    if STATE.load(Relaxed) == VIRTUAL && ADVANCER.load(Relaxed) != tls::tid() {
+        HAS_OTHERS.store(true, Relaxed);
+    }
+    if !is_alone() {
+        provoke::before_return(Api::TimerList);
+    }
+}
+
+/// Is time virtual, and does only the thread that lets it pass delete timers?
+/// Then there is no race to provoke, and what repeats is to go on repeating.
+fn is_alone() -> bool {
+    STATE.load(Relaxed) == VIRTUAL && !HAS_OTHERS.load(Relaxed)
 }
 
 fn spawn(main: Main, cpu: usize) -> bool {
@@ -160,7 +183,7 @@ extern "C-unwind" fn clock_thread(arg: *mut c_void) -> *mut c_void {
             }
         }
         let next = u128::from(ticks + 1) * 1_000_000_000 / u128::from(hz) + 1;
-        sleep_until(start_ns + next as u64);
+        host::sleep_until(start_ns + next as u64);
     }
     core::ptr::null_mut()
 }
@@ -178,23 +201,6 @@ fn is_left_alone() -> bool {
     threads <= 2 + cpus + u64::from(collector::is_running())
         && ENGINE.is_idle()
         && ENGINE.pending_count() == 0
-}
-
-fn sleep_until(ns: u64) {
-    let until = libc::timespec {
-        tv_sec: (ns / 1_000_000_000) as libc::time_t,
-        tv_nsec: (ns % 1_000_000_000) as libc::c_long,
-    };
-    // SAFETY: `until` is valid; no rest is wanted. All signals are blocked.
-    unsafe {
-        libc::syscall(
-            libc::SYS_clock_nanosleep,
-            libc::CLOCK_MONOTONIC,
-            libc::TIMER_ABSTIME,
-            &raw const until,
-            0usize,
-        );
-    }
 }
 
 /// Has another thread take the place of one that a handler ended.
@@ -234,6 +240,9 @@ fn call(due: Due<RunRef>) {
     type Handler = unsafe extern "C-unwind" fn(usize);
     let Due { handler, data, ticket } = due;
     let _leaving = Leaving::new(ticket.run, leave, ticket);
+    if !is_alone() {
+        provoke::before_handler(Api::TimerList, ticket.run);
+    }
     // SAFETY: the program set this function as its timer's handler.
     let handler: Handler = unsafe { core::mem::transmute(handler) };
     // SAFETY: with the argument that it set.

@@ -157,6 +157,16 @@ pub trait Host: Storage + Sync {
     /// The thread that holds what `thread` is blocked on now, if that is known.
     fn waits_for(&self, thread: u32) -> Option<u32>;
 
+    /// How long threads were held up on purpose so far, all together, ns.
+    fn held_up_ns(&self) -> u64 {
+        0
+    }
+    /// How much longer than `bound_ns` a wait may take for the sake of what was
+    /// held up since `held_up_ns` was `before`, ns.
+    fn stretch_ns(&self, _before: u64, _bound_ns: u64) -> u64 {
+        0
+    }
+
     /// The heap block that holds `addr`. Lock held.
     fn block(&self, addr: usize) -> Option<Block>;
     /// Has [`Engine::freeing`](crate::Engine::freeing) called before the block

@@ -151,6 +151,7 @@ impl<'a, H: Host> Call<'a, H> {
         };
         let mut by_flag = by_flag;
         let (mut start, mut paused_ns) = (0, 0);
+        let held_up_ns = host.held_up_ns();
         for attempt in 0u64.. {
             let look = self.state.look_at_run(host, timer, me, by_flag);
             if look.is_flag_gone {
@@ -166,7 +167,7 @@ impl<'a, H: Host> Call<'a, H> {
                     host.count(Count::SyncWait);
                 }
             }
-            if self.is_hopeless(attempt, paused_ns, thread, me) {
+            if self.is_hopeless(attempt, (paused_ns, held_up_ns), thread, me) {
                 waited.gave_up = true;
                 tell(&mut self, Kind::DelDeadlock, Some(thread));
                 break;
@@ -185,12 +186,22 @@ impl<'a, H: Host> Call<'a, H> {
         Some(self)
     }
 
-    fn is_hopeless(&mut self, attempt: u64, paused_ns: u64, thread: u32, me: u32) -> bool {
+    fn is_hopeless(
+        &mut self,
+        attempt: u64,
+        (paused_ns, held_up_ns): (u64, u64),
+        thread: u32,
+        me: u32,
+    ) -> bool {
         let host = &self.engine.host;
         let settings = self.state.settings;
+        let is_late = || {
+            let bound = settings.deadlock_ns;
+            paused_ns > bound && paused_ns - bound > host.stretch_ns(held_up_ns, bound)
+        };
         attempt >= settings.deadlock_loops
             || attempt % PROOF_EVERY == PROOF_EVERY - 1
-                && (paused_ns > settings.deadlock_ns || self.state.waits_for_me(host, thread, me))
+                && (is_late() || self.state.waits_for_me(host, thread, me))
     }
 }
 

@@ -77,6 +77,8 @@ fn options(process: &reader::Process) -> Map<String, Value> {
         "hook_free": options.hook_free,
         "legacy_timer_exit": options.legacy_timer_exit,
         "tail_us": options.tail_us,
+        "provoke": options.provoke_us,
+        "provoke_seed": options.provoke_seed,
         "argv": options.argv,
         "bytes": options.bytes,
         "log": options.log.name(),

@@ -19,13 +19,19 @@ pub struct Environment {
 
 impl Environment {
     /// `library` in front of what is preloaded already; the options in force
-    /// with `output` and `del` over them.
-    pub fn new(library: &Path, output: Option<&Path>, del: Option<DelPolicy>) -> Environment {
+    /// with `output`, `del` and `provoke` over them.
+    pub fn new(
+        library: &Path,
+        output: Option<&Path>,
+        del: Option<DelPolicy>,
+        provoke: Option<&str>,
+    ) -> Environment {
         let preload = preload(library, std::env::var_os(PRELOAD).as_deref());
         let existing = std::env::var_os(OPTIONS).unwrap_or_default();
         let folder = output.and_then(Path::to_str).and_then(|folder| quoted("output", folder));
-        let own: Vec<String> =
-            del.map(|del| format!("del={}", del.name())).into_iter().chain(folder).collect();
+        let del = del.map(|del| format!("del={}", del.name()));
+        let provoke = provoke.map(|provoke| format!("provoke={provoke}"));
+        let own: Vec<String> = del.into_iter().chain(provoke).chain(folder).collect();
         let merged = existing.to_str().and_then(|existing| merge(existing, &own));
         let options = merged.unwrap_or_else(|| {
             output::line(&format!("{OPTIONS} is malformed and left out"));

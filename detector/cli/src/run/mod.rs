@@ -46,7 +46,8 @@ pub fn run(arguments: &RunArguments) -> Result<u8, Failure> {
     let json = JsonFile::create(arguments.json.as_deref());
     let folder = Folder::prepare(arguments.output.as_deref());
     let library = library::preloadable(&library, folder.temporary())?;
-    let environment = Environment::new(&library, folder.records(), arguments.del);
+    let environment =
+        Environment::new(&library, folder.records(), arguments.del, arguments.provoke.as_deref());
 
     let signals = Signals::catch().map_err(|e| Failure::own(format!("signals: {e}")))?;
     let mut child = start(arguments, &environment)?;

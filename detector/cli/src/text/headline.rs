@@ -31,6 +31,7 @@ pub fn write(out: &mut String, report: &Report, style: Style) {
     }
     timers(out, report);
     waits(out, report);
+    provoked(out, report);
     timer_list::summary(out, report, style);
     severities(out, report, style);
 }
@@ -78,6 +79,27 @@ fn waits(out: &mut String, report: &Report) {
     if suppressed > 0 {
         let _ = writeln!(out, "  {} suppressed after such a delete.", expiries(suppressed));
     }
+}
+
+/// How many calls were held up on purpose, and what repeats that.
+fn provoked(out: &mut String, report: &Report) {
+    let number = report.total("timers.provoked");
+    if number == 0 {
+        return;
+    }
+    let option = |name: &str| {
+        let mut values = report.processes.iter().filter_map(|p| p.options[name].as_u64());
+        let first = values.next()?;
+        values.all(|value| value == first).then_some(first)
+    };
+    let _ = write!(out, "  {} on purpose", plural(number, "delay"));
+    if let Some(us) = option("provoke") {
+        let _ = write!(out, ", of up to {} us", count(us));
+    }
+    if let Some(seed) = option("provoke_seed") {
+        let _ = write!(out, ", with seed {seed}");
+    }
+    let _ = writeln!(out, ".");
 }
 
 fn severities(out: &mut String, report: &Report, style: Style) {
