@@ -6,8 +6,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use deadwalk_detector::DETECTOR;
 use deadwalk_detector::counters::Counter;
 
-use crate::kernel::lock;
-use crate::{collector, record_file, signal, start, sweeper, timer_list, tls};
+use crate::{collector, kernel, record_file, signal, start, sweeper, timer_list, tls};
 
 /// Registers the handler, after the heap's own: in the child it is open before
 /// this one runs.
@@ -20,7 +19,7 @@ pub fn register() {
 unsafe extern "C" fn child() {
     tls::set_tid_word(0);
     signal::remember_process();
-    lock::reset_after_fork();
+    kernel::reset_after_fork();
     if DETECTOR.platform().is_none() {
         return;
     }

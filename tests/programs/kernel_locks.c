@@ -1,11 +1,14 @@
 /*
  * Every name of a lock is a spin lock's, and knows whether it is held.
  */
+#include <linux/interrupt.h>
 #include <linux/kernel.h>
+#include <linux/smp_lock.h>
 #include <linux/spinlock.h>
 #include "kernel_check.h"
 
 static DEFINE_RAW_SPINLOCK(raw);
+static DEFINE_SPINLOCK(local);
 static DEFINE_RWLOCK(defined);
 static rwlock_t initialised = RW_LOCK_UNLOCKED;
 static rwlock_t static_one = __RW_LOCK_UNLOCKED(static_one);
@@ -55,34 +58,70 @@ static void raw_ones(void)
 	CHECK(!raw_spin_is_locked(&raw));
 }
 
+/* Taken by one statement, given back by the other. */
+#define HOLDS_RW(rw, reads, take, give) \
+	do { \
+		take; \
+		CHECK(rwlock_is_locked(rw) && !write_can_lock(rw) && !write_trylock(rw)); \
+		CHECK(reads ? read_can_lock(rw) : !read_can_lock(rw) && !read_trylock(rw)); \
+		give; \
+		CHECK(!rwlock_is_locked(rw) && write_can_lock(rw) && read_can_lock(rw)); \
+	} while (0)
+
 static void readers_and_writers(rwlock_t *rw)
 {
-	spinlock_t *lock = &rw->lock;
 	unsigned long flags;
 
-	HOLDS(lock, read_lock(rw), read_unlock(rw));
-	HOLDS(lock, CHECK(read_trylock(rw)), read_unlock(rw));
-	HOLDS(lock, read_lock_bh(rw), read_unlock_bh(rw));
-	HOLDS(lock, read_lock_irq(rw), read_unlock_irq(rw));
-	HOLDS(lock, read_lock_irqsave(rw, flags), read_unlock_irqrestore(rw, flags));
-	HOLDS(lock, write_lock(rw), write_unlock(rw));
-	HOLDS(lock, CHECK(write_trylock(rw)), write_unlock(rw));
-	HOLDS(lock, write_lock_bh(rw), write_unlock_bh(rw));
-	HOLDS(lock, write_lock_irq(rw), write_unlock_irq(rw));
-	HOLDS(lock, write_lock_irqsave(rw, flags), write_unlock_irqrestore(rw, flags));
+	HOLDS_RW(rw, 1, read_lock(rw), read_unlock(rw));
+	HOLDS_RW(rw, 1, CHECK(read_trylock(rw)), read_unlock(rw));
+	HOLDS_RW(rw, 1, read_lock_bh(rw), read_unlock_bh(rw));
+	HOLDS_RW(rw, 1, read_lock_irq(rw), read_unlock_irq(rw));
+	HOLDS_RW(rw, 1, read_lock_irqsave(rw, flags), read_unlock_irqrestore(rw, flags));
+	HOLDS_RW(rw, 0, write_lock(rw), write_unlock(rw));
+	HOLDS_RW(rw, 0, CHECK(write_trylock(rw)), write_unlock(rw));
+	HOLDS_RW(rw, 0, write_lock_bh(rw), write_unlock_bh(rw));
+	HOLDS_RW(rw, 0, write_lock_irq(rw), write_unlock_irq(rw));
+	HOLDS_RW(rw, 0, write_lock_irqsave(rw, flags), write_unlock_irqrestore(rw, flags));
+	HOLDS_RW(rw, 0, CHECK(write_trylock_irqsave(rw, flags)), write_unlock_irqrestore(rw, flags));
+	read_lock(rw);
+	HOLDS_RW(rw, 1, read_lock(rw), read_unlock(rw); CHECK(rwlock_is_locked(rw)); read_unlock(rw));
 }
 
+/* A section is not counted: what nests saves the flags. */
 static void of_2_4(void)
 {
-	unsigned long flags;
+	unsigned long outer, inner, other;
 
-	save_flags(flags);
+	CHECK(!irqs_disabled());
+	save_flags(outer);
 	cli();
-	restore_flags(flags);
-	save_and_cli(flags);
+	CHECK(irqs_disabled());
+	save_and_cli(inner);
+	restore_flags(inner);
+	CHECK(irqs_disabled() && irqs_disabled_flags(inner));
+	spin_lock_irqsave(&local, other);
+	spin_unlock(&local);
+	restore_flags(other);
+	CHECK(irqs_disabled());
+	cli();
+	restore_flags(outer);
+	CHECK(!irqs_disabled() && !irqs_disabled_flags(outer));
+	cli();
 	sti();
-	restore_flags(flags);
-	CHECK(flags == 0);
+	sti();
+	CHECK(!irqs_disabled());
+	__save_flags(other);
+	__cli();
+	CHECK(!irqs_disabled());
+	__restore_flags(other);
+	CHECK(!in_interrupt() && !in_irq());
+	lock_kernel();
+	lock_kernel();
+	unlock_kernel();
+	CHECK(kernel_locked());
+	unlock_kernel();
+	CHECK(!kernel_locked());
+	unlock_kernel();
 }
 
 int main(void)

@@ -18,8 +18,15 @@ const PROGRAMS: [&str; 6] = [
 ];
 
 /// The same, and they check what the names mean: their status is 0.
-const NAMES: [&str; 5] =
-    ["kernel_names", "kernel_ticks", "kernel_locks", "kernel_lists", "kernel_module"];
+const NAMES: [&str; 7] = [
+    "kernel_names",
+    "kernel_ticks",
+    "kernel_locks",
+    "kernel_lists",
+    "kernel_module",
+    "kernel_counts",
+    "kernel_bits",
+];
 
 /// gcc and, if it is installed, clang.
 fn compilers() -> Vec<PathBuf> {
@@ -74,6 +81,50 @@ fn the_c_librarys_headers_work_before_and_after_ours() {
                 compile(&compiler, "kernel_order", &[&standard, order], &object);
                 compile(&compiler, "kernel_order", &["-D_GNU_SOURCE", order], &object);
             }
+        }
+    }
+}
+
+/// Every header of the kernel's names, such as `linux/timer.h`.
+fn kernel_headers() -> Vec<String> {
+    let headers_of = |folder: &str| {
+        let path = Program::include_folder().join("kernel").join(folder);
+        let entries = std::fs::read_dir(path).expect("the folder is there").flatten();
+        let names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
+        names.into_iter().map(|name| format!("{folder}/{}", name.to_string_lossy())).collect()
+    };
+    let folders: [Vec<String>; 2] = ["asm", "linux"].map(headers_of);
+    folders.concat()
+}
+
+#[test]
+fn all_of_ours_are_tried_beside_the_c_librarys() {
+    let ours = std::fs::read_to_string(source("kernel_order_ours").with_extension("h"));
+    let ours = ours.expect("the file is there");
+    for header in kernel_headers() {
+        assert!(ours.contains(&format!("#include <{header}>\n")), "{header} is missing");
+    }
+    let theirs = std::fs::read_to_string(source("kernel_order")).expect("the file is there");
+    assert!(theirs.matches("#include <").count() >= 100);
+}
+
+/// No header leans on another that happened to come before it.
+#[test]
+fn every_header_stands_alone() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for header in kernel_headers() {
+        let file = folder.path().join("alone.c");
+        let text = format!("#include <{header}>\n#include <{header}>\nint nothing;\n");
+        std::fs::write(&file, text).expect("the folder is writable");
+        for standard in ["-std=gnu89", "-std=gnu2x"] {
+            let output = Command::new("gcc")
+                .args(["-Wall", "-Wextra", "-Werror", "-fsyntax-only", standard])
+                .args(Program::include_flags())
+                .arg(&file)
+                .output()
+                .expect("gcc is installed");
+            let errors = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{header} {standard}:\n{errors}");
         }
     }
 }
@@ -137,6 +188,19 @@ fn warnings_and_bugs_say_where() {
     assert!(outcome.assert_says(&bug).stderr.contains("BUG: at "));
 }
 
+/// A reference count that was misused says so, once in each place.
+#[test]
+fn a_spoilt_reference_count_says_where() {
+    let program = Program::kernel("kernel_counts");
+    let stderr = Run::of(&program).plain().assert_status(0).stderr;
+    let place = format!("kernel_counts.c:{} ", program.line_of("/* below */"));
+    assert_eq!(stderr.matches(&place).count(), 1, "{stderr}");
+    assert!(stderr.contains("refcount taken from 0\n"), "{stderr}");
+    assert!(stderr.contains("refcount below 0\n"), "{stderr}");
+    assert!(stderr.contains("refcount saturated\n"), "{stderr}");
+    assert_eq!(stderr.matches("WARNING: at ").count(), 8, "{stderr}");
+}
+
 /// The rate that a program was compiled with is told to the library, if it asks.
 #[test]
 fn the_library_is_told_the_programs_hz() {
@@ -195,16 +259,24 @@ fn every_name_of_ours_has_the_prefix() {
         "abort",
         "fprintf",
         "fwrite",
+        "gettimeofday",
+        "htonl",
+        "htons",
         "index",
         "memcmp",
         "memcpy",
         "memset",
         "nanosleep",
+        "ntohl",
+        "sched_yield",
         "stderr",
         "strcmp",
         "strlen",
+        "strtoul",
         "sysinfo",
+        "time",
         "timer_delete",
+        "vsnprintf",
         "_GLOBAL_OFFSET_TABLE_",
     ];
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -1,4 +1,4 @@
-//! What kernel-style programs use beside timers: spin locks and slab.
+//! What kernel-style programs use beside timers: locks and slab.
 
 use deadwalk_tests::{Program, Run, repeats};
 
@@ -15,6 +15,51 @@ fn spin_locks_keep_others_out() {
     let watched = run.watched();
     assert_eq!(watched.outcome.assert_status(0).stdout, expected);
     watched.report.assert_clean();
+}
+
+#[test]
+fn readers_share_and_writers_do_not() {
+    let run = Run::of(&Program::kernel("kernel_rwlock"));
+    let expected = "all, open 1, owner 0, readers 0\n";
+    for _ in 0..repeats(2, 10) {
+        assert_eq!(run.plain().assert_status(0).stdout, expected);
+    }
+    let watched = run.watched();
+    assert_eq!(watched.outcome.assert_status(0).stdout, expected);
+    watched.report.assert_clean();
+}
+
+/// Both limits lie far beyond the test's patience: what ends the wait is the proof.
+const PROOF_ONLY: &str = "deadlock_ms=3600000:deadlock_loops=4000000000";
+
+/// A section, the big lock, a writer, a reader, and one reader of three.
+#[test]
+fn a_delete_under_a_lock_that_the_handler_wants_is_a_deadlock() {
+    let program = Program::kernel("kernel_deadlock");
+    for lock in ["section", "big", "writing", "reading", "shared"] {
+        let run = Run::of(&program).arg(lock).env("DEADWALK_OPTIONS", PROOF_ONLY);
+        for _ in 0..repeats(1, 10) {
+            let watched = run.watched();
+            assert_eq!(watched.outcome.assert_status(0).stdout, "deleted 0\n", "{lock}");
+            watched.report.assert_only(&["del-deadlock"]);
+            let deadlock = watched.report.assert_seen("del-deadlock");
+            deadlock.assert_stack("del", "main");
+            deadlock.assert_stack("handler", "handler");
+        }
+    }
+}
+
+#[test]
+fn a_delete_that_can_end_is_no_deadlock() {
+    let program = Program::kernel("kernel_deadlock");
+    for lock in ["beside", "theirs"] {
+        let run = Run::of(&program).arg(lock).env("DEADWALK_OPTIONS", PROOF_ONLY);
+        for _ in 0..repeats(2, 10) {
+            let watched = run.watched();
+            assert_eq!(watched.outcome.assert_status(0).stdout, "deleted 0\n", "{lock}");
+            watched.report.assert_clean();
+        }
+    }
 }
 
 #[test]

@@ -64,6 +64,15 @@ static __inline__ int deadwalk_warn_once(int condition, int *warned, const char 
 #define panic(...) (printk("Kernel panic: " __VA_ARGS__), printk("\n"), __builtin_abort())
 #endif
 
+#ifndef WARN_ON_SMP
+#define WARN_ON_SMP(condition) WARN_ON(condition)
+#endif
+#ifndef BUILD_BUG_ON_MSG
+#define BUILD_BUG_ON_MSG(condition, text) BUILD_BUG_ON(condition)
+#endif
+#ifndef BUILD_BUG_ON_ZERO
+#define BUILD_BUG_ON_ZERO(condition) (0 * sizeof(char[1 - 2 * !!(condition)]))
+#endif
 #ifndef BUILD_BUG_ON
 #define BUILD_BUG_ON(condition) ((void)sizeof(char[1 - 2 * !!(condition)]))
 #endif

@@ -59,6 +59,40 @@
 #ifndef __packed
 #define __packed __attribute__((__packed__))
 #endif
+#ifndef noinline
+#define noinline __attribute__((__noinline__))
+#endif
+#ifndef fallthrough
+#if defined(__GNUC__) && __GNUC__ >= 7
+#define fallthrough __attribute__((__fallthrough__))
+#else
+#define fallthrough ((void)0)
+#endif
+#endif
+#ifndef __weak
+#define __weak __attribute__((__weak__))
+#endif
+#ifndef __aligned
+#define __aligned(n) __attribute__((__aligned__(n)))
+#endif
+#ifndef __printf
+#define __printf(format, first) __attribute__((__format__(printf, format, first)))
+#endif
+#ifndef __cold
+#define __cold __attribute__((__cold__))
+#endif
+#ifndef notrace
+#define notrace
+#endif
+#ifndef __bitwise
+#define __bitwise
+#endif
+#ifndef uninitialized_var
+#define uninitialized_var(x) x = x
+#endif
+#ifndef data_race
+#define data_race(expression) (expression)
+#endif
 #ifndef asmlinkage
 #define asmlinkage
 #endif

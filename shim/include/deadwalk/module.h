@@ -115,13 +115,51 @@
 
 #define __MODULE_STRING(x) __stringify(x)
 
-#define MOD_INC_USE_COUNT ((void)0)
-#define MOD_DEC_USE_COUNT ((void)0)
-#define try_module_get(module) ((void)(module), 1)
-#define __module_get(module) ((void)(module))
-#define module_put(module) ((void)(module))
+/*
+ * One for each program or library that is linked from these sources. A loader finds
+ * how often it is in use by dlsym(handle, "deadwalk_module_uses"), and unloads it at
+ * 0 only. (The kernel's own, which never goes, is NULL.)
+ */
+struct module {
+	volatile int uses;
+	const char *name;
+};
 
-struct module;
-#define THIS_MODULE ((struct module *)0)
+#ifdef __cplusplus
+extern "C" {
+#endif
+__attribute__((weak, visibility("hidden"))) struct module deadwalk_this_module = {
+	0, KBUILD_MODNAME
+};
+extern int deadwalk_module_uses(void);
+__attribute__((weak)) int deadwalk_module_uses(void)
+{
+	return __atomic_load_n(&deadwalk_this_module.uses, __ATOMIC_ACQUIRE);
+}
+#ifdef __cplusplus
+}
+#endif
+
+static __inline__ int deadwalk_module_use(struct module *module, int n)
+{
+	if (module)
+		__atomic_add_fetch(&module->uses, n, __ATOMIC_SEQ_CST);
+	return 1;
+}
+
+#define THIS_MODULE (&deadwalk_this_module)
+#define try_module_get(module) deadwalk_module_use(module, 1)
+#define __module_get(module) ((void)deadwalk_module_use(module, 1))
+#define module_put(module) ((void)deadwalk_module_use(module, -1))
+#define module_refcount(module) __atomic_load_n(&(module)->uses, __ATOMIC_ACQUIRE)
+#define module_name(module) ((module) ? (module)->name : "kernel")
+
+#define MOD_INC_USE_COUNT __module_get(THIS_MODULE)
+#define MOD_DEC_USE_COUNT module_put(THIS_MODULE)
+#define MOD_IN_USE (module_refcount(THIS_MODULE) != 0)
+#define __MOD_INC_USE_COUNT(module) __module_get(module)
+#define __MOD_DEC_USE_COUNT(module) module_put(module)
+#define GET_USE_COUNT(module) module_refcount(module)
+#define SET_MODULE_OWNER(device) ((void)((device)->owner = THIS_MODULE))
 
 #endif

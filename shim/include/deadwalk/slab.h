@@ -9,12 +9,13 @@
 
 #include <stddef.h>
 
+#include <deadwalk/types.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 /* Every allocation may sleep here, and none does; only __GFP_ZERO counts. */
-typedef unsigned int gfp_t;
 #define __GFP_ZERO 0x100u
 #define __GFP_NOWARN 0x200u
 #define GFP_ATOMIC 0x20u
@@ -24,6 +25,16 @@ typedef unsigned int gfp_t;
 #define GFP_NOIO 0xc00u
 #define GFP_NOFS 0xc40u
 #define GFP_DMA 0x1u
+#define GFP_DMA32 0x4u
+#define GFP_HIGHUSER GFP_USER
+#define GFP_KERNEL_ACCOUNT GFP_KERNEL
+#define GFP_BUFFER GFP_NOIO
+#define __GFP_HIGH 0x20u
+#define __GFP_WAIT 0x400u
+#define __GFP_NORETRY 0x10000u
+#define __GFP_NOFAIL 0x8000u
+#define __GFP_RETRY_MAYFAIL 0x4000u
+#define __GFP_COMP 0x40000u
 #define SLAB_ATOMIC GFP_ATOMIC
 #define SLAB_KERNEL GFP_KERNEL
 
@@ -34,6 +45,14 @@ typedef unsigned int gfp_t;
 #define SLAB_STORE_USER 0x10000u
 #define SLAB_PANIC 0x40000u
 #define SLAB_RECLAIM_ACCOUNT 0x20000u
+#define SLAB_CONSISTENCY_CHECKS 0x100u
+#define SLAB_DEBUG_FREE 0x100u
+#define SLAB_MEM_SPREAD 0x100000u
+#define SLAB_ACCOUNT 0x4000000u
+#define SLAB_NO_REAP 0x1000u
+/* What a constructor of 2.x was told. */
+#define SLAB_CTOR_CONSTRUCTOR 1u
+#define SLAB_CTOR_VERIFY 4u
 
 #define DEADWALK_SLAB_NAMED(name) __asm__("deadwalk_" #name)
 
@@ -57,9 +76,31 @@ extern void kfree_sensitive(const void *) DEADWALK_SLAB_NAMED(kfree_sensitive);
 #define kvmalloc_array(n, size, gfp) kmalloc_array(n, size, gfp)
 #define kvcalloc(n, size, gfp) kcalloc(n, size, gfp)
 #define kvfree(block) kfree(block)
+#define kfree_const(block) kfree(block)
+#define kfree_s(block, size) ((void)(size), kfree(block))
+#define krealloc_array(block, n, size, gfp) krealloc(block, array_size(n, size), gfp)
 #define vmalloc(size) kmalloc(size, GFP_KERNEL)
 #define vzalloc(size) kzalloc(size, GFP_KERNEL)
 #define vfree(block) kfree(block)
+
+#define ZERO_SIZE_PTR ((void *)16)
+#define ZERO_OR_NULL_PTR(block) ((unsigned long)(block) <= (unsigned long)ZERO_SIZE_PTR)
+
+/* Too much for a number is too much for the heap. */
+static __inline__ size_t deadwalk_array_size(size_t n, size_t size, size_t more)
+{
+	size_t bytes;
+
+	if (__builtin_mul_overflow(n, size, &bytes) || __builtin_add_overflow(bytes, more, &bytes))
+		return ~(size_t)0;
+	return bytes;
+}
+#ifndef array_size
+#define array_size(n, size) deadwalk_array_size(n, size, 0)
+#endif
+#ifndef struct_size
+#define struct_size(p, array, n) deadwalk_array_size(n, sizeof((p)->array[0]), sizeof(*(p)))
+#endif
 
 static __inline__ void *kmemdup(const void *from, size_t size, gfp_t gfp)
 {
@@ -111,6 +152,8 @@ extern void *kmem_cache_alloc(struct kmem_cache *, gfp_t) DEADWALK_SLAB_NAMED(km
 extern void *kmem_cache_zalloc(struct kmem_cache *, gfp_t)
 	DEADWALK_SLAB_NAMED(kmem_cache_zalloc);
 extern void kmem_cache_free(struct kmem_cache *, void *) DEADWALK_SLAB_NAMED(kmem_cache_free);
+#define kmem_cache_alloc_node(cache, gfp, node) ((void)(node), kmem_cache_alloc(cache, gfp))
+#define kmem_cache_shrink(cache) ((void)(cache), 0)
 extern void kmem_cache_destroy(struct kmem_cache *) DEADWALK_SLAB_NAMED(kmem_cache_destroy);
 
 #ifdef __cplusplus

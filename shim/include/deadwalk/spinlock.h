@@ -9,6 +9,7 @@
 #define DEADWALK_SPINLOCK_H
 
 #include <deadwalk/bug.h>
+#include <deadwalk/irqflags.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -44,7 +45,7 @@ static __inline__ void spin_lock_init(spinlock_t *lock)
 #define spin_unlock_irq(lock) spin_unlock(lock)
 #define spin_lock_irqsave(lock, flags) \
 	do { \
-		(flags) = 0; \
+		(flags) = deadwalk_save_flags(); \
 		spin_lock(lock); \
 	} while (0)
 #define spin_unlock_irqrestore(lock, flags) \
@@ -54,7 +55,7 @@ static __inline__ void spin_lock_init(spinlock_t *lock)
 	} while (0)
 
 #define spin_trylock_irq(lock) spin_trylock(lock)
-#define spin_trylock_irqsave(lock, flags) ((flags) = 0, spin_trylock(lock))
+#define spin_trylock_irqsave(lock, flags) ((flags) = deadwalk_save_flags(), spin_trylock(lock))
 
 /* For lockdep, which is not here. */
 #define spin_lock_nested(lock, subclass) ((void)(subclass), spin_lock(lock))
@@ -92,23 +93,6 @@ static __inline__ void spin_lock_init(spinlock_t *lock)
 #define raw_spin_lock_irqsave(lock, flags) spin_lock_irqsave(lock, flags)
 #define raw_spin_unlock_irqrestore(lock, flags) spin_unlock_irqrestore(lock, flags)
 #define raw_spin_trylock_irqsave(lock, flags) spin_trylock_irqsave(lock, flags)
-
-#define local_bh_disable() ((void)0)
-#define local_bh_enable() ((void)0)
-#define local_irq_disable() ((void)0)
-#define local_irq_enable() ((void)0)
-#define local_irq_save(flags) ((void)((flags) = 0))
-#define local_irq_restore(flags) ((void)(flags))
-
-/* As 2.4 called them. What relied on them to keep other processors out must
- * take a lock here, as it must there. */
-#ifndef cli
-#define cli() local_irq_disable()
-#define sti() local_irq_enable()
-#define save_flags(flags) local_irq_save(flags)
-#define restore_flags(flags) local_irq_restore(flags)
-#define save_and_cli(flags) local_irq_save(flags)
-#endif
 
 #ifdef __cplusplus
 }

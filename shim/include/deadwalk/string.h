@@ -14,4 +14,27 @@
 #undef index
 #endif
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+/* Copies what fits with a NUL; how long it is, or -E2BIG if not all fitted. */
+static __inline__ long deadwalk_strscpy(char *to, const char *from, size_t size)
+{
+	size_t length = 0;
+
+	if (!size)
+		return -7;
+	while (length + 1 < size && from[length])
+		length++;
+	__builtin_memcpy(to, from, length);
+	to[length] = '\0';
+	return from[length] ? -7 : (long)length;
+}
+#ifdef __cplusplus
+}
+#endif
+#ifndef strscpy
+#define strscpy(to, from, size) deadwalk_strscpy(to, from, size)
+#endif
+
 #endif

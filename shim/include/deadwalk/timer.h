@@ -185,6 +185,14 @@ extern void timer_exit(struct timer_list *) DEADWALK_NAMED(timer_exit);
 extern void sync_timers(void) DEADWALK_NAMED(sync_timers);
 extern void wait_on_timers(void) DEADWALK_NAMED(wait_on_timers);
 
+/* Up to 4.14 by its numbers, from 4.15 to 6.14 by its callback. */
+#define TIMER_DATA_TYPE unsigned long
+#define TIMER_FUNC_TYPE void (*)(TIMER_DATA_TYPE)
+#define __init_timer(timer, ...) \
+	DEADWALK_FORM(__VA_ARGS__, ~, DEADWALK_NO_SUCH_FORM, timer_setup, \
+		      DEADWALK_INIT_FLAGS, ~)(timer, __VA_ARGS__)
+#define DEADWALK_INIT_FLAGS(timer, flags) ((void)(flags), init_timer(timer))
+
 /* Macros, so that reports name the function they stand in. */
 #define setup_timer(timer, fn, d) \
 	do { \

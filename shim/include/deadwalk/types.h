@@ -14,6 +14,16 @@
 #include <stdbool.h>
 #endif
 
+/* As <linux/types.h> has them, of which other headers take them. */
+#include <deadwalk/atomic.h>
+#include <deadwalk/list_head.h>
+typedef unsigned int gfp_t;
+typedef unsigned short umode_t;
+typedef unsigned long phys_addr_t;
+typedef unsigned long dma_addr_t;
+typedef unsigned long resource_size_t;
+typedef long long time64_t;
+
 #ifndef DEADWALK_OWN_INTS
 typedef __u8 u8;
 typedef __u16 u16;

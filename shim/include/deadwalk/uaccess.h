@@ -32,6 +32,18 @@ static __inline__ unsigned long deadwalk_clear(void *to, unsigned long bytes)
 #ifndef put_user
 #define put_user(x, ptr) (*(ptr) = (x), 0)
 #endif
+#ifndef __copy_to_user
+#define __copy_to_user(to, from, bytes) copy_to_user(to, from, bytes)
+#define __copy_from_user(to, from, bytes) copy_from_user(to, from, bytes)
+#define __get_user(x, ptr) get_user(x, ptr)
+#define __put_user(x, ptr) put_user(x, ptr)
+#endif
+/* 0 is yes. */
+#ifndef verify_area
+#define VERIFY_READ 0
+#define VERIFY_WRITE 1
+#define verify_area(type, ptr, bytes) ((void)(type), (void)(ptr), (void)(bytes), 0)
+#endif
 #ifndef access_ok
 #define access_ok(...) 1
 #endif

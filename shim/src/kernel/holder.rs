@@ -12,13 +12,15 @@
 //! Cost: four to ten system calls. Contexts: any but a sandbox, where the answer
 //! is no; no lock, no allocation; errno is kept.
 
+use crate::kernel::lock;
 use crate::kernel::mutex::{Call, WORDS};
-use crate::kernel::{lock, waiters};
-use crate::{sample, sandbox};
+use crate::kernel::rwlock::{self, READERS};
+use crate::kernel::waiters::{self, SHARED};
+use crate::{sample, sandbox, tls};
 
-/// The thread that holds the lock on which `tid` is blocked now: a lock of
-/// `deadwalk/spinlock.h` or a pthread mutex; none if it is blocked on none, or
-/// that cannot be told.
+/// The thread that holds the lock on which `tid` is blocked now: a lock of ours or a
+/// pthread mutex; none if it is blocked on none, or that cannot be told. Of several
+/// readers the calling thread, if it is one.
 pub fn waits_for(tid: u32) -> Option<u32> {
     if sandbox::is_sandboxed() {
         return None;
@@ -26,7 +28,7 @@ pub fn waits_for(tid: u32) -> Option<u32> {
     // SAFETY: errno is thread-local and always valid.
     let errno = unsafe { *libc::__errno_location() };
     let holder = match waiters::lock_of(tid) {
-        Some(lock) => spin_holder(tid, lock),
+        Some(lock) => own_holder(tid, lock),
         None => mutex_holder(tid),
     };
     let holder = holder.filter(|&holder| is_thread(holder));
@@ -52,17 +54,23 @@ pub fn stack_of_waiter(tid: u32, out: &mut [usize]) -> usize {
     }
 }
 
-fn spin_holder(tid: u32, lock: usize) -> Option<u32> {
+/// The holder of a lock of ours, or the one that matters.
+fn own_holder(tid: u32, lock: usize) -> Option<u32> {
+    let addr = lock & !SHARED;
     // The table says what a thread is about to do; whether it does, the kernel
     // knows, where it may be asked.
     let sleeps = match call_of(tid) {
-        Task::Sleeps(call) => call.futex() == Some(lock),
+        Task::Sleeps(call) => call.futex() == Some(addr),
         Task::Runs => false,
         Task::Unknown => true,
     };
-    let [word, owner] = read_words(lock)?;
-    let held = sleeps && word != 0 && owner != 0;
-    (held && waiters::lock_of(tid) == Some(lock)).then_some(owner)
+    let holder = if lock == addr {
+        let [word, owner] = read_words(addr)?;
+        (word != 0 && owner != 0).then_some(owner)
+    } else {
+        rwlock::holder(&read_words::<{ 2 + READERS }>(addr)?, tls::tid(), tid)
+    };
+    holder.filter(|_| sleeps && waiters::lock_of(tid) == Some(lock))
 }
 
 fn mutex_holder(tid: u32) -> Option<u32> {

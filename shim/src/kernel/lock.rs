@@ -11,24 +11,20 @@
 //! ```
 //!
 //! Contexts: any, also signal handlers; no allocation, and no system call where
-//! nobody waits. A waiter sleeps in FUTEX_WAIT_BITSET, which no pthread mutex
-//! does without a time limit, so its sleep is not taken for one (`holder`).
+//! nobody waits.
 
 use core::sync::atomic::{
     AtomicU32,
     Ordering::{Acquire, Relaxed, Release},
 };
 
-use crate::kernel::waiters::{self, Waiter};
+use crate::kernel::futex::{self, LOOKS};
+use crate::kernel::waiters::Waiter;
 use crate::{jump, tls};
 
 const OPEN: u32 = 0;
 const HELD: u32 = 1;
 const AWAITED: u32 = 2;
-
-/// How often a thread looks before it sleeps: a few microseconds, which is what
-/// a short critical section on another processor takes.
-const LOOKS: u32 = 200;
 
 /// `spinlock_t` of the header.
 #[repr(C)]
@@ -41,6 +37,22 @@ pub struct SpinLock {
 pub const OWNER_OFFSET: usize = core::mem::offset_of!(SpinLock, owner);
 
 impl SpinLock {
+    /// An open lock.
+    pub const fn new() -> SpinLock {
+        SpinLock { word: AtomicU32::new(OPEN), owner: AtomicU32::new(0) }
+    }
+
+    /// Does the calling thread hold it?
+    pub fn is_mine(&self) -> bool {
+        self.owner.load(Relaxed) == tls::tid()
+    }
+
+    /// Opens it, whoever held it.
+    pub fn reset(&self) {
+        self.owner.store(0, Relaxed);
+        self.word.store(OPEN, Release);
+    }
+
     fn try_take(&self) -> bool {
         let taken = self.word.compare_exchange(OPEN, HELD, Acquire, Relaxed).is_ok();
         if taken {
@@ -61,29 +73,11 @@ impl SpinLock {
         let errno = unsafe { *libc::__errno_location() };
         let _waiter = Waiter::register((&raw const *self).addr());
         while self.word.swap(AWAITED, Acquire) != OPEN {
-            self.sleep();
+            futex::sleep(&self.word, AWAITED);
         }
         self.owner.store(tls::tid(), Relaxed);
         // SAFETY: as above.
         unsafe { *libc::__errno_location() = errno };
-    }
-
-    /// Sleeps while the word says that somebody waits.
-    fn sleep(&self) {
-        let operation = libc::FUTEX_WAIT_BITSET | libc::FUTEX_PRIVATE_FLAG;
-        let no_limit = core::ptr::null::<libc::timespec>();
-        // SAFETY: the word is valid for as long as we are called with it.
-        unsafe {
-            libc::syscall(
-                libc::SYS_futex,
-                self.word.as_ptr(),
-                operation,
-                AWAITED,
-                no_limit,
-                core::ptr::null::<u32>(),
-                libc::FUTEX_BITSET_MATCH_ANY,
-            );
-        }
     }
 
     fn release(&self) {
@@ -91,22 +85,8 @@ impl SpinLock {
         let word = self.word.as_ptr();
         // Whoever takes the lock now may free it: it is not touched again.
         if self.word.swap(OPEN, Release) == AWAITED {
-            wake(word);
+            futex::wake(word, 1);
         }
-    }
-}
-
-/// Wakes one who sleeps at an address, which may mean nothing any more: the
-/// kernel bears with that, and its sleepers look again when they wake.
-#[cold]
-fn wake(word: *mut u32) {
-    let operation = libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG;
-    // SAFETY: errno is thread-local and always valid; the kernel only compares
-    // the address.
-    unsafe {
-        let errno = *libc::__errno_location();
-        libc::syscall(libc::SYS_futex, word, operation, 1);
-        *libc::__errno_location() = errno;
     }
 }
 
@@ -158,9 +138,4 @@ pub unsafe extern "C" fn deadwalk_spin_unlock(lock: *const SpinLock) {
 pub unsafe extern "C" fn deadwalk_spin_is_locked(lock: *const SpinLock) -> i32 {
     // SAFETY: the caller's promise.
     (unsafe { &*lock }.word.load(Relaxed) != OPEN).into()
-}
-
-/// A fork child's only thread waits for nothing.
-pub fn reset_after_fork() {
-    waiters::reset_after_fork();
 }

@@ -24,6 +24,8 @@ use crate::{stack, tls};
 
 /// Threads that can sleep at once and be seen.
 const SLOTS: usize = 256;
+/// In the address of a lock: it is one of `rwlock`. Locks are aligned to 4.
+pub const SHARED: usize = 1;
 /// Frames kept of a handler that sleeps.
 pub const FRAMES: usize = 24;
 
@@ -57,7 +59,8 @@ fn slots(tid: u32) -> impl Iterator<Item = &'static Slot> {
 pub struct Waiter(Option<&'static Slot>);
 
 impl Waiter {
-    /// Says that the calling thread is about to sleep for the lock at `lock`.
+    /// Says that the calling thread is about to sleep for the lock at `lock`, which
+    /// may have [`SHARED`] set.
     pub fn register(lock: usize) -> Waiter {
         let tid = tls::tid();
         let slot = slots(tid).find(|slot| {

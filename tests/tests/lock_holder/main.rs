@@ -3,15 +3,18 @@
 //! and everything else of glibc's that sleeps in `futex`.
 
 mod primitives;
+mod shared;
 mod spin;
 mod stand_ins;
 
 #[allow(dead_code)]
 #[path = "../../../shim/src/kernel"]
 mod kernel {
+    pub mod futex;
     pub mod holder;
     pub mod lock;
     pub mod mutex;
+    pub mod rwlock;
     pub mod waiters;
 }
 

@@ -1,3 +1,4 @@
-/* deadwalk: <asm/atomic.h> of 2.x in user space. */
+/* deadwalk: <asm/atomic.h> in user space. */
 #pragma GCC system_header
+#include <deadwalk/kernel.h>
 #include <deadwalk/atomic.h>

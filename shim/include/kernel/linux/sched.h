@@ -3,3 +3,5 @@
 #include_next <linux/sched.h>
 #include <deadwalk/kernel.h>
 #include <deadwalk/jiffies.h>
+#include <deadwalk/rwlock.h>
+#include <deadwalk/sched.h>

@@ -8,3 +8,4 @@
 #include <linux/time_types.h>
 #include <sys/time.h>
 #include <time.h>
+#include <deadwalk/time.h>

@@ -1,0 +1,3 @@
+/* deadwalk: <asm/hardirq.h> in user space. */
+#pragma GCC system_header
+#include <linux/interrupt.h>

@@ -1,0 +1,3 @@
+/* deadwalk: <asm/segment.h> in user space. */
+#pragma GCC system_header
+#include <linux/uaccess.h>

@@ -1,0 +1,3 @@
+/* deadwalk: <linux/bitops.h> in user space. */
+#pragma GCC system_header
+#include <deadwalk/kernel.h>

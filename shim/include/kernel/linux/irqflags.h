@@ -1,0 +1,4 @@
+/* deadwalk: <linux/irqflags.h> in user space. */
+#pragma GCC system_header
+#include <deadwalk/kernel.h>
+#include <deadwalk/irqflags.h>

@@ -1,0 +1,4 @@
+/* deadwalk: <linux/malloc.h> in user space. */
+#pragma GCC system_header
+#include <deadwalk/kernel.h>
+#include <deadwalk/slab.h>

@@ -1,0 +1,3 @@
+/* deadwalk: <linux/math64.h> in user space. */
+#pragma GCC system_header
+#include <deadwalk/kernel.h>
