@@ -120,6 +120,9 @@
 #include <utime.h>
 #include <wchar.h>
 #include <wctype.h>
+#if !defined(__cplusplus) && defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
+#include <stdatomic.h>
+#endif
 #ifndef OURS_FIRST
 #include "kernel_order_ours.h"
 #endif

@@ -34,6 +34,8 @@ pub enum Command {
     Run(RunArguments),
     /// Read record files, or folders of them, and print one merged report
     Report(ReportArguments),
+    /// Compile kernel-style C against deadwalk's headers and library, with $CC or cc
+    Kcc(KccArguments),
     /// Tell what a kind of finding means (not available yet)
     Explain {
         /// Kind of finding
@@ -86,6 +88,23 @@ pub struct ReportArguments {
     /// Record files, or folders of them
     #[arg(required = true, value_name = "RECORD")]
     pub records: Vec<PathBuf>,
+}
+
+/// `deadwalk kcc`
+#[derive(Args)]
+#[command(
+    override_usage = "deadwalk kcc [-o OUT] [CC FLAGS] FILES...\n       deadwalk kcc --print-flags [-c]",
+    after_help = "--print-flags prints what would be added, for Makefiles; with -c only what compiling needs.\n\
+                  Every other argument is the compiler's, and wins over what is added.\n\
+                  DEADWALK_INCLUDE    folder of the headers\n\
+                  DEADWALK_LIB        path of libdeadwalk.so\n\n\
+                  Exit status: the compiler's own; 125 an error of deadwalk itself, 126 the compiler\n\
+                  cannot be executed, 127 not found."
+)]
+pub struct KccArguments {
+    /// What the compiler gets: its flags and files
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "CC ARGUMENT")]
+    pub arguments: Vec<OsString>,
 }
 
 /// `--format`
@@ -179,7 +198,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Parsed, Fa
 fn one_line(error: &clap::Error) -> String {
     use clap::error::ErrorKind::{DisplayHelpOnMissingArgumentOrSubcommand, MissingSubcommand};
     if matches!(error.kind(), DisplayHelpOnMissingArgumentOrSubcommand | MissingSubcommand) {
-        return "a command is missing: run, report or explain (see deadwalk --help)".into();
+        return "a command is missing: run, report, kcc or explain (see deadwalk --help)".into();
     }
     let text = error.render().to_string();
     let paragraph = text.split("\n\n").next().unwrap_or_default();
@@ -244,6 +263,19 @@ mod tests {
         };
         assert_eq!(run.command, ["prog", "--json", "-q", "--", "x"]);
         assert!(run.quiet && run.json.is_none() && run.del == Some(DelPolicy::Sync));
+    }
+
+    #[test]
+    fn every_argument_of_kcc_is_the_compiler_s() {
+        for line in ["-o out -O2 -Wall x.c", "--print-flags -c", "-c -- x.c", "x.c -o y --version"]
+        {
+            let words = line.split(' ').map(OsString::from);
+            let given = ["deadwalk", "kcc"].into_iter().map(OsString::from).chain(words.clone());
+            let Ok(Parsed::Command(Command::Kcc(kcc))) = parse(given) else {
+                panic!("refused: {line}");
+            };
+            assert_eq!(kcc.arguments, words.collect::<Vec<_>>());
+        }
     }
 
     #[test]

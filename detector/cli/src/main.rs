@@ -3,6 +3,7 @@
 //!
 //! | folder | does |
 //! |---|---|
+//! | `kcc/` | compiles kernel-style C against the headers and the library |
 //! | `run/` | preloads, starts, forwards signals, waits |
 //! | `collect/` | finds record files, reads them, merges them |
 //! | `symbols/` | addresses to functions, files and lines |
@@ -15,6 +16,7 @@ mod arguments;
 mod collect;
 mod escape;
 mod exit;
+mod kcc;
 mod output;
 mod report;
 mod run;
@@ -48,6 +50,7 @@ fn execute(command: Command) -> Result<u8, Failure> {
     match command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Report(arguments) => report::command(&arguments),
+        Command::Kcc(arguments) => kcc::command(&arguments),
         Command::Explain { .. } => Err(Failure::own("explain is not available yet")),
     }
 }

@@ -4,11 +4,7 @@
 #ifndef DEADWALK_ATOMIC_H
 #define DEADWALK_ATOMIC_H
 
-typedef struct {
-	volatile int counter;
-} atomic_t;
-
-#define ATOMIC_INIT(value) { (value) }
+#include <deadwalk/atomic_types.h>
 
 #ifndef atomic_read
 #define atomic_read(v) __atomic_load_n(&(v)->counter, __ATOMIC_RELAXED)
@@ -36,16 +32,20 @@ typedef struct {
 				    __ATOMIC_SEQ_CST)
 #define atomic_read_acquire(v) __atomic_load_n(&(v)->counter, __ATOMIC_ACQUIRE)
 #define atomic_set_release(v, value) __atomic_store_n(&(v)->counter, value, __ATOMIC_RELEASE)
+#define atomic_fetch_inc(v) __sync_fetch_and_add(&(v)->counter, 1)
+#define atomic_fetch_dec(v) __sync_fetch_and_sub(&(v)->counter, 1)
+#define atomic_fetch_andnot(mask, v) __sync_fetch_and_and(&(v)->counter, ~(mask))
+#define atomic_or(mask, v) ((void)__sync_fetch_and_or(&(v)->counter, mask))
+#define atomic_and(mask, v) ((void)__sync_fetch_and_and(&(v)->counter, mask))
+#define atomic_andnot(mask, v) ((void)atomic_fetch_andnot(mask, v))
+/* Names of <stdatomic.h> too, with other arguments: a program that includes it has
+ * those. */
+#ifndef atomic_fetch_add
 #define atomic_fetch_add(n, v) __sync_fetch_and_add(&(v)->counter, n)
 #define atomic_fetch_sub(n, v) __sync_fetch_and_sub(&(v)->counter, n)
-#define atomic_fetch_inc(v) atomic_fetch_add(1, v)
-#define atomic_fetch_dec(v) atomic_fetch_sub(1, v)
 #define atomic_fetch_or(mask, v) __sync_fetch_and_or(&(v)->counter, mask)
 #define atomic_fetch_and(mask, v) __sync_fetch_and_and(&(v)->counter, mask)
-#define atomic_fetch_andnot(mask, v) atomic_fetch_and(~(mask), v)
-#define atomic_or(mask, v) ((void)atomic_fetch_or(mask, v))
-#define atomic_and(mask, v) ((void)atomic_fetch_and(mask, v))
-#define atomic_andnot(mask, v) ((void)atomic_fetch_andnot(mask, v))
+#endif
 #define atomic_set_mask(mask, v) atomic_or(mask, v)
 #define atomic_clear_mask(mask, v) atomic_andnot(mask, v)
 
@@ -68,12 +68,6 @@ static __inline__ int deadwalk_atomic_add_unless(volatile int *counter, int n, i
 		 ? 0 \
 		 : (spin_lock(lock), atomic_dec_and_test(v) ? 1 : (spin_unlock(lock), 0)))
 
-typedef struct {
-	volatile long long counter;
-} atomic64_t;
-typedef atomic64_t atomic_long_t;
-
-#define ATOMIC64_INIT(value) { (value) }
 #define atomic64_read(v) atomic_read(v)
 #define atomic64_set(v, value) atomic_set(v, value)
 #define atomic64_add(n, v) atomic_add(n, v)
@@ -83,7 +77,6 @@ typedef atomic64_t atomic_long_t;
 #define atomic64_add_return(n, v) atomic_add_return(n, v)
 #define atomic64_inc_return(v) atomic_inc_return(v)
 #define atomic64_dec_and_test(v) atomic_dec_and_test(v)
-#define ATOMIC_LONG_INIT(value) { (value) }
 #define atomic_long_read(v) atomic_read(v)
 #define atomic_long_set(v, value) atomic_set(v, value)
 #define atomic_long_add(n, v) atomic_add(n, v)

@@ -59,16 +59,6 @@
 #ifndef __packed
 #define __packed __attribute__((__packed__))
 #endif
-#ifndef noinline
-#define noinline __attribute__((__noinline__))
-#endif
-#ifndef fallthrough
-#if defined(__GNUC__) && __GNUC__ >= 7
-#define fallthrough __attribute__((__fallthrough__))
-#else
-#define fallthrough ((void)0)
-#endif
-#endif
 #ifndef __weak
 #define __weak __attribute__((__weak__))
 #endif

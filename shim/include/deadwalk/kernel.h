@@ -17,6 +17,18 @@
 #include <deadwalk/string.h>
 #include <deadwalk/types.h>
 
+/* Not in compiler.h: other code may write attributes by these names. */
+#ifndef noinline
+#define noinline __attribute__((__noinline__))
+#endif
+#ifndef fallthrough
+#if defined(__GNUC__) && __GNUC__ >= 7
+#define fallthrough __attribute__((__fallthrough__))
+#else
+#define fallthrough ((void)0)
+#endif
+#endif
+
 #ifndef ARRAY_SIZE
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 #endif

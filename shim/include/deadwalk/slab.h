@@ -9,7 +9,7 @@
 
 #include <stddef.h>
 
-#include <deadwalk/types.h>
+#include <deadwalk/gfp.h>
 
 #ifdef __cplusplus
 extern "C" {

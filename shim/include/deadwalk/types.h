@@ -15,9 +15,9 @@
 #endif
 
 /* As <linux/types.h> has them, of which other headers take them. */
-#include <deadwalk/atomic.h>
+#include <deadwalk/atomic_types.h>
+#include <deadwalk/gfp.h>
 #include <deadwalk/list_head.h>
-typedef unsigned int gfp_t;
 typedef unsigned short umode_t;
 typedef unsigned long phys_addr_t;
 typedef unsigned long dma_addr_t;

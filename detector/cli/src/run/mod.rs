@@ -14,7 +14,7 @@ mod end;
 mod environment;
 mod folder;
 mod json_file;
-mod library;
+pub mod library;
 mod signals;
 
 use std::ffi::OsStr;

@@ -14,6 +14,8 @@ use deadwalk_detector::{Api, Consequence, Kind, Op, histogram};
 #[path = "../../../src/record/reader/image.rs"]
 mod image;
 
+// Not every test makes records.
+#[allow(unused_imports)]
 pub use image::*;
 
 /// A library that can be preloaded and does nothing: these tests are about the
