@@ -3,6 +3,7 @@
  */
 #include <linux/interrupt.h>
 #include <linux/kernel.h>
+#include <linux/mutex.h>
 #include <linux/smp_lock.h>
 #include <linux/spinlock.h>
 #include "kernel_check.h"
@@ -56,6 +57,21 @@ static void raw_ones(void)
 	HOLDS(&lock, raw_spin_lock_irqsave(&lock, flags), raw_spin_unlock_irqrestore(&lock, flags));
 	HOLDS(&raw, CHECK(raw_spin_trylock_irqsave(&raw, flags)), raw_spin_unlock(&raw));
 	CHECK(!raw_spin_is_locked(&raw));
+}
+
+static void mutexes(void)
+{
+	static DEFINE_MUTEX(defined_one);
+	struct mutex mutex;
+
+	mutex_init(&mutex);
+	HOLDS(&mutex.wait_lock, mutex_lock(&mutex), mutex_unlock(&mutex));
+	HOLDS(&mutex.wait_lock, CHECK(!mutex_lock_interruptible(&mutex)), mutex_unlock(&mutex));
+	HOLDS(&mutex.wait_lock, mutex_lock_nested(&mutex, 1), mutex_unlock(&mutex));
+	CHECK(mutex_trylock(&defined_one) && !mutex_trylock(&defined_one));
+	CHECK(mutex_is_locked(&defined_one));
+	mutex_unlock(&defined_one);
+	mutex_destroy(&mutex);
 }
 
 /* Taken by one statement, given back by the other. */
@@ -135,6 +151,7 @@ int main(void)
 	readers_and_writers(&defined);
 	readers_and_writers(&initialised);
 	readers_and_writers(&static_one);
+	mutexes();
 	of_2_4();
 	return wrong;
 }

@@ -18,7 +18,7 @@ const PROGRAMS: [&str; 6] = [
 ];
 
 /// The same, and they check what the names mean: their status is 0.
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 8] = [
     "kernel_names",
     "kernel_ticks",
     "kernel_locks",
@@ -26,6 +26,7 @@ const NAMES: [&str; 7] = [
     "kernel_module",
     "kernel_counts",
     "kernel_bits",
+    "kernel_cleanup",
 ];
 
 /// gcc and, if it is installed, clang.
@@ -137,6 +138,22 @@ fn the_include_folder_shadows_no_header_of_the_system() {
     let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
     names.sort();
     assert_eq!(names, ["deadwalk", "kernel"]);
+}
+
+/// A driver's deletes become others by a macro on the command line.
+#[test]
+fn a_delete_may_be_a_macro() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let object = folder.path().join("object.o");
+    let macros = ["-Ddel_timer_sync(t)=del_timer(t)", "-Dtimer_delete_sync(t)=del_timer_async(t)"];
+    for compiler in compilers() {
+        for name in ["kernel_2_6", "kernel_4_15"] {
+            compile(&compiler, name, &macros, &object);
+            let referred = symbols(&["-u"], &object);
+            assert!(!referred.iter().any(|name| name == "deadwalk_del_timer_sync"));
+            assert!(!referred.iter().any(|name| name == "deadwalk_timer_delete_sync"));
+        }
+    }
 }
 
 /// C++ has casts of its own for handlers, but the headers are good for it.

@@ -4,6 +4,8 @@
 #ifndef DEADWALK_BKL_H
 #define DEADWALK_BKL_H
 
+#include <deadwalk/sched.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif

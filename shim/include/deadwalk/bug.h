@@ -70,6 +70,10 @@ static __inline__ int deadwalk_warn_once(int condition, int *warned, const char 
 #ifndef BUILD_BUG_ON_MSG
 #define BUILD_BUG_ON_MSG(condition, text) BUILD_BUG_ON(condition)
 #endif
+#if !defined(__cplusplus) && !defined(static_assert) \
+	&& (!defined(__STDC_VERSION__) || __STDC_VERSION__ < 202311L)
+#define static_assert _Static_assert
+#endif
 #ifndef BUILD_BUG_ON_ZERO
 #define BUILD_BUG_ON_ZERO(condition) (0 * sizeof(char[1 - 2 * !!(condition)]))
 #endif

@@ -59,6 +59,9 @@
 #ifndef __packed
 #define __packed __attribute__((__packed__))
 #endif
+#ifndef __counted_by
+#define __counted_by(member)
+#endif
 #ifndef __weak
 #define __weak __attribute__((__weak__))
 #endif

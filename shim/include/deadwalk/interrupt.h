@@ -6,6 +6,10 @@
 #define DEADWALK_INTERRUPT_H
 
 #include <deadwalk/irqflags.h>
+#include <deadwalk/sched.h>
+
+/* Handlers of 2.x were given the interrupted registers. */
+struct pt_regs;
 
 typedef enum { IRQ_NONE, IRQ_HANDLED, IRQ_WAKE_THREAD } irqreturn_t;
 #define IRQ_RETVAL(x) ((x) ? IRQ_HANDLED : IRQ_NONE)

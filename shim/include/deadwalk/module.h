@@ -7,6 +7,8 @@
 #define DEADWALK_MODULE_H
 
 #include <deadwalk/kernel.h>
+#include <deadwalk/sched.h>
+#include <deadwalk/smp.h>
 
 /* C++'s own library uses some of these as names of arguments. */
 #ifndef __cplusplus
@@ -15,6 +17,9 @@
 #endif
 #ifndef __exit
 #define __exit
+#endif
+#ifndef __initfunc
+#define __initfunc(function) function
 #endif
 #ifndef __initdata
 #define __initdata

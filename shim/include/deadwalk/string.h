@@ -30,8 +30,18 @@ static __inline__ long deadwalk_strscpy(char *to, const char *from, size_t size)
 	to[length] = '\0';
 	return from[length] ? -7 : (long)length;
 }
+
+/* The same, but it tells how long `from` is. */
+static __inline__ size_t deadwalk_strlcpy(char *to, const char *from, size_t size)
+{
+	deadwalk_strscpy(to, from, size);
+	return __builtin_strlen(from);
+}
 #ifdef __cplusplus
 }
+#endif
+#ifndef strlcpy
+#define strlcpy(to, from, size) deadwalk_strlcpy(to, from, size)
 #endif
 #ifndef strscpy
 #define strscpy(to, from, size) deadwalk_strscpy(to, from, size)

@@ -165,15 +165,16 @@ extern int mod_timer_pending(struct timer_list *, unsigned long)
 extern int timer_reduce(struct timer_list *, unsigned long) DEADWALK_NAMED(timer_reduce);
 extern int timer_pending(const struct timer_list *) DEADWALK_NAMED(timer_pending);
 
-extern int del_timer(struct timer_list *) DEADWALK_NAMED(del_timer);
-extern int del_timer_async(struct timer_list *) DEADWALK_NAMED(del_timer_async);
-extern int del_timer_sync(struct timer_list *) DEADWALK_NAMED(del_timer_sync);
-extern int try_to_del_timer_sync(struct timer_list *) DEADWALK_NAMED(try_to_del_timer_sync);
+/* In parentheses: a program may have a macro of such a name, to try another delete. */
+extern int (del_timer)(struct timer_list *) DEADWALK_NAMED(del_timer);
+extern int (del_timer_async)(struct timer_list *) DEADWALK_NAMED(del_timer_async);
+extern int (del_timer_sync)(struct timer_list *) DEADWALK_NAMED(del_timer_sync);
+extern int (try_to_del_timer_sync)(struct timer_list *) DEADWALK_NAMED(try_to_del_timer_sync);
 extern int deadwalk_timer_delete(struct timer_list *);
-extern int timer_delete_sync(struct timer_list *) DEADWALK_NAMED(timer_delete_sync);
-extern int timer_delete_sync_try(struct timer_list *) DEADWALK_NAMED(timer_delete_sync_try);
-extern int timer_shutdown(struct timer_list *) DEADWALK_NAMED(timer_shutdown);
-extern int timer_shutdown_sync(struct timer_list *) DEADWALK_NAMED(timer_shutdown_sync);
+extern int (timer_delete_sync)(struct timer_list *) DEADWALK_NAMED(timer_delete_sync);
+extern int (timer_delete_sync_try)(struct timer_list *) DEADWALK_NAMED(timer_delete_sync_try);
+extern int (timer_shutdown)(struct timer_list *) DEADWALK_NAMED(timer_shutdown);
+extern int (timer_shutdown_sync)(struct timer_list *) DEADWALK_NAMED(timer_shutdown_sync);
 
 /*
  * Of 2.3 only. Many a module calls its own exit function so, and such code includes
