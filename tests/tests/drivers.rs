@@ -1,5 +1,5 @@
-//! Drivers in the manner of 2.2 and 2.4, each with its mistake and without it, from
-//! `deadwalk kcc` to the report.
+//! Drivers in the manner of 2.2 and 2.4, each with its mistake and without it, and
+//! correct code of later generations, from `deadwalk kcc` to the report.
 
 use deadwalk_tests::{Finding, Report, Run, Severity, Target, find_tool};
 use std::path::{Path, PathBuf};
@@ -133,6 +133,27 @@ fn a_network_device_that_is_closed() {
         freed.assert_stack("free", "ether_close");
         freed.assert_stack("alloc", "ether_open");
     });
+}
+
+/// Correct code of 2.6, 5.x and 6.x: it compiles without a warning, its timers run, and
+/// nothing is found.
+#[test]
+fn later_generations_are_clean() {
+    if find_tool("cc").is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for name in ["sensors", "sessions", "flows"] {
+        let program = folder.path().join(name);
+        kcc(&format!("{name}.c"), &["-Wextra"], &program);
+        for policy in ["async", "sync"] {
+            let watched = Run::command([&program]).option("--del").option(policy).watched();
+            watched.outcome.assert_status(0);
+            watched.report.assert_clean();
+            assert!(watched.report.counter("timers.armed") > 0, "{name}");
+            assert!(watched.report.counter("del.calls") > 0, "{name}");
+        }
+    }
 }
 
 /// A Makefile compiles and links by what `--print-flags` prints.

@@ -70,6 +70,34 @@ fn what_is_missing_is_named() {
     assert_one_line(&command.output().expect("starts"), 125, "DEADWALK_LIB");
 }
 
+/// The command, its headers and its library in the folders of an installation.
+#[test]
+fn what_is_installed_is_found() {
+    for headers in ["bin/include", "lib/deadwalk/include", "share/deadwalk/include"] {
+        let folder = folder();
+        let installed = folder.path().canonicalize().expect("the folder is there");
+        let make = |path: &str| {
+            let path = installed.join(path);
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            std::fs::write(path, b"").expect("a file");
+        };
+        make(&format!("{headers}/deadwalk/timer.h"));
+        make(&format!("{headers}/kernel/linux/timer.h"));
+        make("lib/deadwalk/libdeadwalk.so");
+        make("bin/deadwalk");
+        std::fs::copy(env!("CARGO_BIN_EXE_deadwalk"), installed.join("bin/deadwalk"))
+            .expect("the command can be copied");
+        let mut command = Command::new(installed.join("bin/deadwalk"));
+        command.env_remove("DEADWALK_INCLUDE").env_remove("DEADWALK_LIB");
+        let output = command.args(["kcc", "--print-flags"]).output().expect("it starts");
+        let flags = stdout(&output);
+        let include = format!("-I {}/{headers}/kernel ", installed.display());
+        assert!(flags.contains(&include), "{flags} {}", stderr(&output));
+        let library = format!(" {}/lib/deadwalk/libdeadwalk.so ", installed.display());
+        assert!(flags.contains(&library), "{flags}");
+    }
+}
+
 /// For real: the program runs, an error is the compiler's, and the flags that are
 /// printed do what kcc does.
 #[test]
