@@ -63,6 +63,16 @@ fn a_delete_that_can_end_is_no_deadlock() {
 }
 
 #[test]
+fn a_fork_child_is_in_no_section() {
+    let run = Run::of(&Program::kernel("kernel_fork"));
+    let expected = "before 0 0\nchild 0, parent 1\n";
+    assert_eq!(run.plain().assert_status(0).stdout, expected);
+    let watched = run.watched();
+    assert_eq!(watched.outcome.assert_status(0).stdout, expected);
+    watched.report.assert_clean();
+}
+
+#[test]
 fn slab_memory_is_filled() {
     let run = Run::of(&Program::kernel("kernel_slab"));
     assert_eq!(run.plain().assert_status(0).stdout, SLAB);
