@@ -200,7 +200,10 @@ impl Detector {
             return false;
         };
         let me = platform.thread().tid;
-        slot.del_site.store(delete.site as u64, Relaxed);
+        if !delete.is_own {
+            // What a handler deletes to arm it anew is not what its timer's end relied on.
+            slot.del_site.store(delete.site as u64, Relaxed);
+        }
         let site = self.count_delete(platform, slot, delete.op, delete.site, delete.detaches > 0);
         let entry = site.map(|s| s.1);
         for (n, counter, cell) in [

@@ -44,12 +44,17 @@ fn heap_block(block: &Block) -> HeapBlock {
 
 /// How soon a second delete makes a first one good.
 const AT_ONCE_NS: u64 = 20_000_000;
+/// The same of a delete that waits, by which a program stops a timer for good: only
+/// what the scheduler may do to a thread on a busy machine has to fit in.
+const SOON_NS: u64 = 1_000_000_000;
 
 /// Has the calling thread, since its delete landed, freed nothing, and is that
 /// not long ago? Then it retries; else it relied on the first delete.
-fn is_at_once() -> bool {
+fn is_at_once(op: Op) -> bool {
+    let waits = matches!(op, Op::DelTimerSync | Op::TimerDeleteSync | Op::TimerShutdownSync);
+    let limit_ns = if waits { SOON_NS } else { AT_ONCE_NS };
     tls::landed_activity_word() == deadwalk_alloc::thread_activity().read()
-        && host::now_ns().saturating_sub(tls::landed_ns_word()) < AT_ONCE_NS
+        && host::now_ns().saturating_sub(tls::landed_ns_word()) < limit_ns
 }
 
 /// The block that a handler's argument points into, watched from now on. One that
@@ -190,7 +195,7 @@ impl Host for Process {
     fn deleted(&self, deleted: &Deleted<TimerRef, RunRef>) {
         // An earlier delete of this thread that landed is made good by this one.
         if tls::hooks() & tls::LANDED != 0
-            && is_at_once()
+            && is_at_once(deleted.op)
             && !DETECTOR.list_deleted_again(deleted.timer)
         {
             tls::set_hooks(tls::hooks() & !tls::LANDED);
