@@ -15,6 +15,7 @@
 
 mod cgroup;
 mod expected;
+mod linux_source;
 mod live;
 pub mod matrix;
 mod overcommit;
@@ -27,6 +28,7 @@ mod tmpfs;
 
 pub use cgroup::Cgroup;
 pub use expected::{Count, Expected, error, info, warning};
+pub use linux_source::LinuxSource;
 pub use live::Live;
 pub use overcommit::Overcommit;
 pub use program::Program;

@@ -1,0 +1,2 @@
+/* Stub: what is told of devices is declared with them. */
+#include <linux/netdevice.h>

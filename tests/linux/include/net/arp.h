@@ -1,0 +1,1 @@
+/* Stub: named by what is compiled, and not needed. */
