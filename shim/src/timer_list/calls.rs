@@ -85,6 +85,15 @@ unsafe extern "C-unwind" fn unload(low: usize, high: usize, site: usize) -> i32 
     call(|| ENGINE.unload(low..high, site)).try_into().unwrap_or(i32::MAX)
 }
 
+fn delete(timer: usize, op: Op, site: usize) -> i32 {
+    let landed_before = tls::landed_ns_word();
+    let result = ENGINE.delete(timer, op, site);
+    if result >= 0 && tls::landed_ns_word() == landed_before {
+        ticks::hold_up_return();
+    }
+    result
+}
+
 /// Exports a delete of the family.
 macro_rules! delete {
     ($($export:ident: $name:ident = $op:ident;)+) => {
@@ -92,7 +101,7 @@ macro_rules! delete {
             export_with_site!("rsi", $name, $export);
 
             unsafe extern "C-unwind" fn $name(timer: usize, site: usize) -> i32 {
-                call(|| ENGINE.delete(timer, Op::$op, site))
+                call(|| delete(timer, Op::$op, site))
             }
         )+
     };

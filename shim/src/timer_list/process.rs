@@ -217,8 +217,6 @@ impl Host for Process {
             tls::set_hooks(tls::hooks() | tls::LANDED);
             tls::set_landed_ns_word(host::now_ns());
             tls::set_landed_activity_word(deadwalk_alloc::thread_activity().read());
-        } else {
-            ticks::deleted();
         }
     }
 

@@ -115,7 +115,7 @@ pub fn advance(ticks: u64) -> u64 {
 }
 
 /// A delete has taken effect, without landing, and is about to return.
-pub fn deleted() {
+pub fn hold_up_return() {
     if !DETECTOR.provoke.is_on() {
         return;
     }
