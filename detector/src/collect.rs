@@ -49,6 +49,9 @@ pub struct Finding {
     pub stacks: Vec<(StackRole, Vec<u64>)>,
 }
 
+/// What [`subscribe`] gives: findings come in by it.
+pub type Findings = Receiver<Finding>;
+
 static SUBSCRIBERS: Mutex<Vec<Sender<Finding>>> = Mutex::new(Vec::new());
 static WAKER: OnceLock<Thread> = OnceLock::new();
 /// Set by `wake`, cleared by the collector: spares the system call.
@@ -74,7 +77,7 @@ pub fn wake() {
 /// let findings = deadwalk_detector::subscribe();
 /// assert!(findings.try_recv().is_err(), "nothing was found yet");
 /// ```
-pub fn subscribe() -> Receiver<Finding> {
+pub fn subscribe() -> Findings {
     static COLLECTOR: Once = Once::new();
     in_process::activate();
     let receiver = add_subscriber();

@@ -18,6 +18,27 @@ use crate::record::layout::BodySegment;
 
 struct InProcess;
 
+/// What a timer engine in this program knows better than std.
+///
+/// Methods are called as those of [`Platform`]: also inside `free`.
+pub trait Helper: Sync {
+    /// The calling thread, by its kernel id.
+    fn thread(&self) -> ThreadToken;
+    /// Samples another thread.
+    fn sample(&self, thread: ThreadToken) -> Sample;
+    /// Samples the calling thread.
+    fn sample_self(&self) -> Sample;
+    /// As [`Platform::list_uses`].
+    fn list_uses(&self, addr: u64, block: &HeapBlock) -> bool;
+}
+
+static HELPER: OnceLock<&'static dyn Helper> = OnceLock::new();
+
+/// Plugs a timer engine in, before its first timer; later calls change nothing.
+pub fn set_helper(helper: &'static dyn Helper) {
+    let _ = HELPER.set(helper);
+}
+
 static START: OnceLock<Instant> = OnceLock::new();
 static THREADS: AtomicU32 = AtomicU32::new(1);
 
@@ -31,6 +52,9 @@ impl Platform for InProcess {
     }
 
     fn thread(&self) -> ThreadToken {
+        if let Some(helper) = HELPER.get() {
+            return helper.thread();
+        }
         let tid = THREAD.try_with(|cell| {
             if cell.get() == 0 {
                 cell.set(THREADS.fetch_add(1, Ordering::Relaxed));
@@ -40,12 +64,14 @@ impl Platform for InProcess {
         ThreadToken { tid: tid.unwrap_or(0), probe: 0 }
     }
 
-    fn sample(&self, _thread: ThreadToken) -> Sample {
-        Sample { asleep: false, voluntary_switches: u64::MAX, cpu_ns: u64::MAX, activity: 0 }
+    fn sample(&self, thread: ThreadToken) -> Sample {
+        let unseen =
+            Sample { asleep: false, voluntary_switches: u64::MAX, cpu_ns: u64::MAX, activity: 0 };
+        HELPER.get().map_or(unseen, |helper| helper.sample(thread))
     }
 
     fn sample_self(&self) -> Sample {
-        Sample::default()
+        HELPER.get().map_or_else(Sample::default, |helper| helper.sample_self())
     }
 
     fn capture(&self, out: &mut [usize]) -> usize {
@@ -70,8 +96,8 @@ impl Platform for InProcess {
         false
     }
 
-    fn list_uses(&self, _addr: u64, _block: &HeapBlock) -> bool {
-        true
+    fn list_uses(&self, addr: u64, block: &HeapBlock) -> bool {
+        HELPER.get().is_none_or(|helper| helper.list_uses(addr, block))
     }
 
     fn waits_for_caller(&self, _thread: ThreadToken) -> bool {
@@ -89,7 +115,7 @@ impl Platform for InProcess {
 
 /// Plugs std in as the detector's host, unless it has one. Called by everything
 /// here; calling it again does nothing.
-pub(crate) fn activate() {
+pub fn activate() {
     DETECTOR.activate(&InProcess);
 }
 

@@ -74,7 +74,7 @@ pub use self::core::{DETECTOR, Detector};
 #[cfg(not(loom))]
 pub use blocks::HeapBlock;
 #[cfg(not(loom))]
-pub use collect::{Finding, subscribe};
+pub use collect::{Finding, Findings, subscribe};
 #[cfg(not(loom))]
 pub use in_process::{counter, heap_counters, heap_misuse};
 pub use kind::{Api, Consequence, Kind, Op, Severity, Subject};

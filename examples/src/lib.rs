@@ -5,6 +5,8 @@
 //! | `c/showit_posix.c` | the race of the mail, with a POSIX timer |
 //! | `run-showit` | builds everything and runs it under `deadwalk run` |
 //! | `tests/poison_alloc.rs` | a Rust test binary whose heap is watched, and what it finds |
+//! | `tests/timers.rs` | timers of a Rust program, what their misuse gives, and the numbers |
+//! | `tests/timers_unhooked.rs` | a timer that expires in freed memory |
 //! | `tests/clean.rs` | the same for sound code: nothing is found |
 //!
 //! The scenarios of kernel timers, in the kernel's manner; what each gives under

@@ -1,131 +1,23 @@
-//! What another thread is doing: state and switches from /proc, CPU clock.
-//!
-//! Only on the slow path (something landed). Raw system calls: no cancellation
-//! point, no buffer beyond this stack, and none of our own exports.
+//! What another thread is doing, as far as a sandbox lets us ask.
 
-use deadwalk_alloc::ActivityProbe;
 use deadwalk_detector::ladder::Sample;
 use deadwalk_detector::platform::ThreadToken;
+pub use deadwalk_timer::sample::{read_file, read_task, threads_without_main};
 
 use crate::sandbox::is_sandboxed;
-use crate::say::digits;
 
 /// Samples another thread of this process; what cannot be seen is `u64::MAX`.
 pub fn other(thread: ThreadToken) -> Sample {
-    if is_sandboxed() {
-        let activity = activity(thread.probe);
-        return Sample { asleep: false, voluntary_switches: u64::MAX, cpu_ns: u64::MAX, activity };
+    match is_sandboxed() {
+        true => deadwalk_timer::sample::other_unasked(thread),
+        false => deadwalk_timer::sample::other(thread),
     }
-    let cpu_ns = cpu_ns(thread_clock(thread.tid)).unwrap_or(u64::MAX);
-    let (asleep, voluntary_switches) = status(thread.tid).unwrap_or((false, u64::MAX));
-    Sample { asleep, voluntary_switches, cpu_ns, activity: activity(thread.probe) }
 }
 
 /// Samples the calling thread.
 pub fn own() -> Sample {
-    let activity = deadwalk_alloc::thread_activity().read();
-    if is_sandboxed() {
-        return Sample { asleep: false, voluntary_switches: 0, cpu_ns: 0, activity };
+    match is_sandboxed() {
+        true => deadwalk_timer::sample::own_unasked(),
+        false => deadwalk_timer::sample::own(),
     }
-    // SAFETY: an all-zero rusage is valid and getrusage only writes to it.
-    let switches = unsafe {
-        let mut usage: libc::rusage = core::mem::zeroed();
-        libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage);
-        usage.ru_nvcsw as u64
-    };
-    Sample {
-        asleep: false,
-        voluntary_switches: switches,
-        cpu_ns: cpu_ns(libc::CLOCK_THREAD_CPUTIME_ID).unwrap_or(0),
-        activity,
-    }
-}
-
-fn activity(probe: u64) -> u64 {
-    // SAFETY: the run table holds 0 or what `thread_activity` gave.
-    unsafe { ActivityProbe::from_raw(probe as usize) }.read()
-}
-
-/// The kernel's clock id of another thread's CPU time.
-fn thread_clock(tid: u32) -> libc::clockid_t {
-    const PER_THREAD: i32 = 4;
-    const SCHED: i32 = 2;
-    (!(tid as i32) << 3) | PER_THREAD | SCHED
-}
-
-fn cpu_ns(clock: libc::clockid_t) -> Option<u64> {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `time` is writable.
-    let result = unsafe { libc::clock_gettime(clock, &raw mut time) };
-    (result == 0).then(|| time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
-}
-
-/// Is the thread asleep, and how often did it switch voluntarily?
-fn status(tid: u32) -> Option<(bool, u64)> {
-    let mut text = [0u8; 4096];
-    let got = read_task(tid, b"status\0", &mut text)?;
-    parse_status(&text[..got])
-}
-
-/// Reads the start of a thread's file in /proc; `name` ends with NUL.
-pub fn read_task(tid: u32, name: &[u8], out: &mut [u8]) -> Option<usize> {
-    let mut path = [0u8; 64];
-    let mut len = 0;
-    let mut push = |bytes: &[u8]| {
-        path[len..len + bytes.len()].copy_from_slice(bytes);
-        len += bytes.len();
-    };
-    push(b"/proc/self/task/");
-    push(digits(u64::from(tid), &mut [0; 20]));
-    push(b"/");
-    push(name);
-    read_file(&path, out)
-}
-
-/// Reads the start of a file; `path` ends with NUL.
-pub fn read_file(path: &[u8], out: &mut [u8]) -> Option<usize> {
-    // SAFETY: the path is NUL-terminated, the buffer writable for its length;
-    // the descriptor is ours and closed before we return.
-    unsafe {
-        let flags = libc::O_RDONLY | libc::O_CLOEXEC;
-        let fd = libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags, 0);
-        if fd < 0 {
-            return None;
-        }
-        let mut len = 0;
-        while len < out.len() {
-            let rest = &mut out[len..];
-            let got = libc::syscall(libc::SYS_read, fd, rest.as_mut_ptr(), rest.len());
-            if got <= 0 {
-                break;
-            }
-            len += got as usize;
-        }
-        libc::syscall(libc::SYS_close, fd);
-        Some(len)
-    }
-}
-
-/// How many threads are left, if the main thread has ended; it still counts.
-pub fn threads_without_main() -> Option<u64> {
-    let mut text = [0u8; 4096];
-    let got = read_task(std::process::id(), b"status\0", &mut text)?;
-    let text = &text[..got];
-    let state = *field(text, b"\nState:\t")?.first()?;
-    if state == b'Z' { number(text, b"\nThreads:\t") } else { None }
-}
-
-fn parse_status(text: &[u8]) -> Option<(bool, u64)> {
-    let state = *field(text, b"\nState:\t")?.first()?;
-    Some((state == b'S', number(text, b"\nvoluntary_ctxt_switches:\t")?))
-}
-
-/// What follows `name` in a status file.
-fn field<'a>(text: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    text.windows(name.len()).position(|w| w == name).map(|at| &text[at + name.len()..])
-}
-
-fn number(text: &[u8], name: &[u8]) -> Option<u64> {
-    let digits = field(text, name)?.iter().take_while(|b| b.is_ascii_digit());
-    Some(digits.fold(0u64, |n, b| n.wrapping_mul(10).wrapping_add(u64::from(b - b'0'))))
 }

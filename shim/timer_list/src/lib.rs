@@ -8,6 +8,8 @@
 //! | [`record`], [`table`] | the truth: a record per timer, outside the program's memory |
 //! | [`host`] | what the engine needs: threads, time, heap, detector |
 //! | [`engine`] | lock, settings, clock |
+//! | [`front`] | timers for Rust programs: the engine in process, without the library |
+//! | [`sample`] | what another thread is doing |
 //! | `call`, `check`, `arm`, `delete`, `wait`, `expiry`, `free` | the calls, by who makes them |
 //!
 //! No trusted state lies in the program's memory: a timer is known by its
@@ -26,10 +28,14 @@ mod delete;
 pub mod engine;
 mod expiry;
 mod free;
+#[cfg(not(loom))]
+pub mod front;
 pub mod host;
 pub mod layout;
 mod lock;
 pub mod record;
+#[cfg(not(loom))]
+pub mod sample;
 pub mod storage;
 mod sync;
 pub mod table;

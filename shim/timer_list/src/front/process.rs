@@ -1,0 +1,348 @@
+//! This process as the engine's host, the detector's helper and the heap's observer.
+
+use core::cell::Cell;
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::Once;
+
+use deadwalk_alloc::{BlockState, HeapObserver, Misuse};
+use deadwalk_detector::counters::Counter;
+use deadwalk_detector::in_process::{self, Helper};
+use deadwalk_detector::ladder::Sample;
+use deadwalk_detector::options::DelPolicy;
+use deadwalk_detector::platform::ThreadToken;
+use deadwalk_detector::record::layout::{StackRole, Verdict};
+use deadwalk_detector::timer_list::{ListArm, ListDelete, ListFinding};
+use deadwalk_detector::{DETECTOR, HeapBlock, Kind, Op, RunRef, Severity, TimerRef};
+
+use super::{HZ, clock};
+use crate::host::{Armed, Block, Caller, Count, Deleted, Found, Host, Trash};
+use crate::storage::Storage;
+use crate::{Engine, Settings, sample};
+
+/// The timers of this process.
+pub(super) static ENGINE: Engine<Process> = Engine::new(Process);
+
+/// This process.
+#[derive(Debug)]
+pub(super) struct Process;
+
+/// How soon a second delete makes a first one good.
+const AT_ONCE_NS: u64 = 20_000_000;
+
+thread_local! {
+    static TID: Cell<u32> = const { Cell::new(0) };
+    /// Did the thread's last delete give up its wait? `None`: that was not told.
+    static GAVE_UP: Cell<Option<bool>> = const { Cell::new(None) };
+    /// When the thread's last delete that landed was, and what it had allocated by then.
+    static LANDED: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
+}
+
+/// Settings, before the first timer: others that come later may lose timers that are
+/// armed. Without this there are [`HZ`] ticks a second. There is one timer thread,
+/// whatever `cpus` says.
+pub fn configure(settings: Settings) {
+    start();
+    ENGINE.configure(Settings { cpus: 1, ..settings });
+    DETECTOR.configure(ENGINE.policy(), TAIL_US, (settings.deadlock_ns / 1_000_000) as u32);
+}
+
+/// As the option `tail_us` has it by default.
+const TAIL_US: u32 = 50;
+
+/// What deletes do from now on, of all timers; see [`DelPolicy`].
+pub fn set_policy(policy: DelPolicy) {
+    start();
+    ENGINE.set_policy(policy);
+    DETECTOR.set_policy(policy);
+}
+
+/// Has the heap tell the engine what is freed, and the detector what is misused.
+///
+/// To be called once, before the first timer, in a program whose global allocator
+/// is [`deadwalk_alloc::PoisonAlloc`]; instead of `deadwalk_alloc::observe_with!`,
+/// whose observer would take this one's place.
+pub fn observe() {
+    static ONCE: Once = Once::new();
+    start();
+    ONCE.call_once(|| {
+        deadwalk_alloc::set_counters(in_process::heap_counters());
+        deadwalk_alloc::set_observer(&Process);
+    });
+}
+
+/// Runs a waiting delete. Can its handler run still? `false` is certain.
+pub(super) fn may_have_given_up(delete: impl FnOnce()) -> bool {
+    GAVE_UP.set(None);
+    delete();
+    GAVE_UP.get() != Some(false) && !ENGINE.is_idle()
+}
+
+/// Engine and detector are ready after this; every entry point calls it.
+pub(super) fn start() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        in_process::set_helper(&Process);
+        in_process::activate();
+        let seed = clock::now_ns() ^ u64::from(std::process::id()) << 32;
+        ENGINE.configure(Settings { hz: HZ, seed, ..Settings::DEFAULT });
+    });
+}
+
+fn heap_block(block: &Block) -> HeapBlock {
+    HeapBlock { base: block.base, size: block.size, alloc_site: block.alloc_site }
+}
+
+fn block_of(block: &deadwalk_alloc::Block) -> Block {
+    Block {
+        base: block.base,
+        size: block.size,
+        is_freed: block.state == BlockState::Freed,
+        alloc_site: block.alloc_site,
+        free_site: block.free_site,
+    }
+}
+
+/// The block that a handler's argument points into, watched from now on.
+fn data_block(data: usize, storage: usize) -> Option<HeapBlock> {
+    let block = deadwalk_alloc::lookup(data)?;
+    if block.state != BlockState::Live || block.base == storage {
+        return None;
+    }
+    deadwalk_alloc::watch(data).map(|block| heap_block(&block_of(&block)))
+}
+
+fn own_activity() -> u64 {
+    deadwalk_alloc::thread_activity().read()
+}
+
+fn counter(count: Count) -> Counter {
+    match count {
+        Count::Inited => Counter::TimersInited,
+        Count::AutoDetached => Counter::TimersAutoDetached,
+        Count::Refused => Counter::TimersSuppressed,
+        Count::FieldsChanged => Counter::TimersFieldsChanged,
+        Count::Lost => Counter::DroppedEvents,
+        Count::NoMemory => Counter::DroppedTimers,
+        Count::SyncWait => Counter::DelSyncWaits,
+        Count::Trashed(Trash::Freed) => Counter::TrashedFreed,
+        Count::Trashed(Trash::Uninit) => Counter::TrashedUninit,
+        Count::Trashed(Trash::Copied) => Counter::TrashedCopied,
+        Count::Trashed(Trash::Wiped) => Counter::TrashedWiped,
+        Count::Trashed(Trash::Clobbered) => Counter::TrashedClobbered,
+    }
+}
+
+impl HeapObserver for Process {
+    fn freeing(&self, block: &deadwalk_alloc::Block, site: usize) {
+        let block = Block { free_site: site, ..block_of(block) };
+        ENGINE.freeing(block, site);
+        DETECTOR.freeing(&heap_block(&block), site);
+    }
+
+    fn misuse(&self, misuse: &Misuse) {
+        in_process::heap_misuse(
+            misuse.kind.name(),
+            misuse.addr,
+            misuse.base,
+            misuse.size,
+            misuse.offset,
+            misuse.alloc_site,
+            misuse.free_site,
+            misuse.caller,
+            &misuse.expected,
+            &misuse.found,
+            misuse.late,
+            misuse.in_signal,
+        );
+    }
+}
+
+impl Helper for Process {
+    fn thread(&self) -> ThreadToken {
+        let probe = deadwalk_alloc::thread_activity().as_raw() as u64;
+        ThreadToken { tid: Host::thread(self), probe }
+    }
+
+    fn sample(&self, thread: ThreadToken) -> Sample {
+        sample::other(thread)
+    }
+
+    fn sample_self(&self) -> Sample {
+        sample::own()
+    }
+
+    fn list_uses(&self, addr: u64, block: &HeapBlock) -> bool {
+        let (base, size) = (block.base, block.size);
+        ENGINE.uses(addr as usize, &Block { base, size, ..Block::default() })
+    }
+}
+
+impl Storage for Process {}
+
+impl Host for Process {
+    type Timer = TimerRef;
+    type Run = RunRef;
+
+    fn thread(&self) -> u32 {
+        let known = TID.try_with(Cell::get).unwrap_or(0);
+        if known != 0 {
+            return known;
+        }
+        let tid = sample::own_tid();
+        let _ = TID.try_with(|cell| cell.set(tid));
+        tid
+    }
+
+    fn cpu(&self) -> Option<usize> {
+        clock::is_timer_thread().then_some(0)
+    }
+
+    fn now_ns(&self) -> u64 {
+        clock::now_ns()
+    }
+
+    fn pause(&self, attempt: u32) {
+        clock::pause(attempt);
+    }
+
+    fn waits_for(&self, _thread: u32) -> Option<u32> {
+        None
+    }
+
+    fn block(&self, addr: usize) -> Option<Block> {
+        deadwalk_alloc::lookup(addr).map(|block| block_of(&block))
+    }
+
+    fn watch(&self, addr: usize) {
+        deadwalk_alloc::watch(addr);
+    }
+
+    fn is_usable(&self, _addr: usize, _bytes: usize) -> bool {
+        true // the promise of whoever made the `RawTimer`
+    }
+
+    fn want_ticks(&self) {
+        clock::start();
+    }
+
+    fn set_jiffies(&self, jiffies: u64) {
+        clock::set_jiffies(jiffies);
+    }
+
+    fn init(&self, addr: usize, handler: usize) -> Option<TimerRef> {
+        DETECTOR.list_init(addr, handler)
+    }
+
+    fn armed(&self, timer: TimerRef, armed: &Armed) {
+        let &Armed { handler, data, site, storage, by_handler } = armed;
+        let arming = ListArm { handler, value: data, site, by_handler };
+        DETECTOR.list_armed(timer, &arming, || data_block(data, storage));
+    }
+
+    fn changed(&self, timer: TimerRef, handler: usize, data: usize, storage: usize) {
+        DETECTOR.list_changed(timer, handler, data, || data_block(data, storage));
+    }
+
+    fn detached(&self, timer: TimerRef, by_caller: bool) {
+        DETECTOR.list_detached(timer, by_caller);
+    }
+
+    fn entered(&self, timer: TimerRef) -> Option<RunRef> {
+        DETECTOR.enter(timer)?.run
+    }
+
+    fn retired(&self, timer: TimerRef) {
+        DETECTOR.list_retired(timer);
+    }
+
+    fn rearmed(&self, run: RunRef) {
+        DETECTOR.list_rearmed(run);
+    }
+
+    fn owner_armed(&self, run: RunRef) {
+        DETECTOR.list_owner_armed(run);
+    }
+
+    fn handled(&self, run: RunRef) {
+        DETECTOR.list_handled(run);
+    }
+
+    fn count(&self, count: Count) {
+        DETECTOR.record.count(counter(count), 1);
+    }
+
+    fn left(&self, run: RunRef) {
+        DETECTOR.leave(run);
+    }
+
+    fn deleted(&self, deleted: &Deleted<TimerRef, RunRef>) {
+        GAVE_UP.set(Some(deleted.gave_up));
+        // An earlier delete of this thread that landed is made good by this one.
+        let (at_ns, activity) = LANDED.get();
+        if at_ns != 0
+            && activity == own_activity()
+            && clock::now_ns().saturating_sub(at_ns) < AT_ONCE_NS
+            && !DETECTOR.list_deleted_again(deleted.timer)
+        {
+            LANDED.set((0, 0));
+        }
+        let landed = DETECTOR.list_deleted(&ListDelete {
+            timer: deleted.timer,
+            op: deleted.op,
+            site: deleted.site,
+            detaches: deleted.detaches,
+            re_deletes: deleted.re_deletes,
+            readds_by_handler: deleted.readds_by_handler,
+            readds_by_other: deleted.readds_by_other,
+            is_own: deleted.is_own,
+            waited_ns: deleted.waited_ns,
+            gave_up: deleted.gave_up,
+            landed_on: deleted.landed_on,
+        });
+        if landed {
+            LANDED.set((clock::now_ns(), own_activity()));
+        }
+    }
+
+    fn harmed(&self, run: RunRef, kind: Kind, addr: usize, block: Block) -> bool {
+        DETECTOR.list_harmed(run, kind, addr, heap_block(&block))
+    }
+
+    fn found(&self, found: &Found<TimerRef>) -> Option<u32> {
+        DETECTOR.list_finding(&ListFinding {
+            kind: found.kind,
+            verdict: match found.severity {
+                Severity::Info => Verdict::Info,
+                Severity::Warning => Verdict::Warning,
+                Severity::Error => Verdict::Error,
+            },
+            timer: found.timer,
+            addr: found.addr,
+            block: heap_block(&found.block),
+            free_site: found.block.free_site,
+            caller: match found.caller {
+                Caller::Access => Some(StackRole::Access),
+                Caller::Delete => Some(StackRole::Del),
+                Caller::Free => Some(StackRole::Free),
+                Caller::Nobody => None,
+            },
+            site: found.site,
+            handler_stack: &[],
+        })
+    }
+
+    fn worsened(&self, finding: u32) {
+        DETECTOR.list_worsened(finding);
+    }
+
+    fn futile(&self, op: Op, _site: usize) {
+        static TOLD: AtomicBool = AtomicBool::new(false);
+        if !TOLD.swap(true, Relaxed) {
+            eprintln!(
+                "deadwalk: hint: {} was called 500 times within a second on a timer that is \
+                 neither pending nor running",
+                op.name()
+            );
+        }
+    }
+}
