@@ -19,7 +19,7 @@ use std::sync::OnceLock;
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use deadwalk_detector::RunRef;
+use deadwalk_detector::{DETECTOR, RunRef};
 
 use super::process::{self, ENGINE};
 use super::raw;
@@ -70,10 +70,9 @@ pub fn advance(ticks: u64) -> u64 {
     called
 }
 
+/// Monotonic time, ns, by the detector's clock: it compares its times with ours.
 pub(super) fn now_ns() -> u64 {
-    static START: OnceLock<Instant> = OnceLock::new();
-    // Never 0: that stands for no time.
-    START.get_or_init(Instant::now).elapsed().as_nanos() as u64 + 1
+    DETECTOR.platform().map_or(0, |platform| platform.now_ns())
 }
 
 pub(super) fn pause(attempt: u32) {
