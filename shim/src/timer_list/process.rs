@@ -9,6 +9,7 @@ use deadwalk_detector::record::layout::{STACK_DEPTH, StackRole, Verdict};
 use deadwalk_detector::timer_list::{ListArm, ListDelete, ListFinding};
 use deadwalk_detector::{DETECTOR, HeapBlock, Kind, Op, RunRef, Severity, TimerRef};
 use deadwalk_timer::host::{Armed, Block, Caller, Count, Deleted, Found, Host, Trash};
+use deadwalk_timer::retry::limit_ns;
 use deadwalk_timer::storage::Storage;
 
 use crate::kernel::holder;
@@ -42,19 +43,11 @@ fn heap_block(block: &Block) -> HeapBlock {
     HeapBlock { base: block.base, size: block.size, alloc_site: block.alloc_site }
 }
 
-/// How soon a second delete makes a first one good.
-const AT_ONCE_NS: u64 = 20_000_000;
-/// The same of a delete that waits, by which a program stops a timer for good: only
-/// what the scheduler may do to a thread on a busy machine has to fit in.
-const SOON_NS: u64 = 1_000_000_000;
-
 /// Has the calling thread, since its delete landed, freed nothing, and is that
 /// not long ago? Then it retries; else it relied on the first delete.
 fn is_at_once(op: Op) -> bool {
-    let waits = matches!(op, Op::DelTimerSync | Op::TimerDeleteSync | Op::TimerShutdownSync);
-    let limit_ns = if waits { SOON_NS } else { AT_ONCE_NS };
     tls::landed_activity_word() == deadwalk_alloc::thread_activity().read()
-        && host::now_ns().saturating_sub(tls::landed_ns_word()) < limit_ns
+        && host::now_ns().saturating_sub(tls::landed_ns_word()) < limit_ns(op)
 }
 
 /// The block that a handler's argument points into, watched from now on. One that

@@ -9,6 +9,7 @@
 //! | [`host`] | what the engine needs: threads, time, heap, detector |
 //! | [`engine`] | lock, settings, clock |
 //! | [`front`] | timers for Rust programs: the engine in process, without the library |
+//! | [`retry`] | how soon a second delete makes a first one good |
 //! | [`sample`] | what another thread is doing |
 //! | `call`, `check`, `arm`, `delete`, `wait`, `expiry`, `free` | the calls, by who makes them |
 //!
@@ -34,6 +35,7 @@ pub mod host;
 pub mod layout;
 mod lock;
 pub mod record;
+pub mod retry;
 #[cfg(not(loom))]
 pub mod sample;
 pub mod storage;

@@ -16,6 +16,7 @@ use deadwalk_detector::{DETECTOR, HeapBlock, Kind, Op, RunRef, Severity, TimerRe
 
 use super::{HZ, clock};
 use crate::host::{Armed, Block, Caller, Count, Deleted, Found, Host, Trash};
+use crate::retry::limit_ns;
 use crate::storage::Storage;
 use crate::{Engine, Settings, sample};
 
@@ -25,9 +26,6 @@ pub(super) static ENGINE: Engine<Process> = Engine::new(Process);
 /// This process.
 #[derive(Debug)]
 pub(super) struct Process;
-
-/// How soon a second delete makes a first one good.
-const AT_ONCE_NS: u64 = 20_000_000;
 
 thread_local! {
     static TID: Cell<u32> = const { Cell::new(0) };
@@ -281,7 +279,7 @@ impl Host for Process {
         let (at_ns, activity) = LANDED.get();
         if at_ns != 0
             && activity == own_activity()
-            && clock::now_ns().saturating_sub(at_ns) < AT_ONCE_NS
+            && clock::now_ns().saturating_sub(at_ns) < limit_ns(deleted.op)
             && !DETECTOR.list_deleted_again(deleted.timer)
         {
             LANDED.set((0, 0));
