@@ -10,7 +10,6 @@ use core::sync::atomic::{
 };
 use std::sync::OnceLock;
 
-use crate::Kind;
 use crate::aftermath::Aftermath;
 use crate::blocks::BlockTable;
 use crate::counters::Counter;
@@ -24,6 +23,7 @@ use crate::runs::{RunSlot, RunTable};
 use crate::state::{Phase, State};
 use crate::suspects::Suspects;
 use crate::timers::{Registry, TimerSlot};
+use crate::{Api, Kind};
 
 /// Everything deadwalk knows of this process.
 pub struct Detector {
@@ -135,7 +135,10 @@ impl Detector {
             (true, false) => -1,
             _ => return,
         };
-        self.record.count(Counter::TimersPending, change as u64);
+        // The engine of timer_list counts its own, named here or not.
+        if slot.api() != Api::TimerList {
+            self.record.count(Counter::TimersPending, change as u64);
+        }
         if let Some(block) = slot.block.load(Relaxed).checked_sub(1)
             && let Some(entry) = self.blocks.get(block)
         {

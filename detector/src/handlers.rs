@@ -97,10 +97,10 @@ impl Detector {
         Some(entry)
     }
 
-    /// The handler ended, however it did.
-    pub fn leave(&self, run: RunRef) {
+    /// The handler ended, however it did. Was something noted on its run?
+    pub fn leave(&self, run: RunRef) -> bool {
         let (Some(platform), Some((noted, slot))) = (self.platform(), self.runs.end(run)) else {
-            return;
+            return false;
         };
         if noted {
             self.settle(platform, slot, run.generation);
@@ -117,6 +117,7 @@ impl Detector {
         } else {
             self.runs.give_back(run);
         }
+        noted
     }
 
     /// Lets handlers on which something landed end, when the process is about

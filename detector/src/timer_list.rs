@@ -15,12 +15,27 @@ use crate::deletes::{NewTimer, count_wait};
 use crate::harms::Harm;
 use crate::landings::LandingCall;
 use crate::record::layout::{FLAG_DECLARED_ASYNC, StackRole, Verdict};
-use crate::record::writer::FindingSpec;
+use crate::record::writer::{FindingSpec, add_locked};
 use crate::run_word::News;
 use crate::runs::RunRef;
 use crate::state::{Phase, State, Verb};
 use crate::timers::{TimerRef, TimerSlot};
 use crate::{Api, Consequence, Kind, Op, Subject};
+
+/// A timer as it is made known.
+#[derive(Clone, Copy, Debug)]
+pub struct ListTimer {
+    /// Its address.
+    pub addr: usize,
+    /// Its handler.
+    pub handler: usize,
+    /// The handler's argument.
+    pub value: usize,
+    /// Return address of the call that armed it last, 0 for none.
+    pub arm_site: usize,
+    /// Return address of the last delete, 0 for none.
+    pub del_site: usize,
+}
 
 /// A call that arms.
 #[derive(Clone, Copy, Debug)]
@@ -38,8 +53,8 @@ pub struct ListArm {
 /// A delete call and what it did.
 #[derive(Clone, Copy, Debug)]
 pub struct ListDelete {
-    /// The timer.
-    pub timer: TimerRef,
+    /// The timer, if it is known.
+    pub timer: Option<TimerRef>,
     /// The function called.
     pub op: Op,
     /// Its return address.
@@ -88,26 +103,30 @@ pub struct ListFinding<'a> {
 }
 
 impl Detector {
-    /// A new timer_list timer at `addr`, not armed. `None`: no room, it is not
-    /// watched.
-    pub fn list_init(&self, addr: usize, handler: usize) -> Option<TimerRef> {
-        let timer = self.init_timer(&NewTimer { handler, ..NewTimer::default() })?;
+    /// Makes a timer_list timer known, as one that is not armed. `None`: no room, it
+    /// is not watched.
+    pub fn list_init(&self, known: &ListTimer) -> Option<TimerRef> {
+        let &ListTimer { addr, handler, value, arm_site, del_site } = known;
+        let timer = self.init_timer(&NewTimer { handler, value, ..NewTimer::default() })?;
         let slot = self.registry.get(timer)?;
         slot.api.store(Api::TimerList as u32, Relaxed);
         slot.handle.store(addr as u64, Relaxed);
+        slot.arm_site.store(arm_site as u64, Relaxed);
+        slot.del_site.store(del_site as u64, Relaxed);
+        slot.uses.store(0, Relaxed);
         Some(timer)
     }
 
     /// The timer is armed. `block` finds the heap block of its value; it is
-    /// asked only if that may have changed.
+    /// asked only if that may have changed. Whether there is such a block.
     pub fn list_armed(
         &self,
         timer: TimerRef,
         arming: &ListArm,
         block: impl FnOnce() -> Option<HeapBlock>,
-    ) {
+    ) -> bool {
         let &ListArm { handler, value, site, by_handler } = arming;
-        let Some(slot) = self.registry.get(timer) else { return };
+        let Some(slot) = self.registry.get(timer) else { return false };
         self.set_fields(slot, handler, value, block);
         slot.arm_site.store(site as u64, Relaxed);
         if !by_handler {
@@ -118,7 +137,22 @@ impl Detector {
         {
             self.phase_changed(slot, before, after);
         }
-        self.record.count(Counter::TimersArmed, 1);
+        slot.block.load(Relaxed) != 0
+    }
+
+    /// Counts a delete from `site` of a timer with this handler. Under the engine's
+    /// lock.
+    pub fn list_count_delete(&self, op: Op, site: usize, handler: usize, was_pending: bool) {
+        let Some(platform) = self.platform() else { return };
+        self.record.count_locked(Counter::DelCalls, 1);
+        if was_pending {
+            self.record.count_locked(Counter::DelReturnedPending, 1);
+        }
+        if let Some((index, site)) = self.record.site_locked(platform, op, site) {
+            add_locked(&site.calls, 1);
+            add_locked(&site.returned_pending, u64::from(was_pending));
+            self.record.site_handler(platform, index, handler);
+        }
     }
 
     /// The program changed the handler and value of an armed timer. `block` as in
@@ -193,18 +227,17 @@ impl Detector {
         })
     }
 
-    /// A delete returned. Whether it landed on a handler that was still running.
+    /// A delete, which was [counted](Self::list_count_delete), returned. Whether it
+    /// landed on a handler that was still running.
     pub fn list_deleted(&self, delete: &ListDelete) -> bool {
-        let (Some(platform), Some(slot)) = (self.platform(), self.registry.get(delete.timer))
-        else {
-            return false;
-        };
+        let Some(platform) = self.platform() else { return false };
         let me = platform.thread().tid;
-        if !delete.is_own {
-            // What a handler deletes to arm it anew is not what its timer's end relied on.
+        let slot = delete.timer.and_then(|timer| self.registry.get(timer));
+        // What a handler deletes to arm it anew is not what its timer's end relied on.
+        if let Some(slot) = slot.filter(|_| !delete.is_own) {
             slot.del_site.store(delete.site as u64, Relaxed);
         }
-        let site = self.count_delete(platform, slot, delete.op, delete.site, delete.detaches > 0);
+        let site = self.record.site(platform, Api::TimerList, delete.op, delete.site);
         let entry = site.map(|s| s.1);
         for (n, counter, cell) in [
             (delete.re_deletes, Counter::DelReDeletes, entry.map(|s| &s.re_deletes)),
@@ -222,13 +255,15 @@ impl Detector {
                 }
             }
         }
-        if delete.is_own {
-            self.note_self_delete(delete.timer, entry, me);
+        if delete.is_own
+            && let Some(timer) = delete.timer
+        {
+            self.note_self_delete(timer, entry, me);
         }
         if let Some(waited_ns) = delete.waited_ns {
             count_wait(entry, waited_ns);
         }
-        let Some((run_ref, at_ns)) = delete.landed_on else { return false };
+        let (Some((run_ref, at_ns)), Some(slot)) = (delete.landed_on, slot) else { return false };
         let Some(run) = self.runs.announce(run_ref, News::Delete) else { return false };
         let flags = if delete.op == Op::DelTimerAsync { FLAG_DECLARED_ASYNC } else { 0 };
         let mut call = LandingCall {

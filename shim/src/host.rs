@@ -10,6 +10,7 @@ use deadwalk_detector::{DETECTOR, HeapBlock};
 
 use crate::kernel::holder;
 use crate::record_file::Extended;
+use crate::thunk::not_cancelled;
 use crate::{collector, modules, real, record_file, sample, stack, timer_list, tls};
 
 /// The platform.
@@ -80,7 +81,8 @@ impl Platform for Host {
 
     fn body(&self) -> Option<&'static BodySegment> {
         let head = DETECTOR.record.head();
-        match record_file::extend() {
+        // Its first user may be a timer's call, which is no cancellation point.
+        match not_cancelled(record_file::extend) {
             Extended::Yes(body) => {
                 head.has_body.store(1, Release);
                 return Some(body);

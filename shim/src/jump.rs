@@ -13,6 +13,7 @@
 //! | Privilege | after this the record may not be extendable any more: extend it now |
 //! | Sandbox | the same, and no system call is safe any more that could be missed |
 //! | Load | dlopen, without RTLD_DEEPBIND |
+//! | Asynchronous | the thread may be cancelled at any instruction from now on |
 //! | Leave | a jump, perhaps out of a signal handler that interrupted the heap |
 //!
 //! Contexts: as libc's functions; the slow path uses atomics only, but for
@@ -26,7 +27,7 @@ use deadwalk_detector::DETECTOR;
 use deadwalk_detector::handlers::MUTEX;
 
 use crate::sandbox::{self, Arguments};
-use crate::{real, signal, tls};
+use crate::{real, signal, thunk, tls};
 
 /// What a call means; see the module's head.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -40,6 +41,7 @@ enum Role {
     Privilege,
     Sandbox,
     Load,
+    Asynchronous,
     Leave,
 }
 
@@ -80,7 +82,7 @@ fn note(object: usize, role: Role) {
             Role::Post => DETECTOR.handler_posted(run, object),
             Role::Signal => DETECTOR.handler_signalled(run, object),
             Role::Unlock => DETECTOR.handler_posted(run, object | MUTEX),
-            Role::Privilege | Role::Sandbox | Role::Leave => {}
+            Role::Privilege | Role::Sandbox | Role::Asynchronous | Role::Leave => {}
         }
     }
     if tls::hooks() & tls::LANDED != 0 && matches!(role, Role::Wait | Role::Lock) {
@@ -138,6 +140,7 @@ fn enter(arguments: Arguments, role: Role, target: &Target) -> usize {
     match role {
         Role::Leave => signal::leaving(object),
         Role::Privilege => prepare_record(),
+        Role::Asynchronous => thunk::becomes_asynchronous(),
         // SAFETY: the program's own arguments of prctl or syscall.
         Role::Sandbox if unsafe { sandbox::entering(arguments) } => prepare_record(),
         _ => {}
@@ -179,6 +182,11 @@ macro_rules! first {
     };
     (syscall_seccomp) => {
         "cmp rdi, 317
+         je 2f"
+    };
+    // PTHREAD_CANCEL_ASYNCHRONOUS.
+    (cancel_asynchronous) => {
+        "cmp edi, 1
          je 2f"
     };
     // Without RTLD_DEEPBIND (8) in the flags: an object loaded with it binds to
@@ -264,5 +272,6 @@ jumps! {
     Sandbox syscall_seccomp: syscall;
     Load second_argument: dlopen;
     Load third_argument: dlmopen;
+    Asynchronous cancel_asynchronous: pthread_setcanceltype;
     Leave nested: longjmp, _longjmp, siglongjmp, __longjmp_chk;
 }

@@ -6,6 +6,7 @@
 //! frame ("C-unwind", and never `panic = "abort"`).
 
 use core::ffi::c_int;
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use deadwalk_detector::{Api, DETECTOR, RunRef, TimerRef};
 
@@ -29,6 +30,22 @@ pub fn not_cancelled<T>(f: impl FnOnce() -> T) -> T {
     // SAFETY: as above; this may unwind, with nothing left to drop.
     unsafe { pthread_setcancelstate(state, core::ptr::null_mut()) };
     result
+}
+
+/// Runs `f`, in which there is no cancellation point, without being cancelled in the
+/// middle.
+#[inline]
+pub fn not_cancelled_at_once<T>(f: impl FnOnce() -> T) -> T {
+    if IS_ASYNCHRONOUS.load(Relaxed) { not_cancelled(f) } else { f() }
+}
+
+/// A thread may be cancelled at any instruction: it asked for that, and so may
+/// others. Until then the state need not be changed, which is two locked instructions.
+static IS_ASYNCHRONOUS: AtomicBool = AtomicBool::new(false);
+
+/// Some thread is about to become cancellable at any instruction.
+pub fn becomes_asynchronous() {
+    IS_ASYNCHRONOUS.store(true, Relaxed);
 }
 
 /// The calling thread is in a handler; dropping this ends it.
@@ -73,7 +90,10 @@ pub unsafe extern "C-unwind" fn timer_thunk(value: usize) {
     // SAFETY: as above.
     unsafe { *libc::__errno_location() = errno };
     let Some(entry) = entry.filter(|e| e.call) else { return };
-    let _leaving = entry.run.map(|run| Leaving::new(Some(run), |run| DETECTOR.leave(run), run));
+    let leave = |run| {
+        DETECTOR.leave(run);
+    };
+    let _leaving = entry.run.map(|run| Leaving::new(Some(run), leave, run));
     if entry.handler == 0 {
         return;
     }

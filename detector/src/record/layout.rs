@@ -1,4 +1,4 @@
-//! The record file's layout, version 3: what the writer maps and the reader
+//! The record file's layout, version 4: what the writer maps and the reader
 //! parses. Everything is little-endian and of fixed size.
 //!
 //! ```text
@@ -26,7 +26,7 @@ use crate::histogram::BUCKETS;
 /// First bytes of every record.
 pub const MAGIC: [u8; 8] = *b"DEADWALK";
 /// The version of this layout; the reader refuses others.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 /// File suffix of a record.
 pub const SUFFIX: &str = "dwrec";
 
@@ -52,6 +52,9 @@ pub const ARGV_BYTES: usize = 4096;
 pub const OPTIONS_BYTES: usize = 1024;
 /// Room for counters; the unused rest is for later versions of the program.
 pub const COUNTER_CELLS: usize = 128;
+/// A counter is the sum of two cells, so far apart: the first is added to atomically,
+/// the second only by who holds the lock of the timer_list engine.
+pub const LOCKED_CELLS: usize = 64;
 
 /// Size classes of the heap that a record has room for.
 pub const HEAP_CLASSES: usize = 128;
@@ -144,7 +147,7 @@ pub struct HeadSegment {
     pub options: [AtomicU8; OPTIONS_BYTES],
     /// Command line.
     pub argv: [AtomicU8; ARGV_BYTES],
-    /// Counters by [`crate::counters::Counter`].
+    /// Counters by [`crate::counters::Counter`], twice: see [`LOCKED_CELLS`].
     pub counters: [AtomicU64; COUNTER_CELLS],
     /// The heap by size class: see [`CLASS_CELLS`].
     pub classes: [[AtomicU64; CLASS_CELLS]; HEAP_CLASSES],
@@ -383,4 +386,5 @@ const _: () = {
     assert!(size_of::<FindingEntry>() == 168);
     assert!(size_of::<HeapSiteEntry>() == 32);
     assert!(HEAD_BYTES <= 64 * 1024);
+    assert!(crate::counters::COUNTER_COUNT <= LOCKED_CELLS && 2 * LOCKED_CELLS <= COUNTER_CELLS);
 };

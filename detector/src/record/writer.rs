@@ -79,7 +79,13 @@ pub struct Recorder {
     body: SegmentCell<BodySegment>,
     /// The handler last remembered for each site: spares the module look-up.
     last_handler: [AtomicU64; SITES],
+    /// Delete sites of timer_list looked up last: the key's hash picks one of them,
+    /// which holds key and index.
+    recent_sites: [[AtomicU64; 2]; RECENT_SITES],
 }
+
+/// As many sites as delete timers in the same loop.
+const RECENT_SITES: usize = 16;
 
 impl Recorder {
     /// A recorder that counts in private memory until [`attach`](Self::attach).
@@ -88,6 +94,7 @@ impl Recorder {
             head: SegmentCell::new(),
             body: SegmentCell::new(),
             last_handler: [const { AtomicU64::new(0) }; SITES],
+            recent_sites: [const { [const { AtomicU64::new(0) }; 2] }; RECENT_SITES],
         }
     }
 
@@ -96,7 +103,7 @@ impl Recorder {
     pub fn attach(&self, head: &'static HeadSegment) {
         self.body.set(None);
         self.head.set(Some(head));
-        for cell in &self.last_handler {
+        for cell in self.last_handler.iter().chain(self.recent_sites.as_flattened()) {
             cell.store(0, Relaxed);
         }
     }
@@ -125,9 +132,17 @@ impl Recorder {
         self.head().counters[counter as usize].fetch_add(n, Relaxed);
     }
 
+    /// Adds to a counter, under the lock of the timer_list engine.
+    #[inline]
+    pub fn count_locked(&self, counter: Counter, n: u64) {
+        add_locked(&self.head().counters[LOCKED_CELLS + counter as usize], n);
+    }
+
     /// A counter's value.
     pub fn counter(&self, counter: Counter) -> u64 {
-        self.head().counters[counter as usize].load(Relaxed)
+        let cells = &self.head().counters;
+        let locked = cells[LOCKED_CELLS + counter as usize].load(Relaxed);
+        cells[counter as usize].load(Relaxed).wrapping_add(locked)
     }
 
     /// The entry of a delete site; `return_addr` is the caller's return address.
@@ -139,7 +154,7 @@ impl Recorder {
         return_addr: usize,
     ) -> Option<(u32, &'static SiteEntry)> {
         let body = self.body(platform);
-        let key = (return_addr as u64) << 8 | (op as u64) << 4 | api as u64 | 1 << 63;
+        let key = site_key(api, op, return_addr);
         let claimed = claim(&body.sites, key, |s| &s.key);
         let Some((index, new)) = claimed else {
             self.count(Counter::DroppedSites, 1);
@@ -156,12 +171,33 @@ impl Recorder {
         Some((index as u32, site))
     }
 
+    /// As [`site`](Self::site) for timer_list, under its engine's lock.
+    #[inline]
+    pub fn site_locked(
+        &self,
+        platform: &dyn Platform,
+        op: Op,
+        return_addr: usize,
+    ) -> Option<(u32, &'static SiteEntry)> {
+        let key = site_key(Api::TimerList, op, return_addr);
+        let recent = ((return_addr ^ return_addr >> 4) as u64 ^ op as u64) as usize % RECENT_SITES;
+        let [known, index] = &self.recent_sites[recent];
+        if known.load(Relaxed) != key {
+            let (found, _) = self.site(platform, Api::TimerList, op, return_addr)?;
+            index.store(u64::from(found), Relaxed);
+            known.store(key, Relaxed);
+        }
+        let index = index.load(Relaxed) as u32;
+        Some((index, self.body(platform).sites.get(index as usize)?))
+    }
+
     /// Remembers that the site of this index deletes timers of `handler`.
     pub fn site_handler(&self, platform: &dyn Platform, site: u32, handler: usize) {
         let last = &self.last_handler[site as usize % SITES];
-        if handler == 0 || last.swap(handler as u64, Relaxed) == handler as u64 {
+        if handler == 0 || last.load(Relaxed) == handler as u64 {
             return;
         }
+        last.store(handler as u64, Relaxed);
         let Some(site) = self.body(platform).sites.get(site as usize) else { return };
         let frame = self.frame(platform, handler);
         for cell in &site.handlers {
@@ -376,6 +412,17 @@ pub fn store_bytes(cells: &[AtomicU8], bytes: &[u8]) {
     for (cell, &byte) in cells.iter().zip(bytes) {
         cell.store(byte, Relaxed);
     }
+}
+
+const fn site_key(api: Api, op: Op, return_addr: usize) -> u64 {
+    (return_addr as u64) << 8 | (op as u64) << 4 | api as u64 | 1 << 63
+}
+
+/// Adds to a cell that only who holds a lock adds to: no other thread's step is
+/// lost, and it costs no locked instruction.
+#[inline]
+pub(crate) fn add_locked(cell: &AtomicU64, n: u64) {
+    cell.store(cell.load(Relaxed).wrapping_add(n), Relaxed);
 }
 
 /// Finds the entry of `key`, or claims an empty one; `true` if it is new.

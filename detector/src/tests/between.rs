@@ -85,7 +85,9 @@ fn a_handler_that_leaves_while_its_data_is_freed_was_not_running() {
     let (host, detector, timer) = scene();
     let run = enter(host, detector, A, timer);
     assert_eq!(delete(detector, timer, Op::TimerDelete).landed, 1);
-    host.at(Point::Capture, move || host.on(A, || detector.leave(run)));
+    host.at(Point::Capture, move || {
+        host.on(A, || detector.leave(run));
+    });
     detector.freeing(&BLOCK, 0x2001);
     assert_eq!(host.verdicts(Kind::DataFreeWhileRunning), [0; 4]);
     assert_eq!(host.verdicts(Kind::DelWhileRunning), [1, 0, 0, 0]);

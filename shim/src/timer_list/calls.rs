@@ -10,7 +10,7 @@ use deadwalk_detector::Op;
 use deadwalk_detector::options::DelPolicy;
 use deadwalk_timer::Arm;
 
-use crate::thunk::not_cancelled;
+use crate::thunk::{not_cancelled, not_cancelled_at_once};
 use crate::timer_list::{ENGINE, ticks};
 use crate::{jump, tls};
 
@@ -35,6 +35,14 @@ fn call<T>(f: impl FnOnce() -> T) -> T {
     not_cancelled(|| tls::keeping_errno(f))
 }
 
+/// The same for what a program calls all the time: its rare parts, where there are
+/// cancellation points, are shielded by themselves (`process.rs`).
+#[inline]
+fn frequent_call<T>(f: impl FnOnce() -> T) -> T {
+    jump::called();
+    not_cancelled_at_once(|| tls::keeping_errno(f))
+}
+
 unsafe extern "C-unwind" fn init(timer: usize, site: usize) {
     call(|| ENGINE.init(timer, None, 0, site));
 }
@@ -50,27 +58,27 @@ unsafe extern "C-unwind" fn destroy(timer: usize, site: usize) {
 }
 
 unsafe extern "C-unwind" fn add(timer: usize, site: usize) {
-    call(|| ENGINE.arm(timer, Arm::Add, site));
+    frequent_call(|| ENGINE.arm(timer, Arm::Add, site));
 }
 
 unsafe extern "C-unwind" fn add_on(timer: usize, cpu: i32, site: usize) {
-    call(|| ENGINE.arm(timer, Arm::AddOn(cpu.max(0) as usize), site));
+    frequent_call(|| ENGINE.arm(timer, Arm::AddOn(cpu.max(0) as usize), site));
 }
 
 unsafe extern "C-unwind" fn modify(timer: usize, expires: usize, site: usize) -> i32 {
-    call(|| ENGINE.arm(timer, Arm::Mod(expires), site))
+    frequent_call(|| ENGINE.arm(timer, Arm::Mod(expires), site))
 }
 
 unsafe extern "C-unwind" fn modify_pending(timer: usize, expires: usize, site: usize) -> i32 {
-    call(|| ENGINE.arm(timer, Arm::ModPending(expires), site))
+    frequent_call(|| ENGINE.arm(timer, Arm::ModPending(expires), site))
 }
 
 unsafe extern "C-unwind" fn reduce(timer: usize, expires: usize, site: usize) -> i32 {
-    call(|| ENGINE.arm(timer, Arm::Reduce(expires), site))
+    frequent_call(|| ENGINE.arm(timer, Arm::Reduce(expires), site))
 }
 
 unsafe extern "C-unwind" fn pending(timer: usize, site: usize) -> i32 {
-    call(|| ENGINE.pending(timer, site))
+    frequent_call(|| ENGINE.pending(timer, site))
 }
 
 unsafe extern "C-unwind" fn exit(timer: usize, _site: usize) {
@@ -101,7 +109,7 @@ macro_rules! delete {
             export_with_site!("rsi", $name, $export);
 
             unsafe extern "C-unwind" fn $name(timer: usize, site: usize) -> i32 {
-                call(|| delete(timer, Op::$op, site))
+                frequent_call(|| delete(timer, Op::$op, site))
             }
         )+
     };

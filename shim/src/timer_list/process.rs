@@ -6,14 +6,15 @@ use deadwalk_alloc::BlockState;
 use deadwalk_detector::counters::Counter;
 use deadwalk_detector::platform::Platform;
 use deadwalk_detector::record::layout::{STACK_DEPTH, StackRole, Verdict};
-use deadwalk_detector::timer_list::{ListArm, ListDelete, ListFinding};
+use deadwalk_detector::timer_list::{ListArm, ListDelete, ListFinding, ListTimer};
 use deadwalk_detector::{DETECTOR, HeapBlock, Kind, Op, RunRef, Severity, TimerRef};
-use deadwalk_timer::host::{Armed, Block, Caller, Count, Deleted, Found, Host, Trash};
+use deadwalk_timer::host::{Armed, Block, Caller, Count, Deleted, Found, Host, Known, Trash};
 use deadwalk_timer::retry::limit_ns;
 use deadwalk_timer::storage::Storage;
 
 use crate::kernel::holder;
 use crate::say::Line;
+use crate::thunk::not_cancelled;
 use crate::timer_list::{ticks, usable};
 use crate::{host, tls};
 
@@ -50,20 +51,33 @@ fn is_at_once(op: Op) -> bool {
         && host::now_ns().saturating_sub(tls::landed_ns_word()) < limit_ns(op)
 }
 
-/// The block that a handler's argument points into, watched from now on. One that
-/// holds the timer itself, at `storage`, is not its data.
-fn data_block(data: usize, storage: usize) -> Option<HeapBlock> {
-    let block = deadwalk_alloc::lookup(data)?;
-    if block.state != BlockState::Live || block.base == storage {
+/// Is the argument of the timer at `addr` in a live block that does not hold the
+/// timer itself?
+fn has_data(data: usize, addr: usize) -> bool {
+    data >= FIRST_ADDRESS
+        && deadwalk_alloc::lookup(data).is_some_and(|block| {
+            block.state == BlockState::Live && addr.wrapping_sub(block.base) >= block.size.max(1)
+        })
+}
+
+/// The block of its argument, watched from now on.
+fn data_block(data: usize, addr: usize) -> Option<HeapBlock> {
+    if !has_data(data, addr) {
         return None;
     }
     let block = deadwalk_alloc::watch(data)?;
     Some(HeapBlock { base: block.base, size: block.size, alloc_site: block.alloc_site })
 }
 
+/// No memory lies lower: an argument below is a number.
+const FIRST_ADDRESS: usize = 4096;
+
 fn counter(count: Count) -> Counter {
     match count {
         Count::Inited => Counter::TimersInited,
+        Count::Armed => Counter::TimersArmed,
+        Count::Queued | Count::Dequeued => Counter::TimersPending,
+        Count::Unnamed => Counter::TimersExpired,
         Count::AutoDetached => Counter::TimersAutoDetached,
         Count::Refused => Counter::TimersSuppressed,
         Count::FieldsChanged => Counter::TimersFieldsChanged,
@@ -99,7 +113,7 @@ impl Host for Process {
     }
 
     fn waits_for(&self, thread: u32) -> Option<u32> {
-        holder::waits_for(thread)
+        not_cancelled(|| holder::waits_for(thread))
     }
 
     fn block(&self, addr: usize) -> Option<Block> {
@@ -129,8 +143,11 @@ impl Host for Process {
         DETECTOR.provoke.stretch_ns(held_up_ns, bound_ns)
     }
 
+    #[inline]
     fn want_ticks(&self) {
-        ticks::start();
+        if ticks::may_start() {
+            not_cancelled(ticks::start);
+        }
     }
 
     fn set_jiffies(&self, jiffies: u64) {
@@ -139,18 +156,23 @@ impl Host for Process {
         found.unwrap_or(&deadwalk_jiffies).store(jiffies, Relaxed);
     }
 
-    fn init(&self, addr: usize, handler: usize) -> Option<TimerRef> {
-        DETECTOR.list_init(addr, handler)
+    fn has_data(&self, data: usize, addr: usize) -> bool {
+        has_data(data, addr)
     }
 
-    fn armed(&self, timer: TimerRef, armed: &Armed) {
-        let &Armed { handler, data, site, storage, by_handler } = armed;
+    fn init(&self, known: &Known) -> Option<TimerRef> {
+        let &Known { addr, handler, data: value, arm_site, del_site } = known;
+        DETECTOR.list_init(&ListTimer { addr, handler, value, arm_site, del_site })
+    }
+
+    fn armed(&self, timer: TimerRef, armed: &Armed) -> bool {
+        let &Armed { handler, data, site, addr, by_handler } = armed;
         let arming = ListArm { handler, value: data, site, by_handler };
-        DETECTOR.list_armed(timer, &arming, || data_block(data, storage));
+        DETECTOR.list_armed(timer, &arming, || data_block(data, addr))
     }
 
-    fn changed(&self, timer: TimerRef, handler: usize, data: usize, storage: usize) {
-        DETECTOR.list_changed(timer, handler, data, || data_block(data, storage));
+    fn changed(&self, timer: TimerRef, handler: usize, data: usize, addr: usize) {
+        DETECTOR.list_changed(timer, handler, data, || data_block(data, addr));
     }
 
     fn detached(&self, timer: TimerRef, by_caller: bool) {
@@ -178,22 +200,36 @@ impl Host for Process {
     }
 
     fn count(&self, count: Count) {
-        DETECTOR.record.count(counter(count), 1);
+        let record = &DETECTOR.record;
+        match count {
+            Count::Lost => record.count(counter(count), 1),
+            Count::Dequeued => record.count_locked(counter(count), u64::MAX), // minus one
+            Count::Unnamed => {
+                record.count_locked(Counter::TimersExpired, 1);
+                record.count_locked(Counter::TimersHandlersRun, 1);
+            }
+            _ => record.count_locked(counter(count), 1),
+        }
     }
 
-    fn left(&self, run: RunRef) {
-        DETECTOR.leave(run);
+    fn count_delete(&self, op: Op, site: usize, handler: usize, was_pending: bool) {
+        DETECTOR.list_count_delete(op, site, handler, was_pending);
+    }
+
+    fn left(&self, run: RunRef) -> bool {
+        DETECTOR.leave(run)
     }
 
     fn deleted(&self, deleted: &Deleted<TimerRef, RunRef>) {
         // An earlier delete of this thread that landed is made good by this one.
         if tls::hooks() & tls::LANDED != 0
+            && let Some(timer) = deleted.timer
             && is_at_once(deleted.op)
-            && !DETECTOR.list_deleted_again(deleted.timer)
+            && !DETECTOR.list_deleted_again(timer)
         {
             tls::set_hooks(tls::hooks() & !tls::LANDED);
         }
-        let landed = DETECTOR.list_deleted(&ListDelete {
+        let delete = ListDelete {
             timer: deleted.timer,
             op: deleted.op,
             site: deleted.site,
@@ -205,7 +241,8 @@ impl Host for Process {
             waited_ns: deleted.waited_ns,
             gave_up: deleted.gave_up,
             landed_on: deleted.landed_on,
-        });
+        };
+        let landed = not_cancelled(|| DETECTOR.list_deleted(&delete));
         if landed {
             tls::set_hooks(tls::hooks() | tls::LANDED);
             tls::set_landed_ns_word(host::now_ns());
@@ -214,13 +251,15 @@ impl Host for Process {
     }
 
     fn harmed(&self, run: RunRef, kind: Kind, addr: usize, block: Block) -> bool {
-        DETECTOR.list_harmed(run, kind, addr, heap_block(&block))
+        not_cancelled(|| DETECTOR.list_harmed(run, kind, addr, heap_block(&block)))
     }
 
     fn found(&self, found: &Found<TimerRef>) -> Option<u32> {
         let mut stack = [0usize; STACK_DEPTH];
-        let depth = found.blocked.map_or(0, |thread| holder::stack_of_waiter(thread, &mut stack));
-        DETECTOR.list_finding(&ListFinding {
+        let depth = found
+            .blocked
+            .map_or(0, |thread| not_cancelled(|| holder::stack_of_waiter(thread, &mut stack)));
+        let finding = ListFinding {
             kind: found.kind,
             verdict: match found.severity {
                 Severity::Info => Verdict::Info,
@@ -239,7 +278,8 @@ impl Host for Process {
             },
             site: found.site,
             handler_stack: &stack[..depth.min(STACK_DEPTH)],
-        })
+        };
+        not_cancelled(|| DETECTOR.list_finding(&finding))
     }
 
     fn worsened(&self, finding: u32) {
@@ -251,11 +291,15 @@ impl Host for Process {
         if TOLD.swap(true, Relaxed) {
             return;
         }
-        Line::new()
-            .text("hint: ")
-            .text(op.name())
-            .text(" was called 500 times within a second on a timer that is neither pending nor ")
-            .text("running; if that is a loop that waits for the handler, it waits for ever")
-            .say();
+        not_cancelled(|| {
+            Line::new()
+                .text("hint: ")
+                .text(op.name())
+                .text(" was called 500 times within a second on a timer that is neither pending ")
+                .text(
+                    "nor running; if that is a loop that waits for the handler, it waits for ever",
+                )
+                .say();
+        });
     }
 }

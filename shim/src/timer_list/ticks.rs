@@ -49,6 +49,12 @@ static HAS_OTHERS: AtomicBool = AtomicBool::new(false);
 static COMPLAINED: AtomicBool = AtomicBool::new(false);
 static MISMATCHED: AtomicBool = AtomicBool::new(false);
 
+/// Do the threads still have to be started?
+#[inline]
+pub fn may_start() -> bool {
+    STATE.load(Relaxed) == IDLE
+}
+
 /// Starts the threads, unless they run or time is virtual.
 pub fn start() {
     if STATE.load(Relaxed) != IDLE

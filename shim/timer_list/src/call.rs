@@ -15,6 +15,7 @@ enum After<H: Host> {
     Worsen(u32),
     Retire(H::Timer),
     Futile(Op, usize),
+    Deleted(Deleted<H::Timer, H::Run>),
 }
 
 /// The lock, and what is to be told when it is open again: stacks and findings
@@ -24,20 +25,35 @@ pub(crate) struct Call<'a, H: Host> {
     pub state: Locked<'a, H>,
     /// Empty as a rule, and then without an allocation.
     after: Vec<After<H>>,
-    deleted: Option<Deleted<H::Timer, H::Run>>,
 }
 
 impl<'a, H: Host> Call<'a, H> {
     /// Takes the lock; `None` in a thread that has it.
     pub fn begin(engine: &'a Engine<H>) -> Option<Self> {
-        Some(Call { engine, state: engine.lock()?, after: Vec::new(), deleted: None })
+        Some(Call { engine, state: engine.lock()?, after: Vec::new() })
     }
 
+    /// Takes the lock if nobody has it.
+    #[inline]
+    pub fn begin_at_once(engine: &'a Engine<H>) -> Option<Self> {
+        Some(Call { engine, state: engine.try_lock()?, after: Vec::new() })
+    }
+
+    #[cold]
     fn later(&mut self, after: After<H>) {
         if self.after.try_reserve(1).is_ok() {
             self.after.push(after);
         } else {
             self.engine.host.count(Count::Lost);
+        }
+    }
+
+    /// Will report a finding about this timer, under its name.
+    pub fn tell_of(&mut self, id: u32, found: Found<H::Timer>) {
+        let (timer, is_for_this) = self.state.name_for_finding(&self.engine.host, id);
+        self.tell(Found { timer, ..found });
+        if is_for_this && let Some(timer) = timer {
+            self.retire(timer);
         }
     }
 
@@ -63,7 +79,13 @@ impl<'a, H: Host> Call<'a, H> {
 
     /// Will report a delete.
     pub fn deleted(&mut self, deleted: Deleted<H::Timer, H::Run>) {
-        self.deleted = Some(deleted);
+        self.later(After::Deleted(deleted));
+        // Before what was found meanwhile.
+        if let [first, .., _] = &mut self.after[..]
+            && !matches!(first, After::Deleted(_))
+        {
+            self.after.rotate_right(1);
+        }
     }
 
     /// Will let the detector forget a timer, after what is told of it.
@@ -82,20 +104,25 @@ impl<'a, H: Host> Call<'a, H> {
 
     /// Opens the lock, lets others have it, and takes it again.
     pub fn pause(self, attempt: u32) -> Option<Self> {
-        let Call { engine, state, after, deleted } = self;
+        let Call { engine, state, after } = self;
         drop(state);
         engine.host.pause(attempt);
-        Some(Call { engine, state: engine.lock()?, after, deleted })
+        Some(Call { engine, state: engine.lock()?, after })
     }
 
     /// Opens the lock and tells.
+    #[inline]
     pub fn end(self) {
-        let Call { engine, state, after, deleted } = self;
+        let Call { engine, state, after } = self;
         drop(state);
-        let host = &engine.host;
-        if let Some(deleted) = deleted {
-            host.deleted(&deleted);
+        if !after.is_empty() {
+            Self::tell_all(engine, after);
         }
+    }
+
+    #[cold]
+    fn tell_all(engine: &Engine<H>, after: Vec<After<H>>) {
+        let host = &engine.host;
         for after in after {
             match after {
                 After::Tell(found) => {
@@ -103,10 +130,12 @@ impl<'a, H: Host> Call<'a, H> {
                 }
                 After::TellRearm(timer, found) => {
                     let finding = host.found(&found);
-                    if let Some(mut state) = engine.lock()
-                        && let Some(record) = state.table.get(timer)
+                    if finding.is_some()
+                        && let Some(mut state) = engine.lock()
+                        && state.table.get(timer).is_some()
+                        && let Some(rare) = state.table.rare_or_new(timer.id)
                     {
-                        record.rearm_finding = finding;
+                        rare.rearm_finding = finding;
                     }
                 }
                 After::Harm(run, kind, addr, block) => {
@@ -115,6 +144,7 @@ impl<'a, H: Host> Call<'a, H> {
                 After::Worsen(finding) => host.worsened(finding),
                 After::Retire(timer) => host.retired(timer),
                 After::Futile(op, site) => host.futile(op, site),
+                After::Deleted(deleted) => host.deleted(&deleted),
             }
         }
     }

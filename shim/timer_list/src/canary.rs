@@ -12,6 +12,7 @@
 //! (`next != NULL`) stays right.
 
 use crate::layout::{FREE_WORD, Fields, INUSE_WORD, STATIC, STATIC_OLD};
+use crate::record::Record;
 
 /// The keys of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +77,17 @@ impl Keys {
     /// `next` and `prev` of a timer that is not armed.
     pub const fn idle(&self, addr: usize, is_full: bool) -> (usize, usize) {
         (0, self.idle ^ addr ^ if is_full { FULL } else { 0 })
+    }
+
+    /// Are these the links of the timer of this record, as it stands?
+    #[inline]
+    pub fn are_of(&self, id: u32, record: &Record, fields: &Fields) -> bool {
+        let (next, prev) = (fields.next, fields.prev);
+        if record.is_pending() {
+            (next, prev) == self.armed(id, record.generation, record.addr)
+        } else {
+            next == 0 && (prev ^ self.idle ^ record.addr) & !FULL == 0
+        }
     }
 
     /// What these links are, were they written for an address at all.

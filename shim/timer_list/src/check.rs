@@ -12,7 +12,7 @@ use crate::canary::Links;
 use crate::engine::{Engine, State};
 use crate::host::{Block, Count, Found, Host, Trash};
 use crate::layout::{FULL_BYTES, Fields, LEGACY_BYTES};
-use crate::record::{RecordRef, Run};
+use crate::record::{FULL, IN_BLOCK, RecordRef, Run, SHUTDOWN};
 
 /// A timer that passed, with what stands in its storage.
 #[derive(Clone, Copy, Debug)]
@@ -51,19 +51,7 @@ impl<H: Host> Engine<H> {
         purpose: Purpose,
         site: usize,
     ) -> Option<(Call<'_, H>, Checked)> {
-        let mut call = Call::begin(self)?;
-        match call.look(addr, purpose, site) {
-            Ok(Some(checked)) => Some((call, checked)),
-            Ok(None) => {
-                call.end();
-                None
-            }
-            Err(found) => {
-                call.tell(found);
-                call.end();
-                None
-            }
-        }
+        Call::begin(self)?.check(addr, purpose, site)
     }
 
     /// Takes the lock for an initialiser, which does not care what stands in the
@@ -92,7 +80,44 @@ impl<H: Host> Engine<H> {
     }
 }
 
-impl<H: Host> Call<'_, H> {
+impl<'a, H: Host> Call<'a, H> {
+    /// Looks the timer up; a bad one is reported, and the call is over.
+    #[inline]
+    pub fn check(mut self, addr: usize, purpose: Purpose, site: usize) -> Option<(Self, Checked)> {
+        let state = &mut *self.state;
+        if state.settings.hook_free
+            && let Some(RecordRef { id, .. }) = state.table.find(addr)
+        {
+            // A block that is watched is live as long as its timers are known.
+            let record = state.table.at(id);
+            if record.is(IN_BLOCK) {
+                let fields = self.engine.host.read(addr);
+                if state.keys.are_of(id, record, &fields) {
+                    return Some((self, Checked { id, fields }));
+                }
+            }
+        }
+        self.check_closely(addr, purpose, site)
+    }
+
+    fn check_closely(
+        mut self,
+        addr: usize,
+        purpose: Purpose,
+        site: usize,
+    ) -> Option<(Self, Checked)> {
+        match self.look(addr, purpose, site) {
+            Ok(Some(checked)) => return Some((self, checked)),
+            Ok(None) => {}
+            Err(found) => match self.state.table.find(addr) {
+                Some(known) => self.tell_of(known.id, found),
+                None => self.tell(found),
+            },
+        }
+        self.end();
+        None
+    }
+
     /// Looks a timer up, and makes its record if it is sound and new; `None` if
     /// there is no memory for that.
     fn look(
@@ -103,11 +128,10 @@ impl<H: Host> Call<'_, H> {
     ) -> Result<Option<Checked>, Found<H::Timer>> {
         let (host, state) = (&self.engine.host, &mut *self.state);
         let known = state.table.find(addr);
-        let timer = known.and_then(|known| state.table.get(known)?.timer);
-        let error = |kind| finding(kind, Severity::Error, timer, addr, site);
+        let error = |kind| finding(kind, Severity::Error, None, addr, site);
         // A block that is watched is live as long as its timers are known.
         let watched = state.settings.hook_free
-            && known.is_some_and(|known| state.table.at(known.id).block != 0);
+            && known.is_some_and(|known| state.table.at(known.id).is(IN_BLOCK));
         let mut block = Block::default();
         if !watched {
             match state.place(host, addr, LEGACY_BYTES) {
@@ -140,12 +164,12 @@ impl<H: Host> Call<'_, H> {
         };
         let is_pending = known.is_some_and(|known| state.table.at(known.id).is_pending());
         // One that we saw initialised, and whose memory was not freed since.
-        let was_inited = known.is_some_and(|known| state.table.at(known.id).is_full);
+        let was_inited = known.is_some_and(|known| state.table.at(known.id).is(FULL));
         if is_idle
             && !is_pending
             && purpose == Purpose::Stop
             && let Some(known) = known
-            && state.table.at(known.id).run.is_some()
+            && state.table.run(known.id).is_some()
         {
             // Its handler runs and may have assigned it anew. Who stops it means
             // that handler, whatever stands in the storage.
@@ -159,10 +183,10 @@ impl<H: Host> Call<'_, H> {
                 None => self.adopt(addr, site, &block),
             };
             let Some(id) = id else { return Ok(None) };
-            let record = self.state.table.at(id);
-            record.is_full = matches!(links, Links::Static | Links::Idle { is_full: true, .. });
-            let runs_by_flag = record.is_full
-                && record.run.is_some()
+            let is_full = matches!(links, Links::Static | Links::Idle { is_full: true, .. });
+            self.state.table.at(id).set(FULL, is_full);
+            let runs_by_flag = is_full
+                && self.state.table.run(id).is_some()
                 && self.engine.policy() == DelPolicy::Running;
             if runs_by_flag {
                 self.engine.host.write_running(addr, true);
@@ -199,17 +223,16 @@ impl<H: Host> Call<'_, H> {
     /// Another timer begins where there is one that is not pending; its record.
     pub fn begin_anew(&mut self, old: u32, addr: usize, site: usize, block: &Block) -> Option<u32> {
         let host = &self.engine.host;
-        let record = self.state.table.at(old);
-        if record.running_here(host.thread()).is_some() {
+        if self.state.table.running_here(old, host.thread()).is_some() {
             // The handler itself: the object stays one timer, and who deletes it
             // waits for this run.
-            record.is_full = false;
-            record.is_shutdown = false;
+            self.state.table.at(old).set(FULL | SHUTDOWN, false);
             host.count(Count::Inited);
             return Some(old);
         }
-        let is_running = record.run.is_some();
-        if let Some(token) = record.running_elsewhere(host.thread()).and_then(|run| run.token) {
+        let run = self.state.table.run(old);
+        let is_running = run.is_some();
+        if let Some(token) = run.and_then(|run| run.token) {
             self.harm(token, Kind::ReinitRunning, addr, *block);
         }
         // A running handler keeps the old record.
@@ -245,7 +268,7 @@ impl<H: Host> Call<'_, H> {
         if block.base != 0 {
             host.watch(addr);
         }
-        let id = self.state.table.insert(addr, block.base, |timer| host.retired(timer));
+        let id = self.state.table.insert(addr, block.base != 0, |timer| host.retired(timer));
         host.count(if id.is_some() { Count::Inited } else { Count::NoMemory });
         id
     }
@@ -270,26 +293,28 @@ impl<T: Copy, R: Copy> State<T, R> {
     fn freed_under(&mut self, addr: usize, me: u32) -> Option<Run<R>> {
         let table = &mut self.table;
         self.running.iter().find_map(|&running| {
-            let record = table.get(running)?;
-            let run = record.run.filter(|run| run.is_gone && run.thread != me)?;
-            (record.addr == addr).then_some(run)
+            let run = table.run_of(running).filter(|run| run.is_gone && run.thread != me).copied();
+            (table.at(running.id).addr == addr).then_some(run)?
         })
     }
 
-    /// Is the whole structure of a known timer, in the heap block that starts at
-    /// `block` (0: elsewhere), still there?
+    /// Is the whole structure of a known timer still there, in a heap block, that
+    /// which starts at `block` if this is known, or elsewhere?
     pub fn is_there<H: Host<Timer = T, Run = R>>(
         &self,
         host: &H,
         addr: usize,
+        in_block: bool,
         block: usize,
     ) -> bool {
-        match block {
-            0 => host.is_usable(addr, FULL_BYTES),
-            // Were it freed, its timers would not be known.
-            _ if self.settings.hook_free => true,
-            block => host.block(addr).is_some_and(|b| !b.is_freed && b.base == block),
+        if !in_block {
+            return host.is_usable(addr, FULL_BYTES);
         }
+        // Were it freed, its timers would not be known.
+        self.settings.hook_free
+            || host
+                .block(addr)
+                .is_some_and(|found| !found.is_freed && (block == 0 || found.base == block))
     }
 
     /// Is what stands in the storage of a known timer, whose handler ends, still
@@ -337,8 +362,14 @@ impl<T: Copy, R: Copy> State<T, R> {
         id: u32,
     ) -> Result<Fields, (Option<Trash>, Block)> {
         let record = self.table.at(id);
-        let (addr, in_block, generation) = (record.addr, record.block, record.generation);
-        if !(self.settings.hook_free && in_block != 0) {
+        let (addr, generation) = (record.addr, record.generation);
+        let watched = self.settings.hook_free && record.is(IN_BLOCK);
+        if watched {
+            let fields = host.read(addr);
+            if self.keys.are_of(id, record, &fields) {
+                return Ok(fields);
+            }
+        } else {
             match self.place(host, addr, LEGACY_BYTES) {
                 Place::Heap(_) | Place::Outside => {}
                 Place::Freed(block) => return Err((Some(Trash::Freed), block)),

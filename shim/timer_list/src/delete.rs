@@ -6,14 +6,14 @@ use deadwalk_detector::{Kind, Op, Severity};
 use crate::call::{Call, finding};
 use crate::check::Purpose;
 use crate::engine::Engine;
-use crate::host::{Deleted, Host};
-use crate::record::{Readd, RecordRef};
+use crate::host::{Count, Deleted, Host};
+use crate::record::{NONE, Readd, RecordRef, SHUTDOWN, STUCK};
 use crate::wait::Waited;
 
 /// So many deletes in a row of a timer that is neither pending nor running,
 /// within [`FUTILE_NS`], get a hint: a loop that retries until a handler has run
 /// which never will.
-const FUTILE: u32 = 500;
+const FUTILE: u16 = 500;
 /// A driver that deletes an idle timer now and then is no such loop.
 const FUTILE_NS: u64 = 1_000_000_000;
 
@@ -58,18 +58,35 @@ impl<H: Host> Engine<H> {
         let me = self.host.thread();
         let id = checked.id;
         let style = style_of(op);
-        if style == Style::Try && call.state.table.at(id).run.is_some() {
+        if style == Style::Try && call.state.table.run(id).is_some() {
             call.end();
             return -1;
         }
-        let timer = call.state.timer_of(&self.host, id);
         let mut tally = Tally::default();
-        call.detach(id, &mut tally, false);
+        let del_site = call.state.sites.number(site);
+        // What a handler deletes to arm it anew is not what its timer's end relied on.
+        if call.state.table.running_here(id, me).is_none() {
+            call.state.table.at(id).del_site = del_site;
+        }
+        // What was checked just now is sound.
+        call.detach(id, &mut tally, Some(true), false);
         let record = call.state.table.at(id);
+        let handler = record.function;
         let shuts_down = matches!(op, Op::TimerShutdown | Op::TimerShutdownSync);
-        record.is_shutdown |= shuts_down;
+        if shuts_down {
+            record.set(SHUTDOWN, true);
+        }
         let this = RecordRef { id, generation: record.generation };
-        let is_own = record.running_here(me).is_some();
+        let has_rare = record.rare != NONE;
+        if !has_rare && !record.is(STUCK) && !self.host.hears_every_delete() {
+            // No handler, no name: nothing to wait for and nothing to tell.
+            call.note_futile(this, op, site, &tally, false);
+            self.host.count_delete(op, site, handler, tally.detaches > 0);
+            call.end();
+            return tally.detaches as i32;
+        }
+        let timer = call.state.table.name(id);
+        let is_own = call.state.table.running_here(id, me).is_some();
         let waits = match style {
             Style::Sync => true,
             Style::Policy => self.policy().waits(),
@@ -78,7 +95,8 @@ impl<H: Host> Engine<H> {
         let mut waited = Waited { is_delete: true, ..Waited::default() };
         if is_own {
             if style == Style::Sync {
-                call.tell(finding(Kind::SyncDelFromHandler, Severity::Error, timer, addr, site));
+                let bad = finding(Kind::SyncDelFromHandler, Severity::Error, timer, addr, site);
+                call.tell_of(id, bad);
             }
         } else if waits {
             let by_flag = self.policy() == DelPolicy::Running;
@@ -87,19 +105,19 @@ impl<H: Host> Engine<H> {
             };
             call = after;
             // The handler may have initialised it anew meanwhile.
-            if let Some(record) = call.state.table.get(this) {
-                record.is_shutdown |= shuts_down;
+            if shuts_down && let Some(record) = call.state.table.get(this) {
+                record.set(SHUTDOWN, true);
             }
         }
         let landed_on = call.land(this, me);
-        call.note_futile(
-            this,
-            op,
-            site,
-            &tally,
-            landed_on.is_some() || is_own || waited.has_waited(),
-        );
-        if let Some(timer) = timer {
+        let has_met_handler = landed_on.is_some() || is_own || waited.has_waited();
+        call.note_futile(this, op, site, &tally, has_met_handler);
+        self.host.count_delete(op, site, handler, tally.detaches > 0);
+        if timer.is_some()
+            || has_met_handler
+            || tally.by_handler + tally.by_other > 0
+            || self.host.hears_every_delete()
+        {
             call.deleted(Deleted {
                 timer,
                 op,
@@ -113,6 +131,9 @@ impl<H: Host> Engine<H> {
                 gave_up: waited.gave_up,
                 landed_on,
             });
+            if call.state.table.get(this).is_some() {
+                call.take_back_name(id);
+            }
         }
         call.end();
         match op {
@@ -131,43 +152,45 @@ impl<H: Host> Engine<H> {
 }
 
 impl<H: Host> Call<'_, H> {
-    /// Takes the timer off its wheel, if it is on one. `has_waited`: the delete
-    /// has waited for its handler.
-    pub fn detach(&mut self, id: u32, tally: &mut Tally, has_waited: bool) {
+    /// Takes the timer off its wheel, if it is on one. `is_sound`: what stands in its
+    /// storage, if that is known. `has_waited`: the delete has waited for its handler.
+    #[inline]
+    pub fn detach(&mut self, id: u32, tally: &mut Tally, is_sound: Option<bool>, has_waited: bool) {
         let host = &self.engine.host;
         if !self.state.table.at(id).is_pending() {
             return;
         }
-        let is_sound = self.state.read_armed(host, id).is_ok();
+        let is_sound = is_sound.unwrap_or_else(|| self.state.read_armed(host, id).is_ok());
         self.state.dequeue(id);
         self.state.books.detached += 1;
+        host.count(Count::Dequeued);
         tally.detaches += 1;
         let me = host.thread();
+        let has_run = self.state.table.run(id).is_some();
         let record = self.state.table.at(id);
-        let timer = record.timer;
-        let readd = record.readd.take().filter(|_| has_waited || record.run.is_some());
+        let readd = record.readd().filter(|_| has_waited || has_run);
+        record.set_readd(None);
         match readd {
             Some(Readd::ByHandler) => tally.by_handler += 1,
             Some(Readd::ByOther) => tally.by_other += 1,
             None => {}
         }
-        if let Some(run) = record.running_here(me) {
+        if let Some(run) = self.state.table.running_here(id, me) {
             run.took_back |= readd == Some(Readd::ByHandler);
         }
         if is_sound {
             self.make_idle(id);
         }
-        if let Some(timer) = timer {
+        if let Some(timer) = self.state.table.name(id) {
             host.detached(timer, true);
         }
     }
 
     /// The delete takes effect: is there a handler that it returns under?
     fn land(&mut self, timer: RecordRef, me: u32) -> Option<(H::Run, u64)> {
-        let now = self.engine.host.now_ns();
-        let run = self.state.table.get(timer)?.running_elsewhere(me)?;
+        let run = self.state.table.run_of(timer).filter(|run| run.thread != me)?;
         run.is_deleted = true;
-        Some((run.token?, now))
+        Some((run.token?, self.engine.host.now_ns()))
     }
 
     fn note_futile(
@@ -188,10 +211,10 @@ impl<H: Host> Call<'_, H> {
         }
         record.futile_count += 1;
         if record.futile_count == 1 {
-            record.futile_since_ns = self.engine.host.now_ns();
+            record.expires = self.engine.host.now_ns() as usize;
         } else if record.futile_count == FUTILE {
             record.futile_count = 0;
-            if self.engine.host.now_ns() - record.futile_since_ns < FUTILE_NS {
+            if self.engine.host.now_ns() - (record.expires as u64) < FUTILE_NS {
                 self.futile(op, site);
             }
         }

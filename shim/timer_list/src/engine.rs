@@ -22,6 +22,7 @@ use crate::canary::Keys;
 use crate::host::{Count, Host};
 use crate::lock::{Guard, Lock};
 use crate::record::RecordRef;
+use crate::sites::Sites;
 use crate::sync::{AtomicU32, Ordering};
 use crate::table::Table;
 use crate::wait::Wait;
@@ -97,6 +98,7 @@ pub(crate) struct State<T, R> {
     pub now: u64,
     pub wheels: Vec<Wheel>,
     pub table: Table<T, R>,
+    pub sites: Sites,
     pub books: Books,
     /// Records whose handlers run.
     pub running: Vec<RecordRef>,
@@ -173,6 +175,12 @@ impl<H: Host> Engine<H> {
             self.host.count(Count::Lost);
         }
         locked
+    }
+
+    /// Takes the lock if nobody has it.
+    #[inline]
+    pub(crate) fn try_lock(&self) -> Option<Locked<'_, H>> {
+        self.state.try_lock(self.host.thread())
     }
 
     /// Sets the clock to `tick`, if that is later; bit n of the result says that
@@ -255,6 +263,7 @@ impl<T: Copy, R: Copy> State<T, R> {
             now: 0,
             wheels: Vec::new(),
             table: Table::new(),
+            sites: Sites::new(),
             books: Books { queued: 0, expired: 0, refused: 0, detached: 0, auto_detached: 0 },
             running: Vec::new(),
             runs: 0,
@@ -268,6 +277,7 @@ impl<T: Copy, R: Copy> State<T, R> {
         // Without it they ask, one by one.
         let _ = self.wheels.try_reserve_exact(self.settings.cpus.clamp(1, CPUS_MAX));
         let _ = self.running.try_reserve(2 * CPUS_MAX);
+        let _ = self.table.reserve_rare();
     }
 
     /// The program's time.
@@ -285,9 +295,10 @@ impl<T: Copy, R: Copy> State<T, R> {
     /// The timer whose handler runs on a thread.
     pub fn running_on(&mut self, thread: u32) -> Option<RecordRef> {
         let table = &mut self.table;
-        self.running.iter().copied().find(|&timer| {
-            table.get(timer).is_some_and(|record| record.running_here(thread).is_some())
-        })
+        self.running
+            .iter()
+            .copied()
+            .find(|&timer| table.run_of(timer).is_some_and(|run| run.thread == thread))
     }
 
     fn pending(&self) -> u64 {
@@ -304,7 +315,7 @@ impl<T: Copy, R: Copy> State<T, R> {
 
     /// Takes a pending timer off its wheel.
     pub fn dequeue(&mut self, id: u32) {
-        let cpu = self.table.at(id).cpu;
+        let cpu = usize::from(self.table.at(id).cpu);
         let (wheel, table) = self.wheel(cpu);
         wheel.remove(table, id);
     }
@@ -314,17 +325,9 @@ impl<T: Copy, R: Copy> State<T, R> {
         self.dequeue(id);
         self.books.auto_detached += 1;
         host.count(Count::AutoDetached);
-        if let Some(timer) = self.table.at(id).timer {
+        host.count(Count::Dequeued);
+        if let Some(timer) = self.table.name(id) {
             host.detached(timer, false);
         }
-    }
-
-    /// The detector's name of a timer, made at the first need.
-    pub fn timer_of<H: Host<Timer = T, Run = R>>(&mut self, host: &H, id: u32) -> Option<T> {
-        let record = self.table.at(id);
-        if record.timer.is_none() {
-            record.timer = host.init(record.addr, record.armed_with.1);
-        }
-        record.timer
     }
 }

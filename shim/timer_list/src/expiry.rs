@@ -11,7 +11,7 @@ use crate::arm::argument;
 use crate::call::{Call, finding};
 use crate::engine::{Engine, LAST_TICK};
 use crate::host::{Block, Caller, Count, Found, Host, Trash};
-use crate::record::{RecordRef, Run};
+use crate::record::{FULL, IN_BLOCK, MAPPED, RecordRef, Run, STUCK};
 
 /// How often a delete that waits may have its timer put off.
 const PUT_OFFS: u32 = 100;
@@ -69,11 +69,9 @@ impl<H: Host> Engine<H> {
     pub fn leave(&self, ticket: Ticket<H::Run>) {
         // Before the record: who waits for the handler goes on only after the
         // detector has seen its end.
-        if let Some(run) = ticket.run {
-            self.host.left(run);
-        }
+        let is_noted = ticket.run.is_some_and(|run| self.host.left(run));
         let Some(mut call) = Call::begin(self) else { return };
-        call.leave(ticket.timer);
+        call.leave(ticket.timer, is_noted);
         call.end();
     }
 
@@ -137,9 +135,8 @@ impl<H: Host> Engine<H> {
             return;
         }
         let timer = state.table.find(addr).or_else(|| state.running_on(me));
-        if let Some(run) = timer
-            .and_then(|timer| state.table.get(timer))
-            .and_then(|record| record.running_here(me))
+        if let Some(run) =
+            timer.and_then(|timer| state.table.run_of(timer)).filter(|run| run.thread == me)
         {
             run.has_exited = true;
         }
@@ -154,8 +151,8 @@ impl<H: Host> Call<'_, H> {
     fn must_wait(&mut self, id: u32) -> bool {
         let record = self.state.table.at(id);
         let timer = RecordRef { id, generation: record.generation };
-        if record.run.is_some() {
-            return true;
+        if self.state.table.run(id).is_some() || self.state.table.rare_or_new(id).is_none() {
+            return true; // or there is no memory for its run
         }
         let mut deletes = self.state.waits.iter_mut().filter(|w| w.is_delete && w.timer == timer);
         deletes.any(|wait| {
@@ -168,7 +165,7 @@ impl<H: Host> Call<'_, H> {
     fn expire(&mut self, id: u32) -> Option<Due<H::Run>> {
         let host = &self.engine.host;
         let record = self.state.table.at(id);
-        let (addr, generation, timer) = (record.addr, record.generation, record.timer);
+        let (addr, generation) = (record.addr, record.generation);
         let fields = match self.state.read_armed(host, id) {
             Ok(fields) if fields.function == 0 => {
                 self.make_idle(id);
@@ -188,7 +185,7 @@ impl<H: Host> Call<'_, H> {
                 };
                 self.refuse(id, kind, block);
                 if trash == Some(Trash::Freed) {
-                    if let Some(finding) = self.state.table.at(id).rearm_finding.take() {
+                    if let Some(finding) = self.state.table.take_rearm_finding(id) {
                         self.worsen(finding);
                     }
                     if let Some(timer) = self.state.table.unmap(id) {
@@ -199,42 +196,56 @@ impl<H: Host> Call<'_, H> {
             }
         };
         self.state.books.expired += 1;
+        host.count(Count::Dequeued);
         let me = host.thread();
         let sequence = self.state.runs;
         self.state.runs += 1;
+        let timer = self.state.name_of(host, id);
         let record = self.state.table.at(id);
-        let (armed_with, storage) = (record.armed_with, record.block);
-        if armed_with != (fields.expires, fields.function, fields.data) {
+        let (handler, data) = (fields.function, argument(&fields, addr));
+        if (record.expires, record.function, record.data)
+            != (fields.expires, fields.function, fields.data)
+        {
+            record.function = handler;
             host.count(Count::FieldsChanged);
             if let Some(timer) = timer {
-                host.changed(timer, fields.function, argument(&fields, addr), storage);
+                host.changed(timer, handler, data, addr);
             }
         }
         let token = timer.and_then(|timer| host.entered(timer));
+        if timer.is_none() {
+            host.count(Count::Unnamed);
+        }
         let by_flag = self.engine.policy() == DelPolicy::Running;
         let record = self.state.table.at(id);
-        let is_full = record.is_full;
-        record.rearm_finding = None;
-        record.readd = None;
-        record.run = Some(Run {
-            thread: me,
-            token,
-            sequence,
-            handler: fields.function,
-            is_deleted: false,
-            took_back: false,
-            is_gone: false,
-            freed_own: false,
-            has_exited: false,
-            waiters: 0,
-        });
+        let is_full = record.is(FULL);
+        record.set_readd(None);
+        // Asked for only where it is needed.
+        let needs_block = by_flag && record.is(IN_BLOCK) && !self.state.settings.hook_free;
+        let block = if needs_block { host.block(addr).map_or(0, |block| block.base) } else { 0 };
+        // There is: `must_wait` has made room.
+        if let Some(rare) = self.state.table.rare_or_new(id) {
+            rare.rearm_finding = None;
+            rare.run = Some(Run {
+                thread: me,
+                token,
+                sequence,
+                handler,
+                block,
+                is_deleted: false,
+                took_back: false,
+                is_gone: false,
+                freed_own: false,
+                has_exited: false,
+                waiters: 0,
+            });
+        }
         self.make_idle(id);
         if by_flag && is_full {
             host.write_running(addr, true);
         }
         let timer = RecordRef { id, generation };
         self.state.running.push(timer);
-        let (handler, data) = (fields.function, argument(&fields, addr));
         Some(Due { handler, data, ticket: Ticket { timer, run: token } })
     }
 
@@ -242,30 +253,36 @@ impl<H: Host> Call<'_, H> {
         let host = &self.engine.host;
         self.state.books.refused += 1;
         host.count(Count::Refused);
-        let record = self.state.table.at(id);
-        let (timer, addr) = (record.timer, record.addr);
-        if let Some(timer) = timer {
+        host.count(Count::Dequeued);
+        let addr = self.state.table.at(id).addr;
+        if let Some(timer) = self.state.table.name(id) {
             host.detached(timer, false);
         }
-        let found = finding(kind, Severity::Error, timer, addr, 0);
-        self.tell(Found { block, caller: Caller::Nobody, ..found });
+        let found = finding(kind, Severity::Error, None, addr, 0);
+        self.tell_of(id, Found { block, caller: Caller::Nobody, ..found });
+        self.take_back_name(id);
     }
 
-    fn leave(&mut self, timer: RecordRef) {
+    fn leave(&mut self, timer: RecordRef, is_noted: bool) {
         let host = &self.engine.host;
         let by_flag = self.engine.policy() == DelPolicy::Running;
         let settings = self.state.settings;
         self.state.running.retain(|&running| running != timer);
-        let Some(record) = self.state.table.get(timer) else { return };
-        let Some(run) = record.run.take() else { return };
-        let (addr, block, is_mapped, is_full, known) =
-            (record.addr, record.block, record.is_mapped, record.is_full, record.timer);
-        record.is_stuck = settings.legacy_timer_exit && !run.has_exited;
+        if self.state.table.get(timer).is_none() {
+            return;
+        }
+        let Some(rare) = self.state.table.rare_mut(timer.id) else { return };
+        let Some(run) = rare.run.take() else { return };
+        rare.keeps_name |= is_noted;
+        let record = self.state.table.at(timer.id);
+        let (addr, is_mapped, is_full) = (record.addr, record.is(MAPPED), record.is(FULL));
+        let in_block = record.is(IN_BLOCK);
+        record.set(STUCK, settings.legacy_timer_exit && !run.has_exited);
         if !is_mapped {
             self.state.table.release(timer.id);
         } else if by_flag && is_full {
             // A frame that ended may be another function's by now.
-            let is_timer = match self.state.is_there(host, addr, block) {
+            let is_timer = match self.state.is_there(host, addr, in_block, run.block) {
                 true => self.state.is_timer(host, timer),
                 false => Some(false),
             };
@@ -273,10 +290,13 @@ impl<H: Host> Call<'_, H> {
                 Some(true) => host.write_running(addr, false),
                 None => {} // wiped, and the flag with it
                 Some(false) => {
-                    let bad = finding(Kind::RunningFlagAfterFree, Severity::Error, known, addr, 0);
-                    self.tell(Found { caller: Caller::Nobody, ..bad });
+                    let bad = finding(Kind::RunningFlagAfterFree, Severity::Error, None, addr, 0);
+                    self.tell_of(timer.id, Found { caller: Caller::Nobody, ..bad });
                 }
             }
+        }
+        if is_mapped {
+            self.take_back_name(timer.id);
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::call::{Call, finding};
 use crate::check::Purpose;
 use crate::engine::Engine;
 use crate::host::{Block, Caller, Found, Host};
-use crate::record::RecordRef;
+use crate::record::{FULL, RecordRef};
 
 impl<H: Host> Engine<H> {
     /// A watched block is about to be freed, or moved away by realloc. Runs
@@ -18,7 +18,9 @@ impl<H: Host> Engine<H> {
         if !call.state.settings.hook_free || !call.state.table.has_blocks() {
             return;
         }
-        while let Some(id) = call.state.table.first_in_block(block.base) {
+        let mut from = block.base;
+        while let Some(id) = call.state.table.next_in_block(from, block.base, block.size) {
+            from = call.state.table.at(id).addr;
             call.free_under(id, block, site);
         }
         call.end();
@@ -41,14 +43,13 @@ impl<H: Host> Engine<H> {
         let mut from = 0;
         while let Some(id) = call.state.table.next_used(from) {
             from = id + 1;
+            let run = call.state.table.run(id).filter(|run| text.contains(&run.handler)).copied();
+            let is_own = run.is_some_and(|run| run.thread == me);
+            let running = run.filter(|run| run.thread != me).and_then(|run| run.token);
             let record = call.state.table.at(id);
-            let (timer, addr) = (record.timer, record.addr);
-            let runs_there = record.run.is_some_and(|run| text.contains(&run.handler));
-            let is_own = runs_there && record.running_here(me).is_some();
-            let running = record.running_elsewhere(me).filter(|_| runs_there);
-            let running = running.and_then(|run| run.token);
-            let (is_pending, armed_with) = (record.is_pending(), record.armed_with.1);
-            let bad = |kind| finding(kind, Severity::Error, timer, addr, site);
+            let addr = record.addr;
+            let (is_pending, armed_with) = (record.is_pending(), record.function);
+            let bad = |kind| finding(kind, Severity::Error, None, addr, site);
             // The program may have changed the function since.
             let fields = is_pending.then(|| call.state.read_armed(&self.host, id));
             let function = match fields {
@@ -56,22 +57,24 @@ impl<H: Host> Engine<H> {
                 _ => armed_with,
             };
             if is_pending && text.contains(&function) {
-                if let (Some(timer), Some(Ok(fields))) = (timer, fields) {
-                    let storage = call.state.table.at(id).block;
-                    self.host.changed(timer, function, argument(&fields, addr), storage);
+                if let Some(Ok(fields)) = fields {
+                    call.state.table.at(id).function = function;
+                    if let Some(timer) = call.state.table.name(id) {
+                        self.host.changed(timer, function, argument(&fields, addr), addr);
+                    }
                 }
                 call.state.auto_detach(&self.host, id);
                 if matches!(fields, Some(Ok(_))) {
                     call.make_idle(id);
                 }
-                call.tell(bad(Kind::UnloadWhilePending));
+                call.tell_of(id, bad(Kind::UnloadWhilePending));
                 findings += 1;
             }
             if let Some(run) = running {
                 call.harm(run, Kind::UnloadWhileRunning, addr, Block::default());
                 findings += 1;
             } else if is_own {
-                call.tell(bad(Kind::UnloadWhileRunning));
+                call.tell_of(id, bad(Kind::UnloadWhileRunning));
                 findings += 1;
             }
         }
@@ -87,16 +90,16 @@ impl<H: Host> Call<'_, H> {
         let me = host.thread();
         let policy = self.engine.policy();
         let record = self.state.table.at(id);
-        let (timer, addr) = (record.timer, record.addr);
+        let addr = record.addr;
         let about = |kind, severity| Found {
             block,
             caller: Caller::Free,
-            ..finding(kind, severity, timer, addr, site)
+            ..finding(kind, severity, None, addr, site)
         };
         if record.is_pending() {
-            let rearmed = record.rearm_finding.take();
+            let rearmed = self.state.table.take_rearm_finding(id);
             self.state.auto_detach(host, id);
-            self.tell(about(Kind::FreeWhilePending, Severity::Error));
+            self.tell_of(id, about(Kind::FreeWhilePending, Severity::Error));
             if let Some(finding) = rearmed {
                 self.worsen(finding);
             }
@@ -108,7 +111,7 @@ impl<H: Host> Call<'_, H> {
         }
         let mut harmed = None;
         let mut own = None;
-        if let Some(run) = &mut self.state.table.at(id).run {
+        if let Some(run) = self.state.table.run(id) {
             run.is_gone = true;
             if run.thread == me {
                 run.freed_own = true;
@@ -126,9 +129,9 @@ impl<H: Host> Call<'_, H> {
             }
             let severity =
                 if policy == DelPolicy::Running { Severity::Error } else { Severity::Info };
-            self.tell(about(Kind::FreeOwnHandler, severity));
+            self.tell_of(id, about(Kind::FreeOwnHandler, severity));
             if is_confusing && policy == DelPolicy::Sync {
-                self.tell(about(Kind::ConfusedReaddDelFree, Severity::Info));
+                self.tell_of(id, about(Kind::ConfusedReaddDelFree, Severity::Info));
             }
         }
         if let Some(timer) = self.state.table.unmap(id) {
@@ -139,7 +142,7 @@ impl<H: Host> Call<'_, H> {
     /// Writes the links of a timer that is not armed any more, and is there.
     pub fn make_idle(&mut self, id: u32) {
         let record = self.state.table.at(id);
-        let (addr, is_full) = (record.addr, record.is_full);
+        let (addr, is_full) = (record.addr, record.is(FULL));
         let (next, prev) = self.state.keys.idle(addr, is_full);
         self.engine.host.write_links(addr, next, prev);
     }

@@ -37,6 +37,21 @@ pub enum Trash {
     Clobbered,
 }
 
+/// What the detector is told of a timer that it does not know yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// The timer's address.
+    pub addr: usize,
+    /// Its handler, as far as known.
+    pub handler: usize,
+    /// The handler's argument.
+    pub data: usize,
+    /// Return address of the call that armed it last, 0 if there was none.
+    pub arm_site: usize,
+    /// ... and of the one that deleted it last.
+    pub del_site: usize,
+}
+
 /// How a timer was armed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Armed {
@@ -46,8 +61,8 @@ pub struct Armed {
     pub data: usize,
     /// Return address of the call.
     pub site: usize,
-    /// Start of the heap block that holds the timer, 0 for none.
-    pub storage: usize,
+    /// The timer's address.
+    pub addr: usize,
     /// Its running handler made the call.
     pub by_handler: bool,
 }
@@ -57,6 +72,14 @@ pub struct Armed {
 pub enum Count {
     /// A new timer, or an old one initialised again.
     Inited,
+    /// A timer was armed, or armed anew.
+    Armed,
+    /// A timer is on a wheel that was on none.
+    Queued,
+    /// It is on a wheel no more.
+    Dequeued,
+    /// A handler is called that the detector could not name.
+    Unnamed,
     /// An armed timer was detached by something else than a delete.
     AutoDetached,
     /// An expiry whose handler was not called.
@@ -111,8 +134,8 @@ pub struct Found<T> {
 /// A delete call and what it did.
 #[derive(Clone, Copy, Debug)]
 pub struct Deleted<T, R> {
-    /// The timer.
-    pub timer: T,
+    /// The timer, if it has a name.
+    pub timer: Option<T>,
     /// The function called.
     pub op: Op,
     /// Its return address.
@@ -180,12 +203,15 @@ pub trait Host: Storage + Sync {
     /// The program's `jiffies`. Lock held.
     fn set_jiffies(&self, jiffies: u64);
 
+    /// Is `data`, the argument of the timer at `addr`, in a live heap block that is
+    /// not the timer's own? Then the detector must know the timer. Lock held.
+    fn has_data(&self, data: usize, addr: usize) -> bool;
     /// A timer that the detector does not know yet. Lock held.
-    fn init(&self, addr: usize, handler: usize) -> Option<Self::Timer>;
-    /// It was armed. Lock held.
-    fn armed(&self, timer: Self::Timer, armed: &Armed);
+    fn init(&self, known: &Known) -> Option<Self::Timer>;
+    /// It was armed. As [`has_data`](Self::has_data). Lock held.
+    fn armed(&self, timer: Self::Timer, armed: &Armed) -> bool;
     /// The program changed its handler or argument while it was armed. Lock held.
-    fn changed(&self, timer: Self::Timer, handler: usize, data: usize, storage: usize);
+    fn changed(&self, timer: Self::Timer, handler: usize, data: usize, addr: usize);
     /// It is off the wheel without having expired. Lock held.
     fn detached(&self, timer: Self::Timer, by_caller: bool);
     /// Its handler is about to start on this thread. Lock held.
@@ -199,12 +225,19 @@ pub trait Host: Storage + Sync {
     fn owner_armed(&self, run: Self::Run);
     /// The handler of this run freed or deleted its own timer. Lock held.
     fn handled(&self, run: Self::Run);
-    /// Counts. The lock may be held.
+    /// Counts. Lock held, but for [`Count::Lost`].
     fn count(&self, count: Count);
+    /// Counts a delete from `site` of a timer with that handler. Lock held.
+    fn count_delete(&self, op: Op, site: usize, handler: usize, was_pending: bool);
 
-    /// The handler has returned.
-    fn left(&self, run: Self::Run);
-    /// A delete returned.
+    /// The handler has returned. Was something noted on its run?
+    fn left(&self, run: Self::Run) -> bool;
+    /// Is [`deleted`](Self::deleted) to be told of every delete?
+    fn hears_every_delete(&self) -> bool {
+        false
+    }
+    /// A delete returned that did more than take its timer off the wheel, or that
+    /// is of a timer with a name.
     fn deleted(&self, deleted: &Deleted<Self::Timer, Self::Run>);
     /// What the handler of the run of the timer at `addr` uses is gone by the
     /// calling thread's doing. `false`: it had ended.

@@ -6,6 +6,8 @@
 //! | [`layout`], [`storage`] | the structure in the program's memory, and all access to it |
 //! | [`canary`] | what stands in an armed timer's list links, and what else may be found there |
 //! | [`record`], [`table`] | the truth: a record per timer, outside the program's memory |
+//! | `addr_map`, `chunks`, `sites` | what the table is made of: no step of its growth takes long |
+//! | `names` | which timers the detector knows |
 //! | [`host`] | what the engine needs: threads, time, heap, detector |
 //! | [`engine`] | lock, settings, clock |
 //! | [`front`] | timers for Rust programs: the engine in process, without the library |
@@ -21,10 +23,12 @@
 //! Not in signal handlers.
 #![deny(unsafe_code)]
 
+mod addr_map;
 mod arm;
 mod call;
 pub mod canary;
 mod check;
+mod chunks;
 mod delete;
 pub mod engine;
 mod expiry;
@@ -34,10 +38,12 @@ pub mod front;
 pub mod host;
 pub mod layout;
 mod lock;
+mod names;
 pub mod record;
 pub mod retry;
 #[cfg(not(loom))]
 pub mod sample;
+mod sites;
 pub mod storage;
 mod sync;
 pub mod table;

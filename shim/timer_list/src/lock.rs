@@ -64,6 +64,16 @@ mod open {
             }
         }
 
+        /// Takes it as thread `me` if nobody has it.
+        #[inline]
+        pub fn try_lock(&self, me: u32) -> Option<Guard<'_, T>> {
+            let (success, failure) = (Ordering::Acquire, Ordering::Relaxed);
+            match self.owner.compare_exchange(0, me, success, failure) {
+                Ok(_) => Some(Guard(self)),
+                Err(_) => None,
+            }
+        }
+
         /// Opens it, whoever has it: in a fork child, before anything else.
         /// What its owner was in the middle of must be thrown away.
         pub fn break_open(&self) {
@@ -117,6 +127,11 @@ mod modelled {
         /// Takes it.
         pub fn lock(&self, _me: u32, _pause: impl Fn(u32)) -> Option<Guard<'_, T>> {
             self.0.lock().ok()
+        }
+
+        /// Takes it if nobody has it.
+        pub fn try_lock(&self, _me: u32) -> Option<Guard<'_, T>> {
+            self.0.try_lock().ok()
         }
 
         /// Does not happen in a model.

@@ -1,8 +1,12 @@
 //! What is known of a timer, outside the program's memory.
+//!
+//! What every call needs is one cache line, the [`Record`]; what only a running
+//! handler, a finding or the detector needs is [`Rare`], and few timers have it.
 
+use crate::sites::SiteId;
 use crate::wheel::Link;
 
-/// The end of a block's chain.
+/// The number of no record, and of nothing rare.
 pub(crate) const NONE: u32 = u32::MAX;
 
 /// A record, safe to keep beyond its life.
@@ -34,6 +38,8 @@ pub struct Run<R> {
     pub sequence: u64,
     /// The handler.
     pub handler: usize,
+    /// Start of the heap block that held the timer as it began, 0 for none.
+    pub block: usize,
     /// A delete took effect meanwhile and did not wait for it.
     pub is_deleted: bool,
     /// The handler armed its timer and then deleted it.
@@ -48,58 +54,131 @@ pub struct Run<R> {
     pub waiters: u32,
 }
 
+/// What few timers have.
+#[derive(Clone, Copy, Debug)]
+pub struct Rare<T, R> {
+    /// Its handler, if it runs.
+    pub run: Option<Run<R>>,
+    /// The detector's name, while it has one.
+    pub timer: Option<T>,
+    /// The name is kept while the timer is: something may yet be said of it.
+    pub keeps_name: bool,
+    /// The argument is in a heap block, which the detector watches by the name.
+    pub has_data: bool,
+    /// The open `rearm-after-del`.
+    pub rearm_finding: Option<u32>,
+}
+
+impl<T, R> Rare<T, R> {
+    pub(crate) const NOTHING: Rare<T, R> =
+        Rare { run: None, timer: None, keeps_name: false, has_data: false, rearm_finding: None };
+
+    pub(crate) const fn is_nothing(&self) -> bool {
+        self.run.is_none() && self.timer.is_none() && self.rearm_finding.is_none()
+    }
+}
+
+/// Found by its address; an orphan is not.
+pub(crate) const MAPPED: u8 = 1;
+/// One of our initialisers saw it: there is more than 40 bytes.
+pub(crate) const FULL: u8 = 2;
+/// It was shut down: not to be armed.
+pub(crate) const SHUTDOWN: u8 = 4;
+/// Its handler ended without `timer_exit`, which a 2.3 kernel waits for.
+pub(crate) const STUCK: u8 = 8;
+/// A heap block holds it.
+pub(crate) const IN_BLOCK: u8 = 16;
+/// It stands armed by its running handler's call ...
+pub(crate) const READD_BY_HANDLER: u8 = 32;
+/// ... by another thread's while the handler ran.
+pub(crate) const READD_BY_OTHER: u8 = 64;
+
 /// What is known of a timer.
 #[derive(Debug)]
-pub struct Record<T, R> {
+#[repr(C, align(64))]
+pub struct Record {
     /// Its place on a wheel.
     pub link: Link,
     /// Its address.
     pub addr: usize,
-    /// Which timer of this number and address it is.
+    /// For when it was armed last, in jiffies. Of one that is not armed and is
+    /// deleted over and over: since when, ns.
+    pub expires: usize,
+    /// The handler when it was armed last.
+    pub function: usize,
+    /// The handler's argument then.
+    pub data: usize,
+    /// Which timer of this number and address it is; 0 for none.
     pub generation: u32,
-    /// Found by its address; an orphan is not.
-    pub is_mapped: bool,
-    /// Its wheel.
-    pub cpu: usize,
-    /// One of our initialisers saw it: there is more than 40 bytes.
-    pub is_full: bool,
-    /// It was shut down: not to be armed.
-    pub is_shutdown: bool,
-    /// Its handler ended without `timer_exit`, which a 2.3 kernel waits for.
-    pub is_stuck: bool,
-    /// Jiffies, handler and argument when it was armed last.
-    pub armed_with: (usize, usize, usize),
-    /// It stands armed by a call that came while its handler ran.
-    pub readd: Option<Readd>,
-    /// Its handler, if it runs.
-    pub run: Option<Run<R>>,
-    /// Start of the heap block that holds it, 0 for none.
-    pub block: usize,
-    pub(crate) next_in_block: u32,
-    pub(crate) prev_in_block: u32,
-    /// The detector's name, once it has one.
-    pub timer: Option<T>,
-    /// The open `rearm-after-del`.
-    pub rearm_finding: Option<u32>,
+    /// The number of what it has that few have; of a vacant record, the next vacant
+    /// one's.
+    pub(crate) rare: u32,
+    /// Who armed it last.
+    pub arm_site: SiteId,
+    /// Who deleted it last.
+    pub del_site: SiteId,
     /// Deletes in a row that found it neither pending nor running.
-    pub futile_count: u32,
-    /// When the first of them was, ns.
-    pub futile_since_ns: u64,
+    pub futile_count: u16,
+    /// Its wheel.
+    pub cpu: u8,
+    flags: u8,
 }
 
-impl<T, R> Record<T, R> {
+const _: () = assert!(size_of::<Record>() == 64);
+
+impl Record {
+    /// A new timer's.
+    pub(crate) const fn new(addr: usize, generation: u32, flags: u8) -> Record {
+        Record {
+            link: Link::new(),
+            addr,
+            expires: 0,
+            function: 0,
+            data: 0,
+            generation,
+            rare: NONE,
+            arm_site: 0,
+            del_site: 0,
+            futile_count: 0,
+            cpu: 0,
+            flags,
+        }
+    }
+
     /// Is it on a wheel?
+    #[inline]
     pub fn is_pending(&self) -> bool {
         self.link.is_queued()
     }
 
-    /// Its handler, if that runs on another thread than `me`.
-    pub fn running_elsewhere(&mut self, me: u32) -> Option<&mut Run<R>> {
-        self.run.as_mut().filter(|run| run.thread != me)
+    /// Is one of these flags set?
+    #[inline]
+    pub(crate) const fn is(&self, flags: u8) -> bool {
+        self.flags & flags != 0
     }
 
-    /// Its handler, if that runs on thread `me`.
-    pub fn running_here(&mut self, me: u32) -> Option<&mut Run<R>> {
-        self.run.as_mut().filter(|run| run.thread == me)
+    /// Sets flags or takes them back.
+    #[inline]
+    pub(crate) const fn set(&mut self, flags: u8, on: bool) {
+        self.flags = self.flags & !flags | if on { flags } else { 0 };
+    }
+
+    /// The call while its handler ran that it stands armed by, if it does.
+    #[inline]
+    pub(crate) fn readd(&self) -> Option<Readd> {
+        if self.is(READD_BY_HANDLER) {
+            Some(Readd::ByHandler)
+        } else if self.is(READD_BY_OTHER) {
+            Some(Readd::ByOther)
+        } else {
+            None
+        }
+    }
+
+    /// Notes by which call, made while its handler ran, it stands armed.
+    #[inline]
+    pub(crate) const fn set_readd(&mut self, readd: Option<Readd>) {
+        self.set(READD_BY_HANDLER, matches!(readd, Some(Readd::ByHandler)));
+        self.set(READD_BY_OTHER, matches!(readd, Some(Readd::ByOther)));
     }
 }

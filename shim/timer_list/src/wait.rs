@@ -14,7 +14,7 @@ use crate::call::{Call, finding};
 use crate::delete::Tally;
 use crate::engine::{Engine, State};
 use crate::host::{Caller, Count, Found, Host};
-use crate::record::RecordRef;
+use crate::record::{FULL, IN_BLOCK, MAPPED, RecordRef, STUCK};
 
 /// Looks at the handler's thread begin after this many attempts, and come again
 /// after as many.
@@ -71,9 +71,9 @@ impl<H: Host> Engine<H> {
         let me = self.host.thread();
         let Some(mut call) = Call::begin(self) else { return };
         if let Some(own) = call.state.running_on(me) {
-            let (timer, addr) =
-                call.state.table.get(own).map_or((None, 0), |record| (record.timer, record.addr));
-            call.tell(finding(Kind::SyncDelFromHandler, Severity::Error, timer, addr, site));
+            let addr = call.state.table.at(own.id).addr;
+            let bad = finding(Kind::SyncDelFromHandler, Severity::Error, None, addr, site);
+            call.tell_of(own.id, bad);
             call.end();
             return;
         }
@@ -98,7 +98,7 @@ impl<H: Host> Engine<H> {
 
 impl<'a, H: Host> Call<'a, H> {
     fn sequence(&mut self, timer: RecordRef) -> Option<u64> {
-        Some(self.state.table.get(timer)?.run?.sequence)
+        Some(self.state.table.run_of(timer)?.sequence)
     }
 
     /// Waits until the timer is neither pending nor running: if it was armed
@@ -114,16 +114,19 @@ impl<'a, H: Host> Call<'a, H> {
         waited: &mut Waited,
     ) -> Option<Self> {
         if let Some(record) = self.state.table.get(timer)
-            && core::mem::take(&mut record.is_stuck)
+            && record.is(STUCK)
         {
-            let (known, addr) = (record.timer, record.addr);
-            self.tell(finding(Kind::MissingTimerExit, Severity::Error, known, addr, site));
+            record.set(STUCK, false);
+            let addr = record.addr;
+            let bad = finding(Kind::MissingTimerExit, Severity::Error, None, addr, site);
+            self.tell_of(timer.id, bad);
         }
         let mut call = self.wait_until(timer, site, by_flag, waited, |_| false)?;
         let mut again = Tally::default();
-        if waited.has_waited() && call.state.table.get(timer).is_some_and(|record| record.is_mapped)
+        if waited.has_waited()
+            && call.state.table.get(timer).is_some_and(|record| record.is(MAPPED))
         {
-            call.detach(timer.id, &mut again, true);
+            call.detach(timer.id, &mut again, None, true);
         }
         tally.detaches += again.detaches;
         tally.re_deletes += again.detaches;
@@ -144,7 +147,8 @@ impl<'a, H: Host> Call<'a, H> {
     ) -> Option<Self> {
         let host = &self.engine.host;
         let me = host.thread();
-        let about = self.state.table.get(timer).map(|record| (record.timer, record.addr))?;
+        let addr = self.state.table.get(timer)?.addr;
+        let about = (self.state.table.name(timer.id), addr);
         let tell = |call: &mut Self, kind, blocked| {
             let found = finding(kind, Severity::Error, about.0, about.1, site);
             call.tell(Found { caller: Caller::Delete, blocked, ..found });
@@ -220,13 +224,16 @@ impl<T: Copy, R: Copy> State<T, R> {
             is_flag_gone: by_flag && own.is_some_and(|own| core::mem::take(&mut own.is_flag_gone)),
         };
         let Some(record) = self.table.get(timer) else { return look };
-        let (addr, has_flag, block) = (record.addr, record.is_full, record.block);
-        let run = record.running_elsewhere(me).filter(|run| !run.has_exited);
-        look.thread = run.as_ref().map(|run| run.thread);
+        let (addr, has_flag, in_block) = (record.addr, record.is(FULL), record.is(IN_BLOCK));
+        let run = self.table.running_elsewhere(timer.id, me).copied();
+        let run = run.filter(|run| !run.has_exited);
+        let block = run.map_or(0, |run| run.block);
+        look.thread = run.map(|run| run.thread);
         if !by_flag || !has_flag || look.is_flag_gone {
             return look;
         }
-        let is_gone = run.is_some_and(|run| run.is_gone) || !self.is_there(host, addr, block);
+        let is_gone =
+            run.is_some_and(|run| run.is_gone) || !self.is_there(host, addr, in_block, block);
         if is_gone {
             look.is_flag_gone = true;
         } else if look.thread.is_some() && !host.read_running(addr) {
@@ -239,7 +246,7 @@ impl<T: Copy, R: Copy> State<T, R> {
     pub fn has_free_delete(&mut self) -> bool {
         let table = &mut self.table;
         let mut deletes = self.waits.iter().filter(|wait| wait.is_delete);
-        deletes.any(|wait| table.get(wait.timer).is_none_or(|record| record.run.is_none()))
+        deletes.any(|wait| table.run_of(wait.timer).is_none())
     }
 
     fn begin_wait(&mut self, timer: RecordRef, me: u32, is_delete: bool) {
@@ -248,14 +255,14 @@ impl<T: Copy, R: Copy> State<T, R> {
         }
         let (thread, is_flag_gone, put_offs) = (me, false, 0);
         self.waits.push(Wait { thread, timer, is_flag_gone, is_delete, put_offs });
-        if let Some(run) = self.table.get(timer).and_then(|record| record.run.as_mut()) {
+        if let Some(run) = self.table.run_of(timer) {
             run.waiters += 1;
         }
     }
 
     fn end_wait(&mut self, timer: RecordRef, me: u32) {
         self.waits.retain(|wait| (wait.thread, wait.timer) != (me, timer));
-        if let Some(run) = self.table.get(timer).and_then(|record| record.run.as_mut()) {
+        if let Some(run) = self.table.run_of(timer) {
             run.waiters = run.waiters.saturating_sub(1);
         }
     }
@@ -300,7 +307,7 @@ impl<T: Copy, R: Copy> State<T, R> {
     /// that it waits for in a delete.
     fn waits_for<H: Host<Timer = T, Run = R>>(&mut self, host: &H, thread: u32) -> Option<u32> {
         let handler = self.waits.iter().find(|wait| wait.thread == thread).map(|wait| wait.timer);
-        let handler = handler.and_then(|timer| self.table.get(timer)?.run).map(|run| run.thread);
+        let handler = handler.and_then(|timer| self.table.run_of(timer)).map(|run| run.thread);
         handler.or_else(|| host.waits_for(thread))
     }
 }

@@ -47,7 +47,9 @@ fn argv(file: Bytes<'_>) -> Vec<String> {
 /// The counters; what is missing is zero.
 pub(super) fn counters(file: Bytes<'_>) -> [u64; COUNTER_COUNT] {
     let at = offset_of!(HeadSegment, counters);
-    core::array::from_fn(|i| file.u64(at + i * 8).unwrap_or(0))
+    let cell = |i: usize| file.u64(at + i * 8).unwrap_or(0);
+    // A gauge may go up in one cell and down in the other.
+    core::array::from_fn(|i| cell(i).wrapping_add(cell(i + layout::LOCKED_CELLS)))
 }
 
 /// The heap's classes that were used.

@@ -11,11 +11,11 @@ use deadwalk_detector::ladder::Sample;
 use deadwalk_detector::options::DelPolicy;
 use deadwalk_detector::platform::ThreadToken;
 use deadwalk_detector::record::layout::{StackRole, Verdict};
-use deadwalk_detector::timer_list::{ListArm, ListDelete, ListFinding};
+use deadwalk_detector::timer_list::{ListArm, ListDelete, ListFinding, ListTimer};
 use deadwalk_detector::{DETECTOR, HeapBlock, Kind, Op, RunRef, Severity, TimerRef};
 
 use super::{HZ, clock};
-use crate::host::{Armed, Block, Caller, Count, Deleted, Found, Host, Trash};
+use crate::host::{Armed, Block, Caller, Count, Deleted, Found, Host, Known, Trash};
 use crate::retry::limit_ns;
 use crate::storage::Storage;
 use crate::{Engine, Settings, sample};
@@ -101,9 +101,15 @@ fn block_of(block: &deadwalk_alloc::Block) -> Block {
 }
 
 /// The block that a handler's argument points into, watched from now on.
-fn data_block(data: usize, storage: usize) -> Option<HeapBlock> {
-    let block = deadwalk_alloc::lookup(data)?;
-    if block.state != BlockState::Live || block.base == storage {
+/// Is the argument of the timer at `addr` in a live block that is not the timer's own?
+fn has_data(data: usize, addr: usize) -> bool {
+    deadwalk_alloc::lookup(data).is_some_and(|block| {
+        block.state == BlockState::Live && addr.wrapping_sub(block.base) >= block.size.max(1)
+    })
+}
+
+fn data_block(data: usize, addr: usize) -> Option<HeapBlock> {
+    if !has_data(data, addr) {
         return None;
     }
     deadwalk_alloc::watch(data).map(|block| heap_block(&block_of(&block)))
@@ -116,6 +122,9 @@ fn own_activity() -> u64 {
 fn counter(count: Count) -> Counter {
     match count {
         Count::Inited => Counter::TimersInited,
+        Count::Armed => Counter::TimersArmed,
+        Count::Queued | Count::Dequeued => Counter::TimersPending,
+        Count::Unnamed => Counter::TimersExpired,
         Count::AutoDetached => Counter::TimersAutoDetached,
         Count::Refused => Counter::TimersSuppressed,
         Count::FieldsChanged => Counter::TimersFieldsChanged,
@@ -227,18 +236,23 @@ impl Host for Process {
         clock::set_jiffies(jiffies);
     }
 
-    fn init(&self, addr: usize, handler: usize) -> Option<TimerRef> {
-        DETECTOR.list_init(addr, handler)
+    fn has_data(&self, data: usize, addr: usize) -> bool {
+        has_data(data, addr)
     }
 
-    fn armed(&self, timer: TimerRef, armed: &Armed) {
-        let &Armed { handler, data, site, storage, by_handler } = armed;
+    fn init(&self, known: &Known) -> Option<TimerRef> {
+        let &Known { addr, handler, data: value, arm_site, del_site } = known;
+        DETECTOR.list_init(&ListTimer { addr, handler, value, arm_site, del_site })
+    }
+
+    fn armed(&self, timer: TimerRef, armed: &Armed) -> bool {
+        let &Armed { handler, data, site, addr, by_handler } = armed;
         let arming = ListArm { handler, value: data, site, by_handler };
-        DETECTOR.list_armed(timer, &arming, || data_block(data, storage));
+        DETECTOR.list_armed(timer, &arming, || data_block(data, addr))
     }
 
-    fn changed(&self, timer: TimerRef, handler: usize, data: usize, storage: usize) {
-        DETECTOR.list_changed(timer, handler, data, || data_block(data, storage));
+    fn changed(&self, timer: TimerRef, handler: usize, data: usize, addr: usize) {
+        DETECTOR.list_changed(timer, handler, data, || data_block(data, addr));
     }
 
     fn detached(&self, timer: TimerRef, by_caller: bool) {
@@ -266,11 +280,29 @@ impl Host for Process {
     }
 
     fn count(&self, count: Count) {
-        DETECTOR.record.count(counter(count), 1);
+        let record = &DETECTOR.record;
+        match count {
+            Count::Lost => record.count(counter(count), 1),
+            Count::Dequeued => record.count_locked(counter(count), u64::MAX), // minus one
+            Count::Unnamed => {
+                record.count_locked(Counter::TimersExpired, 1);
+                record.count_locked(Counter::TimersHandlersRun, 1);
+            }
+            _ => record.count_locked(counter(count), 1),
+        }
     }
 
-    fn left(&self, run: RunRef) {
-        DETECTOR.leave(run);
+    fn count_delete(&self, op: Op, site: usize, handler: usize, was_pending: bool) {
+        DETECTOR.list_count_delete(op, site, handler, was_pending);
+    }
+
+    fn left(&self, run: RunRef) -> bool {
+        DETECTOR.leave(run)
+    }
+
+    /// Whether it gave up is kept of each.
+    fn hears_every_delete(&self) -> bool {
+        true
     }
 
     fn deleted(&self, deleted: &Deleted<TimerRef, RunRef>) {
@@ -280,7 +312,7 @@ impl Host for Process {
         if at_ns != 0
             && activity == own_activity()
             && clock::now_ns().saturating_sub(at_ns) < limit_ns(deleted.op)
-            && !DETECTOR.list_deleted_again(deleted.timer)
+            && deleted.timer.is_some_and(|timer| !DETECTOR.list_deleted_again(timer))
         {
             LANDED.set((0, 0));
         }

@@ -285,24 +285,55 @@ fn add_timer_on_chooses_the_timer_thread() {
     }
 }
 
-/// The detector hears of a timer's life in order.
+/// The detector knows a timer while its handler runs, and no longer.
 #[test]
-fn the_detector_is_told_each_step() {
+fn the_detector_is_told_of_a_run() {
+    let rig = Rig::new(Async);
+    let timer = rig.timer();
+    rig.add(timer, 1);
+    rig.del(timer);
+    assert_eq!(rig.engine.host.take_verbs(), []);
+    let due = rig.run(timer);
+    rig.in_handler(|| rig.modify(timer, 5));
+    rig.leave(due);
+    let run = [Verb::Init(1), Verb::Entered(1), Verb::Armed(1), Verb::Left(1), Verb::Retired(1)];
+    assert_eq!(rig.engine.host.take_verbs(), run);
+    rig.del(timer);
+    assert_eq!(rig.engine.host.take_verbs(), []);
+}
+
+/// A timer whose argument lies in a heap block is known while it is armed.
+#[test]
+fn the_detector_is_told_of_data_in_the_heap() {
+    let rig = Rig::new(Async);
+    let (timer, data) = (rig.timer(), rig.engine.host.alloc(16));
+    poke(timer + 24, data);
+    rig.add(timer, 1);
+    rig.modify(timer, 2);
+    let armed = [Verb::Init(1), Verb::Armed(1), Verb::Armed(1)];
+    assert_eq!(rig.engine.host.take_verbs(), armed);
+    rig.del(timer);
+    assert_eq!(rig.engine.host.take_verbs(), [Verb::Detached(1, true), Verb::Retired(1)]);
+    rig.add(timer, 1);
+    poke(timer + 24, timer);
+    rig.modify(timer, 2);
+    let other = [Verb::Init(2), Verb::Armed(2), Verb::Armed(2), Verb::Retired(2)];
+    assert_eq!(rig.engine.host.take_verbs(), other);
+}
+
+/// A name that something hangs on is kept, until the timer ends.
+#[test]
+fn the_detector_s_name_is_kept_after_a_landing() {
     let rig = Rig::new(Async);
     let timer = rig.timer();
     let due = rig.run(timer);
+    rig.del(timer);
+    rig.engine.host.note(due.ticket.run.unwrap());
     rig.leave(due);
     rig.add(timer, 1);
     rig.del(timer);
+    let verbs = rig.engine.host.take_verbs();
+    assert_eq!(verbs.last(), Some(&Verb::Detached(1, true)));
     rig.setup(timer);
-    let life = [
-        Verb::Init(1),
-        Verb::Armed(1),
-        Verb::Entered(1),
-        Verb::Left(1),
-        Verb::Armed(1),
-        Verb::Detached(1, true),
-        Verb::Retired(1),
-    ];
-    assert_eq!(rig.engine.host.take_verbs(), life);
+    assert_eq!(rig.engine.host.take_verbs(), [Verb::Retired(1)]);
 }

@@ -30,7 +30,7 @@ fn freeing_an_inactive_timer_is_fine() {
     rig.add(timer, 1);
     rig.del(timer);
     rig.free(timer);
-    assert_eq!(rig.engine.host.take_verbs().last(), Some(&Verb::Retired(1)));
+    assert_eq!(rig.engine.host.take_verbs(), []);
 }
 
 #[test]
@@ -227,8 +227,7 @@ fn many_timers_outside_the_heap_are_forgotten() {
         rig.add(timer, 100);
         rig.del(timer);
     }
-    let verbs = rig.engine.host.take_verbs();
-    assert!(verbs.iter().any(|verb| matches!(verb, Verb::Retired(_))));
+    assert!(rig.engine.lock().unwrap().table.used() < MANY);
     for &timer in &timers {
         assert_eq!(rig.modify(timer, 1), 0);
     }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use deadwalk_detector::{Kind, Op, Severity};
 
 use crate::engine::Engine;
-use crate::host::{Armed, Block, Caller, Count, Deleted, Found};
+use crate::host::{Armed, Block, Caller, Count, Deleted, Found, Known};
 use crate::layout::Fields;
 use crate::storage::Storage;
 
@@ -56,7 +56,9 @@ struct Inner {
     found: Vec<Found<u32>>,
     verbs: Vec<Verb>,
     counts: Vec<Count>,
-    deleted: Vec<Deleted<u32, u32>>,
+    deleted: Option<Deleted<u32, u32>>,
+    deletes: usize,
+    noted: BTreeSet<u32>,
     timers: u32,
     runs: u32,
 }
@@ -157,11 +159,16 @@ impl Host {
     }
 
     pub fn last_deleted(&self) -> Deleted<u32, u32> {
-        *self.inner().deleted.last().expect("a delete was reported")
+        self.inner().deleted.expect("a delete was reported")
     }
 
     pub fn deletes(&self) -> usize {
-        self.inner().deleted.len()
+        self.inner().deletes
+    }
+
+    /// Something is noted on a run: its timer's name must be kept.
+    pub fn note(&self, run: u32) {
+        self.inner().noted.insert(run);
     }
 
     pub fn counted(&self, count: Count) -> usize {
@@ -296,7 +303,12 @@ impl crate::host::Host for Host {
         self.jiffies.store(jiffies, SeqCst);
     }
 
-    fn init(&self, _addr: usize, _handler: usize) -> Option<u32> {
+    fn has_data(&self, data: usize, addr: usize) -> bool {
+        let block = self.block(data).filter(|block| !block.is_freed);
+        block.is_some_and(|block| addr.wrapping_sub(block.base) >= block.size)
+    }
+
+    fn init(&self, _known: &Known) -> Option<u32> {
         let mut inner = self.inner();
         inner.timers += 1;
         let timer = inner.timers;
@@ -304,11 +316,12 @@ impl crate::host::Host for Host {
         Some(timer)
     }
 
-    fn armed(&self, timer: u32, _armed: &Armed) {
+    fn armed(&self, timer: u32, armed: &Armed) -> bool {
         self.say(Verb::Armed(timer));
+        self.has_data(armed.data, armed.addr)
     }
 
-    fn changed(&self, _timer: u32, _handler: usize, _data: usize, _storage: usize) {}
+    fn changed(&self, _timer: u32, _handler: usize, _data: usize, _addr: usize) {}
 
     fn detached(&self, timer: u32, by_caller: bool) {
         self.say(Verb::Detached(timer, by_caller));
@@ -339,12 +352,32 @@ impl crate::host::Host for Host {
         self.inner().counts.push(count);
     }
 
-    fn left(&self, run: u32) {
+    /// What there is more to say of it, `deleted` says.
+    fn count_delete(&self, op: Op, site: usize, _handler: usize, was_pending: bool) {
+        let mut inner = self.inner();
+        inner.deletes += 1;
+        inner.deleted = Some(Deleted {
+            timer: None,
+            op,
+            site,
+            detaches: was_pending.into(),
+            re_deletes: 0,
+            readds_by_handler: 0,
+            readds_by_other: 0,
+            is_own: false,
+            waited_ns: None,
+            gave_up: false,
+            landed_on: None,
+        });
+    }
+
+    fn left(&self, run: u32) -> bool {
         self.say(Verb::Left(run));
+        self.inner().noted.remove(&run)
     }
 
     fn deleted(&self, deleted: &Deleted<u32, u32>) {
-        self.inner().deleted.push(*deleted);
+        self.inner().deleted = Some(*deleted);
     }
 
     /// The detector makes an error of it.

@@ -18,7 +18,7 @@ use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use loom::thread;
 
-use crate::host::{Armed, Block, Count, Deleted, Found, Host};
+use crate::host::{Armed, Block, Count, Deleted, Found, Host, Known};
 use crate::layout::Fields;
 use crate::storage::Storage;
 use crate::{Arm, Engine, Settings};
@@ -131,13 +131,19 @@ impl Host for Little {
 
     fn set_jiffies(&self, _jiffies: u64) {}
 
-    fn init(&self, _addr: usize, _handler: usize) -> Option<()> {
+    fn has_data(&self, _data: usize, _addr: usize) -> bool {
+        false
+    }
+
+    fn init(&self, _known: &Known) -> Option<()> {
         Some(())
     }
 
-    fn armed(&self, _timer: (), _armed: &Armed) {}
+    fn armed(&self, _timer: (), _armed: &Armed) -> bool {
+        false
+    }
 
-    fn changed(&self, _timer: (), _handler: usize, _data: usize, _storage: usize) {}
+    fn changed(&self, _timer: (), _handler: usize, _data: usize, _addr: usize) {}
 
     fn detached(&self, _timer: (), _by_caller: bool) {}
 
@@ -155,7 +161,11 @@ impl Host for Little {
 
     fn count(&self, _count: Count) {}
 
-    fn left(&self, _run: ()) {}
+    fn count_delete(&self, _op: Op, _site: usize, _handler: usize, _was_pending: bool) {}
+
+    fn left(&self, _run: ()) -> bool {
+        false
+    }
 
     fn deleted(&self, deleted: &Deleted<(), ()>) {
         assert!(!deleted.gave_up);

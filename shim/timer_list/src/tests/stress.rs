@@ -10,7 +10,7 @@ use deadwalk_detector::options::DelPolicy;
 use deadwalk_detector::{Kind, Op};
 
 use super::rig::HANDLER;
-use crate::host::{Armed, Block, Count, Deleted, Found, Host};
+use crate::host::{Armed, Block, Count, Deleted, Found, Host, Known};
 use crate::storage::Storage;
 use crate::{Arm, Engine, Settings};
 
@@ -76,13 +76,19 @@ impl Host for Light {
         self.jiffies.store(jiffies, Relaxed);
     }
 
-    fn init(&self, _addr: usize, _handler: usize) -> Option<()> {
+    fn has_data(&self, _data: usize, _addr: usize) -> bool {
+        false
+    }
+
+    fn init(&self, _known: &Known) -> Option<()> {
         Some(())
     }
 
-    fn armed(&self, _timer: (), _armed: &Armed) {}
+    fn armed(&self, _timer: (), _armed: &Armed) -> bool {
+        false
+    }
 
-    fn changed(&self, _timer: (), _handler: usize, _data: usize, _storage: usize) {}
+    fn changed(&self, _timer: (), _handler: usize, _data: usize, _addr: usize) {}
 
     fn detached(&self, _timer: (), _by_caller: bool) {}
 
@@ -105,7 +111,11 @@ impl Host for Light {
         }
     }
 
-    fn left(&self, _run: u64) {}
+    fn count_delete(&self, _op: Op, _site: usize, _handler: usize, _was_pending: bool) {}
+
+    fn left(&self, _run: u64) -> bool {
+        false
+    }
 
     fn deleted(&self, deleted: &Deleted<(), u64>) {
         assert!(!deleted.gave_up);
