@@ -51,6 +51,8 @@ static void numbers(void)
 	CHECK(ALIGN(13, 8) == 16 && ALIGN_DOWN(13, 8) == 8 && IS_ALIGNED(16, 8));
 	CHECK(round_up(13, 4) == 16 && round_down(13, 4) == 12 && roundup(13, 5) == 15);
 	CHECK(rounddown(13, 5) == 10 && DIV_ROUND_CLOSEST(7, 2) == 4 && is_power_of_2(64));
+	CHECK(DIV_ROUND_CLOSEST(-7, 2) == -4 && DIV_ROUND_CLOSEST(-5, 4) == -1);
+	CHECK(DIV_ROUND_CLOSEST(5u, 4) == 1 && DIV_ROUND_CLOSEST(0u, 4) == 0);
 	CHECK(upper_32_bits(0x123456789aULL) == 0x12 && lower_32_bits(0x123456789aULL) == 0x3456789a);
 	CHECK(do_div(big, 1000) == 7 && big == 1000000 && div_u64(big, 10) == 100000);
 	CHECK(U8_MAX == 255 && S16_MAX == 32767 && typecheck(int, wrong));

@@ -123,6 +123,16 @@
 #if !defined(__cplusplus) && defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
 #include <stdatomic.h>
 #endif
+#ifdef __cplusplus
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <map>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+#endif
 #ifndef OURS_FIRST
 #include "kernel_order_ours.h"
 #endif

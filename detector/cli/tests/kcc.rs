@@ -115,6 +115,14 @@ fn programs_compile_and_run() {
     let output = kcc(folder.path(), "", &["-DLEVEL=7", "my-driver.c", "-c", "-o", "driver.o"]);
     assert_eq!(status(&output), 0, "{}", stderr(&output));
 
+    // What -x says of the source, it does not say of the library.
+    file(folder.path(), "driver.old", DRIVER);
+    let output = kcc(folder.path(), "", &["-DLEVEL=7", "-x", "c", "driver.old", "-o", "old"]);
+    assert!(!stderr(&output).contains("libm.so.6:"), "{}", stderr(&output));
+    // Several objects become one: no library is in it.
+    let output = kcc(folder.path(), "", &["-r", "driver.o", "-o", "module.o"]);
+    assert_eq!(status(&output), 0, "{}", stderr(&output));
+
     let flags = kcc(folder.path(), "", &["--print-flags", "-c", "-DKBUILD_MODNAME"]);
     assert_eq!((status(&flags), stdout(&flags).lines().count()), (0, 1));
     assert!(!stdout(&flags).contains("libm"), "{}", stdout(&flags));

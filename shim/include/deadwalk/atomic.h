@@ -39,8 +39,8 @@
 #define atomic_and(mask, v) ((void)__sync_fetch_and_and(&(v)->counter, mask))
 #define atomic_andnot(mask, v) ((void)atomic_fetch_andnot(mask, v))
 /* Names of <stdatomic.h> too, with other arguments: a program that includes it has
- * those. */
-#ifndef atomic_fetch_add
+ * those. In C++ they are functions of its library's. */
+#if !defined(__cplusplus) && !defined(atomic_fetch_add)
 #define atomic_fetch_add(n, v) __sync_fetch_and_add(&(v)->counter, n)
 #define atomic_fetch_sub(n, v) __sync_fetch_and_sub(&(v)->counter, n)
 #define atomic_fetch_or(mask, v) __sync_fetch_and_or(&(v)->counter, mask)

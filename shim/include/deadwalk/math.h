@@ -17,7 +17,12 @@
 #define DIV_ROUND_UP(n, d) (((n) + (d)-1) / (d))
 #endif
 #ifndef DIV_ROUND_CLOSEST
-#define DIV_ROUND_CLOSEST(n, d) (((n) + (d) / 2) / (d))
+/* To the nearest, halves away from 0. */
+#define DEADWALK_IS_UNSIGNED(x) ((__typeof__(x))-1 > 0)
+#define DIV_ROUND_CLOSEST(n, d) \
+	(DEADWALK_IS_UNSIGNED(n) || DEADWALK_IS_UNSIGNED(d) || ((n) > 0) == ((d) > 0) \
+		 ? ((n) + (d) / 2) / (d) \
+		 : ((n) - (d) / 2) / (d))
 #endif
 #ifndef roundup
 #define roundup(x, y) (DIV_ROUND_UP(x, y) * (y))

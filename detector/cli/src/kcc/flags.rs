@@ -17,8 +17,8 @@ const DIALECT: [&str; 8] = [
     "-DMODULE",
 ];
 
-/// After these the compiler does not link.
-const NO_LINK: [&str; 6] = ["-c", "-S", "-E", "-M", "-MM", "-fsyntax-only"];
+/// After these the compiler does not link, or (-r) makes one object of several.
+const NO_LINK: [&str; 7] = ["-c", "-S", "-E", "-M", "-MM", "-fsyntax-only", "-r"];
 
 /// The next argument of these is no source file.
 const TAKES_VALUE: [&str; 10] =
@@ -46,6 +46,8 @@ impl Flags {
             // The program calls nothing of malloc's by our names, but wants us all the
             // same; and it finds us where we lie now.
             let folder = library.parent().unwrap_or(Path::new("/"));
+            // It is no source, whatever a -x of the caller's says of those before it.
+            behind.extend(["-x".into(), "none".into()]);
             behind.extend(["-Wl,--push-state,--no-as-needed".into(), library.into()]);
             behind.push("-Wl,--pop-state".into());
             for word in [OsStr::new("-rpath"), folder.as_os_str()] {
@@ -118,6 +120,7 @@ mod tests {
         let library = Path::new("/l/libdeadwalk.so");
         let flags = Flags::new(Path::new("/i"), Some(library), &[]);
         assert_eq!(flags.before[DIALECT.len()..], ["-I", "/i/kernel", "-I", "/i"]);
+        assert_eq!(flags.behind[..2], ["-x", "none"]);
         assert_eq!(flags.behind[flags.behind.len() - 3..], ["-rpath", "-Xlinker", "/l"]);
         assert_eq!(Flags::new(Path::new("/i"), None, &[]).behind, [] as [&str; 0]);
     }
