@@ -2,8 +2,8 @@
  * What ends with a scope: locks and memory. Functions for readers, writers and every
  * way to take a spin lock.
  */
-#include <linux/cleanup.h>
 #include <linux/kernel.h>
+#include <linux/mutex.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include "kernel_check.h"
@@ -11,6 +11,25 @@
 static DEFINE_SPINLOCK(lock);
 static DEFINE_RAW_SPINLOCK(raw);
 static DEFINE_RWLOCK(rw);
+static DEFINE_MUTEX(mutex);
+
+/* A driver's own. */
+struct door {
+	int opened, closed, gone;
+};
+static struct door door;
+
+DEFINE_GUARD(door, struct door *, _T->opened++, _T->closed++)
+DEFINE_FREE(door, struct door *, if (_T) _T->gone++)
+
+static void own(void)
+{
+	struct door *mine __free(door) = &door;
+	struct door *nobody __free(door) = NULL;
+	guard(door)(mine);
+
+	CHECK(!nobody && door.opened == 1 && !door.closed && !door.gone);
+}
 
 static int held(void)
 {
@@ -41,6 +60,11 @@ static void ways(void)
 		guard(write_lock)(&rw);
 		CHECK(!read_can_lock(&rw));
 	}
+	{
+		guard(mutex)(&mutex);
+		CHECK(mutex_is_locked(&mutex));
+	}
+	CHECK(!mutex_is_locked(&mutex));
 	CHECK(!spin_is_locked(&lock) && write_can_lock(&rw));
 }
 
@@ -75,6 +99,8 @@ int main(void)
 
 	CHECK(held() && !spin_is_locked(&lock));
 	ways();
+	own();
+	CHECK(door.opened == 1 && door.closed == 1 && door.gone == 1);
 	scopes();
 	CHECK(!text(0) && kept && !strcmp(kept, "text"));
 	kfree(kept);

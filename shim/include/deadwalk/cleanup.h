@@ -10,28 +10,40 @@
 
 #define __cleanup(function) __attribute__((__cleanup__(function)))
 
-/* For a lock: guard(NAME)(lock) and scoped_guard(NAME, lock). */
+/* For a lock: guard(NAME)(lock) and scoped_guard(NAME, lock). `take` and `give` are
+ * of _T, the lock; the type is a pointer's. */
 #define DEADWALK_GUARD(name, type, take, give) \
-	static __inline__ __attribute__((unused)) type *deadwalk_begin_##name(type *lock) \
+	typedef type deadwalk_guard_##name __attribute__((unused)); \
+	static __inline__ __attribute__((unused)) type deadwalk_begin_##name(type _T) \
 	{ \
-		take(lock); \
-		return lock; \
+		take; \
+		return _T; \
 	} \
-	static __inline__ __attribute__((unused)) void deadwalk_end_##name(type **lock) \
+	static __inline__ __attribute__((unused)) void deadwalk_end_##name(type *lock) \
 	{ \
-		if (*lock) \
-			give(*lock); \
-	} \
-	typedef type *deadwalk_guard_##name __attribute__((unused))
+		type _T = *lock; \
+		if (_T) { \
+			give; \
+		} \
+	}
+#ifndef DEFINE_GUARD
+#define DEFINE_GUARD(name, type, take, give) DEADWALK_GUARD(name, type, take, give)
+#endif
 
-DEADWALK_GUARD(spinlock, spinlock_t, spin_lock, spin_unlock);
-DEADWALK_GUARD(spinlock_bh, spinlock_t, spin_lock, spin_unlock);
-DEADWALK_GUARD(spinlock_irq, spinlock_t, spin_lock, spin_unlock);
-DEADWALK_GUARD(spinlock_irqsave, spinlock_t, spin_lock, spin_unlock);
-DEADWALK_GUARD(raw_spinlock, raw_spinlock_t, spin_lock, spin_unlock);
-DEADWALK_GUARD(raw_spinlock_irqsave, raw_spinlock_t, spin_lock, spin_unlock);
-DEADWALK_GUARD(read_lock, rwlock_t, read_lock, read_unlock);
-DEADWALK_GUARD(write_lock, rwlock_t, write_lock, write_unlock);
+/* Interrupts are nothing here: many names for one thing. */
+DEADWALK_GUARD(spinlock, spinlock_t *, spin_lock(_T), spin_unlock(_T))
+DEADWALK_GUARD(spinlock_bh, spinlock_t *, spin_lock(_T), spin_unlock(_T))
+DEADWALK_GUARD(spinlock_irq, spinlock_t *, spin_lock(_T), spin_unlock(_T))
+DEADWALK_GUARD(spinlock_irqsave, spinlock_t *, spin_lock(_T), spin_unlock(_T))
+DEADWALK_GUARD(raw_spinlock, raw_spinlock_t *, spin_lock(_T), spin_unlock(_T))
+DEADWALK_GUARD(raw_spinlock_irq, raw_spinlock_t *, spin_lock(_T), spin_unlock(_T))
+DEADWALK_GUARD(raw_spinlock_irqsave, raw_spinlock_t *, spin_lock(_T), spin_unlock(_T))
+DEADWALK_GUARD(read_lock, rwlock_t *, read_lock(_T), read_unlock(_T))
+DEADWALK_GUARD(read_lock_irq, rwlock_t *, read_lock(_T), read_unlock(_T))
+DEADWALK_GUARD(read_lock_irqsave, rwlock_t *, read_lock(_T), read_unlock(_T))
+DEADWALK_GUARD(write_lock, rwlock_t *, write_lock(_T), write_unlock(_T))
+DEADWALK_GUARD(write_lock_irq, rwlock_t *, write_lock(_T), write_unlock(_T))
+DEADWALK_GUARD(write_lock_irqsave, rwlock_t *, write_lock(_T), write_unlock(_T))
 
 #define DEADWALK_NAME(name, n) DEADWALK_NAME_(name, n)
 #define DEADWALK_NAME_(name, n) name##n
@@ -48,14 +60,17 @@ DEADWALK_GUARD(write_lock, rwlock_t, write_lock, write_unlock);
 #endif
 
 /* For memory: TYPE *p __free(kfree) = ..., and return no_free_ptr(p). */
-static __inline__ __attribute__((unused)) void deadwalk_free_kfree(void *variable)
-{
-	kfree(*(void **)variable);
-}
-static __inline__ __attribute__((unused)) void deadwalk_free_kvfree(void *variable)
-{
-	kfree(*(void **)variable);
-}
+#define DEADWALK_FREE(name, type, free) \
+	static __inline__ __attribute__((unused)) void deadwalk_free_##name(void *variable) \
+	{ \
+		type _T = *(type *)variable; \
+		free; \
+	}
+#ifndef DEFINE_FREE
+#define DEFINE_FREE(name, type, free) DEADWALK_FREE(name, type, free)
+#endif
+DEADWALK_FREE(kfree, void *, kfree(_T))
+DEADWALK_FREE(kvfree, void *, kvfree(_T))
 #ifndef __free
 #define __free(function) __cleanup(deadwalk_free_##function)
 #endif

@@ -6,6 +6,9 @@
 #define DEADWALK_MUTEX_H
 
 #include <deadwalk/spinlock.h>
+#ifndef __cplusplus
+#include <deadwalk/cleanup.h>
+#endif
 
 struct mutex {
 	spinlock_t wait_lock;
@@ -23,5 +26,9 @@ struct mutex {
 #define mutex_lock_nested(mutex, subclass) ((void)(subclass), mutex_lock(mutex))
 #define mutex_lock_interruptible(mutex) (mutex_lock(mutex), 0)
 #define mutex_lock_killable(mutex) mutex_lock_interruptible(mutex)
+
+#ifndef __cplusplus
+DEADWALK_GUARD(mutex, struct mutex *, mutex_lock(_T), mutex_unlock(_T))
+#endif
 
 #endif

@@ -2,3 +2,6 @@
 #pragma GCC system_header
 #include <deadwalk/kernel.h>
 #include <deadwalk/rwlock.h>
+#ifndef __cplusplus
+#include <deadwalk/cleanup.h>
+#endif
