@@ -125,6 +125,7 @@ pub fn set_run(run: Option<RunRef>) -> Option<RunRef> {
 }
 
 /// The calling thread's kernel id; 0 if it may not ask any more.
+#[inline]
 pub fn tid() -> u32 {
     match tid_word() {
         0 if forbids(libc::SYS_gettid, 0) => 0,

@@ -29,7 +29,7 @@ fn bad_records_are_one_line_and_status_125() {
     assert_one_line(&report("empty", b""), 125, "not a deadwalk record");
     assert_one_line(&report("short", b"DEADWALK\x03\0\0\0"), 125, "cut off");
     let older = b"DEADWALK\x01\0\0\0";
-    assert_one_line(&report("older", older), 125, "record version 1, this deadwalk reads 3");
+    assert_one_line(&report("older", older), 125, "record version 1, this deadwalk reads 4");
     let mut newer = showit(1);
     newer.u32(8, 99);
     assert_one_line(&report("newer", &newer.bytes), 125, "newer deadwalk");

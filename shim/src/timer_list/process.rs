@@ -96,6 +96,7 @@ impl Host for Process {
     type Timer = TimerRef;
     type Run = RunRef;
 
+    #[inline]
     fn thread(&self) -> u32 {
         tls::tid()
     }
@@ -199,6 +200,7 @@ impl Host for Process {
         DETECTOR.list_handled(run);
     }
 
+    #[inline]
     fn count(&self, count: Count) {
         let record = &DETECTOR.record;
         match count {

@@ -145,9 +145,19 @@ impl<H: Host> Engine<H> {
 
     /// Arms a timer. Returns 1 if it was pending, 0 if not or if the call was
     /// refused.
+    // Inlined where it is known which call it is.
+    #[inline(always)]
     pub fn arm(&self, addr: usize, how: Arm, site: usize) -> i32 {
-        if let Some(call) = Call::begin_at_once(self) {
-            return self.arm_under(call, addr, how, site, None);
+        if let Some(mut state) = self.try_lock() {
+            let Some(result) = state.arm_plainly(&self.host, addr, how, site) else {
+                return self.arm_under(Call::under(self, state), addr, how, site, None);
+            };
+            if result == 0 {
+                self.arming.overtake(None, addr);
+            }
+            drop(state);
+            self.host.want_ticks();
+            return result;
         }
         let own = self.arming.announce(self.host.thread(), addr);
         let result = self.arm_announced(addr, how, site, own);
@@ -237,6 +247,10 @@ impl<H: Host> Call<'_, H> {
 
     /// The timer is being armed: perhaps while its handler runs.
     fn note_readd(&mut self, id: u32, addr: usize, site: usize, expires: usize) {
+        if self.state.table.at(id).rare == NONE {
+            self.state.table.at(id).set_readd(None);
+            return;
+        }
         let host = &self.engine.host;
         let me = host.thread();
         let (_, is_past) = self.state.tick_of(expires);
@@ -280,30 +294,30 @@ impl<H: Host> Call<'_, H> {
         let arm_site = state.sites.number(site);
         let record = state.table.at(id);
         let (was_pending, has_rare) = (record.is_pending(), record.rare != NONE);
-        if was_pending {
-            state.dequeue(id);
-        } else {
+        let mut cpu = usize::from(record.cpu);
+        if !was_pending {
             state.books.queued += 1;
             host.count(Count::Queued);
         }
         host.count(Count::Armed);
         // A timer whose handler runs stays on its base, so that it never
-        // overlaps itself.
-        if !has_rare || state.table.run(id).is_none() {
-            let cpu = match how {
+        // overlaps itself. One that is pending is on one.
+        let stays = was_pending || has_rare && state.table.run(id).is_some();
+        if !stays {
+            cpu = match how {
                 Arm::AddOn(cpu) => cpu,
-                _ if was_pending => usize::from(state.table.at(id).cpu),
                 _ => host.cpu().unwrap_or(state.books.queued as usize),
             };
-            state.table.at(id).cpu = (cpu % state.settings.cpus.clamp(1, CPUS_MAX)) as u8;
+            cpu %= state.settings.cpus.clamp(1, CPUS_MAX);
         }
-        let cpu = usize::from(state.table.at(id).cpu);
+        // Takes it off first, if it is on it.
         let (wheel, table) = state.wheel(cpu);
         wheel.add(table, id, tick);
         let record = state.table.at(id);
         let addr = record.addr;
         (record.expires, record.function, record.data) = (expires, fields.function, fields.data);
         record.futile_count = 0;
+        record.cpu = cpu as u8;
         record.arm_site = arm_site;
         if !was_pending {
             let (next, prev) = state.keys.armed(id, record.generation, addr);

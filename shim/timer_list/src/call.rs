@@ -30,13 +30,12 @@ pub(crate) struct Call<'a, H: Host> {
 impl<'a, H: Host> Call<'a, H> {
     /// Takes the lock; `None` in a thread that has it.
     pub fn begin(engine: &'a Engine<H>) -> Option<Self> {
-        Some(Call { engine, state: engine.lock()?, after: Vec::new() })
+        Some(Call::under(engine, engine.lock()?))
     }
 
-    /// Takes the lock if nobody has it.
-    #[inline]
-    pub fn begin_at_once(engine: &'a Engine<H>) -> Option<Self> {
-        Some(Call { engine, state: engine.try_lock()?, after: Vec::new() })
+    /// A call of a thread that has the lock.
+    pub fn under(engine: &'a Engine<H>, state: Locked<'a, H>) -> Self {
+        Call { engine, state, after: Vec::new() }
     }
 
     #[cold]

@@ -5,14 +5,13 @@
 
 use std::collections::TryReserveError;
 
-/// Entries of a row: 256 KiB of records.
-const ROW: usize = 1 << 12;
+/// Entries of a row: 16 KiB of records.
+const ROW: usize = 1 << 8;
 
 /// The array. An entry has a number that fits in 32 bits.
 #[derive(Debug)]
 pub struct Chunks<T> {
-    /// All but the last are full.
-    rows: Vec<Vec<T>>,
+    rows: Vec<Box<[T; ROW]>>,
     len: usize,
 }
 
@@ -27,13 +26,16 @@ impl<T> Chunks<T> {
         self.len
     }
 
-    /// Makes room for one more.
-    pub fn reserve_one(&mut self) -> Result<(), TryReserveError> {
+    /// Makes room for one more; `empty` makes what stands there until then.
+    pub fn reserve_one(&mut self, empty: impl FnMut() -> T) -> Result<(), TryReserveError> {
         if self.len == self.rows.len() * ROW {
             self.rows.try_reserve(1)?;
             let mut row = Vec::new();
             row.try_reserve_exact(ROW)?;
-            self.rows.push(row);
+            row.resize_with(ROW, empty);
+            if let Ok(row) = row.into_boxed_slice().try_into() {
+                self.rows.push(row);
+            }
         }
         Ok(())
     }
@@ -41,25 +43,28 @@ impl<T> Chunks<T> {
     /// Adds one, for which there is [room](Self::reserve_one); its number.
     pub fn push(&mut self, entry: T) -> u32 {
         let number = self.len;
-        self.rows[number / ROW].push(entry);
         self.len += 1;
+        *self.at_mut(number as u32) = entry;
         number as u32
     }
 
     /// An entry.
     #[inline]
     pub fn get_mut(&mut self, number: u32) -> Option<&mut T> {
-        self.rows.get_mut(number as usize / ROW)?.get_mut(number as usize % ROW)
+        if number as usize >= self.len {
+            return None;
+        }
+        Some(self.at_mut(number))
     }
 
     /// An entry that there is.
-    #[inline]
+    #[inline(always)]
     pub fn at(&self, number: u32) -> &T {
         &self.rows[number as usize / ROW][number as usize % ROW]
     }
 
     /// An entry that there is.
-    #[inline]
+    #[inline(always)]
     pub fn at_mut(&mut self, number: u32) -> &mut T {
         &mut self.rows[number as usize / ROW][number as usize % ROW]
     }
@@ -75,7 +80,7 @@ mod tests {
         let count = 3 * ROW as u32 + 1;
         let mut first = None;
         for i in 0..count {
-            chunks.reserve_one().unwrap();
+            chunks.reserve_one(|| 0).unwrap();
             assert_eq!(chunks.push(i), i);
             first.get_or_insert(&raw const *chunks.at(0));
         }

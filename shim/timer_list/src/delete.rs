@@ -54,7 +54,20 @@ impl<H: Host> Engine<H> {
     /// detached for `del_timer` and `del_timer_sync`, 1 or 0 for the others, -1
     /// for a `try` that found the handler running.
     pub fn delete(&self, addr: usize, op: Op, site: usize) -> i32 {
-        let Some((mut call, checked)) = self.check(addr, Purpose::Stop, site) else { return 0 };
+        let call = match self.try_lock() {
+            Some(mut state) => {
+                if state.delete_plainly(&self.host, addr, op, site) {
+                    return 1;
+                }
+                Some(Call::under(self, state))
+            }
+            None => Call::begin(self),
+        };
+        call.map_or(0, |call| self.delete_under(call, addr, op, site))
+    }
+
+    fn delete_under(&self, call: Call<'_, H>, addr: usize, op: Op, site: usize) -> i32 {
+        let Some((mut call, checked)) = call.check(addr, Purpose::Stop, site) else { return 0 };
         let me = self.host.thread();
         let id = checked.id;
         let style = style_of(op);

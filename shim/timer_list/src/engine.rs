@@ -306,6 +306,7 @@ impl<T: Copy, R: Copy> State<T, R> {
     }
 
     /// The wheel of a timer thread; wheels are made when first needed.
+    #[inline]
     pub fn wheel(&mut self, cpu: usize) -> (&mut Wheel, &mut Table<T, R>) {
         while self.wheels.len() <= cpu {
             self.wheels.push(Wheel::new(self.now));
@@ -314,6 +315,7 @@ impl<T: Copy, R: Copy> State<T, R> {
     }
 
     /// Takes a pending timer off its wheel.
+    #[inline]
     pub fn dequeue(&mut self, id: u32) {
         let cpu = usize::from(self.table.at(id).cpu);
         let (wheel, table) = self.wheel(cpu);

@@ -39,6 +39,7 @@ pub mod host;
 pub mod layout;
 mod lock;
 mod names;
+mod plain;
 pub mod record;
 pub mod retry;
 #[cfg(not(loom))]

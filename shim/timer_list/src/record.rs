@@ -157,6 +157,12 @@ impl Record {
         self.flags & flags != 0
     }
 
+    /// Are of these flags just those in `want` set?
+    #[inline]
+    pub(crate) const fn has_of(&self, flags: u8, want: u8) -> bool {
+        self.flags & flags == want
+    }
+
     /// Sets flags or takes them back.
     #[inline]
     pub(crate) const fn set(&mut self, flags: u8, on: bool) {

@@ -73,6 +73,13 @@ impl<T: Copy, R: Copy> Table<T, R> {
         Some(RecordRef { id, generation: self.records.at(id).generation })
     }
 
+    /// The record that stands for an address, or for one near it.
+    #[inline(always)]
+    pub fn candidate(&mut self, addr: usize) -> Option<(u32, &Record)> {
+        let id = self.addrs.candidate(addr)?;
+        Some((id, self.records.at(id)))
+    }
+
     /// A record, unless it has ended.
     pub fn get(&mut self, timer: RecordRef) -> Option<&mut Record> {
         let record = self.records.get_mut(timer.id)?;
@@ -187,7 +194,7 @@ impl<T: Copy, R: Copy> Table<T, R> {
         self.forget_idle(retire);
         self.addrs.reserve(addr).ok()?;
         if self.vacant == NONE {
-            self.records.reserve_one().ok()?;
+            self.records.reserve_one(|| Record::new(0, 0, 0)).ok()?;
         }
         let flags = MAPPED | if in_block { IN_BLOCK } else { 0 };
         let record = Record::new(addr, self.next_generation(), flags);

@@ -147,6 +147,13 @@ impl Wheel {
     /// moved, which is [`remove`](Self::remove), then `add` (`mod_timer`).
     pub fn add<L: Links + ?Sized>(&mut self, links: &mut L, id: u32, expires: u64) -> Queued {
         self.remove(links, id);
+        self.insert(links, id, expires)
+    }
+
+    /// [`add`](Self::add) of an entry that is not queued.
+    #[inline]
+    pub fn insert<L: Links + ?Sized>(&mut self, links: &mut L, id: u32, expires: u64) -> Queued {
+        debug_assert!(!links.link(id).is_queued());
         let (tick, queued) = if expires > self.now {
             (expires, Queued::AsAsked)
         } else {
@@ -160,6 +167,7 @@ impl Wheel {
 
     /// Takes entry `id` off the wheel, `expired` included. False if it was not
     /// queued.
+    #[inline]
     pub fn remove<L: Links + ?Sized>(&mut self, links: &mut L, id: u32) -> bool {
         let link = core::mem::take(links.link(id));
         if !link.is_queued() {
@@ -272,6 +280,7 @@ impl Wheel {
     }
 
     /// Puts an entry at the end of its list; `tick` is not before `now`.
+    #[inline]
     fn place_in<L: Links + ?Sized>(&mut self, links: &mut L, id: u32, tick: u64) {
         if tick <= self.now {
             self.expired.push(links, id, tick);

@@ -271,8 +271,8 @@ fn an_inactive_timer_may_be_zeroed() {
 /// A block too small for a timer: nothing behind its end is looked at.
 #[test]
 fn a_heap_block_that_holds_no_timer() {
-    let rig = Rig::new(Async);
     for (size, is_enough) in [(8, false), (32, false), (40, true)] {
+        let rig = Rig::new(Async);
         let block = rig.engine.host.alloc(size);
         rig.engine.host.forbid(block + size, 64);
         assert_eq!(rig.modify(block, 1), 0);
