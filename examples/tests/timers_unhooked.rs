@@ -16,7 +16,7 @@ unsafe extern "C-unwind" fn never_runs(_argument: usize) {
 #[test]
 fn a_timer_expires_in_freed_memory() {
     front::observe();
-    front::configure(Settings { hook_free: false, ..Settings::DEFAULT });
+    assert!(front::configure(Settings { hook_free: false, ..Settings::DEFAULT }));
     let findings = deadwalk_detector::subscribe();
     advance(0);
     let timer = Box::into_raw(Box::new(RawTimer::new()));

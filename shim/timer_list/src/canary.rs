@@ -82,12 +82,18 @@ impl Keys {
     /// Are these the links of the timer of this record, as it stands?
     #[inline]
     pub fn are_of(&self, id: u32, record: &Record, fields: &Fields) -> bool {
-        let (next, prev) = (fields.next, fields.prev);
         if record.is_pending() {
-            (next, prev) == self.armed(id, record.generation, record.addr)
+            self.are_armed_of(id, record, fields)
         } else {
-            next == 0 && (prev ^ self.idle ^ record.addr) & !FULL == 0
+            fields.next == 0 && (fields.prev ^ self.idle ^ record.addr) & !FULL == 0
         }
+    }
+
+    /// Are these the links that this record's timer got when it was armed? One that
+    /// expires is off its wheel already.
+    #[inline]
+    pub fn are_armed_of(&self, id: u32, record: &Record, fields: &Fields) -> bool {
+        (fields.next, fields.prev) == self.armed(id, record.generation, record.addr)
     }
 
     /// What these links are, were they written for an address at all.

@@ -366,7 +366,7 @@ impl<T: Copy, R: Copy> State<T, R> {
         let watched = self.settings.hook_free && record.is(IN_BLOCK);
         if watched {
             let fields = host.read(addr);
-            if self.keys.are_of(id, record, &fields) {
+            if self.keys.are_armed_of(id, record, &fields) {
                 return Ok(fields);
             }
         } else {

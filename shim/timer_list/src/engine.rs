@@ -144,13 +144,18 @@ impl<H: Host> Engine<H> {
         }
     }
 
-    /// Settings, before the first timer.
-    pub fn configure(&self, settings: Settings) {
-        let Some(mut state) = self.lock() else { return };
+    /// Settings, before the first timer; later nothing is changed, and this is `false`:
+    /// the timers that there are would not be known by their canaries.
+    pub fn configure(&self, settings: Settings) -> bool {
+        let Some(mut state) = self.lock() else { return false };
+        if state.table.was_used() {
+            return false;
+        }
         state.settings = settings;
         state.reserve();
         state.keys = Keys::new(settings.seed);
         self.host.set_jiffies(state.jiffies());
+        true
     }
 
     /// The settings.

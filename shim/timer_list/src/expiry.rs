@@ -232,6 +232,7 @@ impl<H: Host> Call<'_, H> {
                 sequence,
                 handler,
                 block,
+                has_flag: by_flag && is_full,
                 is_deleted: false,
                 took_back: false,
                 is_gone: false,

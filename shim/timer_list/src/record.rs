@@ -40,6 +40,8 @@ pub struct Run<R> {
     pub handler: usize,
     /// Start of the heap block that held the timer as it began, 0 for none.
     pub block: usize,
+    /// `running` in the storage was set as it began: there is a flag to wait on.
+    pub has_flag: bool,
     /// A delete took effect meanwhile and did not wait for it.
     pub is_deleted: bool,
     /// The handler armed its timer and then deleted it.

@@ -229,6 +229,7 @@ impl<T: Copy, R: Copy> Table<T, R> {
         record.set(FULL | SHUTDOWN | STUCK, false);
         record.futile_count = 0;
         (record.arm_site, record.del_site) = (0, 0);
+        (record.function, record.data) = (0, 0);
         name
     }
 
@@ -283,6 +284,11 @@ impl<T: Copy, R: Copy> Table<T, R> {
         let mut table = Table::new();
         table.generations = self.generations;
         table
+    }
+
+    /// Was there ever a timer?
+    pub const fn was_used(&self) -> bool {
+        self.generations != 0
     }
 
     /// The next record in use from number `from` on, orphans too.
@@ -361,6 +367,7 @@ mod tests {
             sequence: 1,
             handler: 0,
             block: 0,
+            has_flag: false,
             is_deleted: false,
             took_back: false,
             is_gone: false,

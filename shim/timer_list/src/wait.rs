@@ -224,11 +224,13 @@ impl<T: Copy, R: Copy> State<T, R> {
             is_flag_gone: by_flag && own.is_some_and(|own| core::mem::take(&mut own.is_flag_gone)),
         };
         let Some(record) = self.table.get(timer) else { return look };
-        let (addr, has_flag, in_block) = (record.addr, record.is(FULL), record.is(IN_BLOCK));
+        let (addr, is_full, in_block) = (record.addr, record.is(FULL), record.is(IN_BLOCK));
         let run = self.table.running_elsewhere(timer.id, me).copied();
         let run = run.filter(|run| !run.has_exited);
         let block = run.map_or(0, |run| run.block);
         look.thread = run.map(|run| run.thread);
+        // The policy may be younger than the run.
+        let has_flag = is_full && run.is_none_or(|run| run.has_flag);
         if !by_flag || !has_flag || look.is_flag_gone {
             return look;
         }

@@ -1,6 +1,7 @@
 //! Safe timers under virtual time: which handler runs when is exact.
 
-use deadwalk_timer::front::{HZ, Timer, advance};
+use deadwalk_timer::Settings;
+use deadwalk_timer::front::{HZ, Timer, advance, configure};
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -71,6 +72,16 @@ fn a_handler_arms_and_cancels_its_own_timer() {
     timer.arm(ticks(10));
     assert_eq!(advance(1000), 5);
     assert_eq!(count.load(SeqCst), 5);
+}
+
+/// Settings that come too late are not taken: the timer would be lost.
+#[test]
+fn an_armed_timer_is_not_lost_by_settings() {
+    let _alone = alone();
+    let (timer, count) = counting();
+    timer.arm(ticks(5));
+    assert!(!configure(Settings { hz: 7, seed: 1, ..Settings::DEFAULT }));
+    assert_eq!((advance(5), count.load(SeqCst)), (1, 1));
 }
 
 #[test]

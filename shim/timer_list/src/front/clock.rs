@@ -123,7 +123,13 @@ fn timer_thread() {
     while STATE.load(Acquire) == REAL {
         match ENGINE.next_due(0) {
             // What panics has told so by its hook.
-            Some(due) => drop(catch_unwind(AssertUnwindSafe(|| call(due)))),
+            Some(due) => {
+                if let Err(payload) = catch_unwind(AssertUnwindSafe(|| call(due))) {
+                    // Its destructor may panic as well, with another one: that is leaked.
+                    let dropped = catch_unwind(AssertUnwindSafe(|| drop(payload)));
+                    dropped.unwrap_or_else(core::mem::forget);
+                }
+            }
             None => thread::park(),
         }
     }

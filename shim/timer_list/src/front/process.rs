@@ -35,13 +35,16 @@ thread_local! {
     static LANDED: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
 }
 
-/// Settings, before the first timer: others that come later may lose timers that are
-/// armed. Without this there are [`HZ`] ticks a second. There is one timer thread,
-/// whatever `cpus` says.
-pub fn configure(settings: Settings) {
+/// Settings, before the first timer; later nothing is changed, and this is `false`.
+/// Without this there are [`HZ`] ticks a second. There is one timer thread, whatever
+/// `cpus` says.
+pub fn configure(settings: Settings) -> bool {
     start();
-    ENGINE.configure(Settings { cpus: 1, ..settings });
-    DETECTOR.configure(ENGINE.policy(), TAIL_US, (settings.deadlock_ns / 1_000_000) as u32);
+    let is_in_time = ENGINE.configure(Settings { cpus: 1, ..settings });
+    if is_in_time {
+        DETECTOR.configure(ENGINE.policy(), TAIL_US, (settings.deadlock_ns / 1_000_000) as u32);
+    }
+    is_in_time
 }
 
 /// As the option `tail_us` has it by default.
@@ -100,7 +103,6 @@ fn block_of(block: &deadwalk_alloc::Block) -> Block {
     }
 }
 
-/// The block that a handler's argument points into, watched from now on.
 /// Is the argument of the timer at `addr` in a live block that is not the timer's own?
 fn has_data(data: usize, addr: usize) -> bool {
     deadwalk_alloc::lookup(data).is_some_and(|block| {
@@ -108,6 +110,7 @@ fn has_data(data: usize, addr: usize) -> bool {
     })
 }
 
+/// The block of its argument, watched from now on.
 fn data_block(data: usize, addr: usize) -> Option<HeapBlock> {
     if !has_data(data, addr) {
         return None;

@@ -160,6 +160,21 @@ fn at_expiry_a_wiped_timer() {
     at_expiry(|_, t| set_links(t, (0, STATIC_OLD)), Kind::TimerWiped, Trash::Wiped);
 }
 
+/// Also one in a block that is watched, whose bytes were those of an idle timer.
+#[test]
+fn at_expiry_a_timer_that_was_put_back_to_what_it_was_before() {
+    for policy in POLICIES {
+        let rig = Rig::new(policy);
+        let timer = rig.heap_timer();
+        let before = links(timer);
+        rig.add(timer, 1);
+        set_links(timer, before);
+        assert_eq!(rig.advance(2), 0, "its handler is not called");
+        assert_eq!(rig.found(), [error(Kind::TimerWiped)]);
+        assert_eq!(rig.engine.host.counted(Count::Trashed(Trash::Wiped)), 1);
+    }
+}
+
 #[test]
 fn at_expiry_a_clobbered_timer() {
     let clobber = |_: &Rig, t| set_links(t, (usize::MAX, usize::MAX));
