@@ -288,8 +288,10 @@ fn is_rested(slot: &TimerSlot, now_ns: u64) -> bool {
         Phase::Vacant => true,
         Phase::Retired => {
             let never_armed = slot.arm_site.load(Relaxed) == 0;
+            // Its engine knows that no expiry is on its way.
+            let is_over = never_armed || slot.api() == Api::TimerList;
             let age = now_ns.saturating_sub(slot.retired_ns.load(Relaxed));
-            state.runs == 0 && (never_armed || age > REST_NS)
+            state.runs == 0 && (is_over || age > REST_NS)
         }
         _ => false,
     }
@@ -345,6 +347,18 @@ mod tests {
         assert_eq!((c.index, released), (a.index, 1));
         assert_ne!(c.generation, a.generation);
         assert!(registry.get(a).is_none() && registry.find(7).is_none());
+    }
+
+    /// Also in a process that is younger than the rest.
+    #[test]
+    fn a_timer_list_s_slot_does_not_rest() {
+        let registry = Registry::small(1);
+        for _ in 0..3 {
+            let (timer, slot) = registry.init(5, |_| {}).unwrap();
+            slot.api.store(Api::TimerList as u32, Relaxed);
+            slot.arm_site.store(1, Relaxed);
+            slot.apply(timer.generation, Verb::Delete).unwrap();
+        }
     }
 
     #[test]
