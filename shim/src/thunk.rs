@@ -14,21 +14,36 @@ use crate::{provoke, tls};
 
 unsafe extern "C-unwind" {
     fn pthread_setcancelstate(state: c_int, old: *mut c_int) -> c_int;
+    fn pthread_setcanceltype(kind: c_int, old: *mut c_int) -> c_int;
 }
 
 const CANCEL_ENABLE: c_int = 0;
 const CANCEL_DISABLE: c_int = 1;
+const CANCEL_DEFERRED: c_int = 0;
 
 type Handler = unsafe extern "C-unwind" fn(usize);
 
 /// Runs `f` without being cancelled in the middle.
 pub fn not_cancelled<T>(f: impl FnOnce() -> T) -> T {
-    let mut state = CANCEL_ENABLE;
-    // SAFETY: `state` is writable; the old state comes back.
-    unsafe { pthread_setcancelstate(CANCEL_DISABLE, &raw mut state) };
+    let (mut state, mut kind) = (CANCEL_ENABLE, CANCEL_DEFERRED);
+    let is_asynchronous = IS_ASYNCHRONOUS.load(Relaxed);
+    // SAFETY: `state` and `kind` are writable; what they were comes back.
+    unsafe {
+        pthread_setcancelstate(CANCEL_DISABLE, &raw mut state);
+        if is_asynchronous {
+            // The signal of a cancellation may be on its way, and glibc up to 2.36
+            // looks at nothing but this when it arrives.
+            pthread_setcanceltype(CANCEL_DEFERRED, &raw mut kind);
+        }
+    }
     let result = f();
     // SAFETY: as above; this may unwind, with nothing left to drop.
-    unsafe { pthread_setcancelstate(state, core::ptr::null_mut()) };
+    unsafe {
+        pthread_setcancelstate(state, core::ptr::null_mut());
+        if is_asynchronous {
+            pthread_setcanceltype(kind, core::ptr::null_mut());
+        }
+    }
     result
 }
 
