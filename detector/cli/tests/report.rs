@@ -5,6 +5,8 @@ mod common;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
+use deadwalk_detector::record::layout::VERSION;
+
 use common::{Image, assert_one_line, deadwalk, file, folder, run, showit, status, stderr, stdout};
 
 #[test]
@@ -27,9 +29,11 @@ fn bad_records_are_one_line_and_status_125() {
     };
     assert_one_line(&report("foreign", b"\x7fELF...."), 125, "not a deadwalk record");
     assert_one_line(&report("empty", b""), 125, "not a deadwalk record");
-    assert_one_line(&report("short", b"DEADWALK\x03\0\0\0"), 125, "cut off");
+    let short = [b"DEADWALK".as_slice(), &VERSION.to_le_bytes()].concat();
+    assert_one_line(&report("short", &short), 125, "cut off");
     let older = b"DEADWALK\x01\0\0\0";
-    assert_one_line(&report("older", older), 125, "record version 1, this deadwalk reads 4");
+    let refusal = format!("record version 1, this deadwalk reads {VERSION}");
+    assert_one_line(&report("older", older), 125, &refusal);
     let mut newer = showit(1);
     newer.u32(8, 99);
     assert_one_line(&report("newer", &newer.bytes), 125, "newer deadwalk");
