@@ -238,7 +238,10 @@ fn memory_that_is_gone_is_no_fault() {
         // SAFETY: new memory, or in place of what we unmapped.
         unsafe { libc::mmap(at as *mut _, 4096, access, flags, -1, 0) as usize }
     };
-    let page = map(0, 0);
+    // Far from where the kernel puts what is mapped meanwhile.
+    const APART: usize = 0x2000_0000_0000;
+    let page = map(APART, libc::MAP_FIXED_NOREPLACE);
+    assert_eq!(page, APART);
     let operation = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
     let sleeper = Sleeper::start(
         move || assert_eq!(futex(page as *mut _, operation, 0), 0),
