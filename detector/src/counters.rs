@@ -109,6 +109,17 @@ counters! {
     TimersInvariantBroken => "timers.invariant_broken";
     /// Handlers and deletes that were held up by `provoke`.
     TimersProvoked => "timers.provoked";
+    /// Expiries that were taken without a handler: sigwait and its like, reads of a
+    /// signalfd or timerfd.
+    TimersConsumed => "timers.consumed";
+    /// How often `heal=on` acted.
+    TimersHealed => "timers.healed";
+    /// ... on an expiry that came after the delete, or was another timer's.
+    HealedExpiries => "healed.expiries";
+    /// ... on a call on a stale handle, which was refused.
+    HealedCalls => "healed.stale_calls";
+    /// ... on a block that was freed under a running handler, and kept until its end.
+    HealedFrees => "healed.deferred_frees";
 }
 
 /// How many counters a record holds.

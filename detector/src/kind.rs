@@ -74,6 +74,10 @@ named_enum! {
         Posix = 1, "posix";
         /// The kernel's `timer_list`.
         TimerList = 2, "timer_list";
+        /// The three clocks of `setitimer`, and `alarm` and `ualarm`, which set one of them.
+        Itimer = 3, "setitimer";
+        /// `timerfd_create` and its family: no handler, expiries are read.
+        Timerfd = 4, "timerfd";
     }
 }
 
@@ -100,6 +104,16 @@ named_enum! {
         TimerShutdown = 8, "timer_shutdown";
         /// `timer_shutdown_sync`.
         TimerShutdownSync = 9, "timer_shutdown_sync";
+        /// `setitimer` with a zero `it_value`, which disarms.
+        Setitimer = 10, "setitimer";
+        /// `alarm(0)`.
+        Alarm = 11, "alarm";
+        /// `ualarm(0, 0)`.
+        Ualarm = 12, "ualarm";
+        /// `timerfd_settime` with a zero `it_value`, which disarms.
+        TimerfdSettime = 13, "timerfd_settime";
+        /// The `close` of a timerfd's last descriptor.
+        Close = 14, "close";
     }
 }
 
@@ -203,6 +217,12 @@ named_enum! {
         SignalUnsafeCall = 40, "signal-unsafe-call";
         /// A read of freed memory.
         UseAfterFreeRead = 41, "use-after-free-read";
+        /// An expiry of a deleted timer was delivered to another timer's handler
+        /// (glibc BZ 32833).
+        StaleExpiry = 42, "stale-expiry";
+        /// `setitimer` or `alarm` took the process's one clock from another user, whose
+        /// expiry never came.
+        ItimerClobbered = 43, "itimer-clobbered";
     }
 }
 
@@ -216,7 +236,8 @@ impl Kind {
             | Kind::StaticUninit
             | Kind::ArmAfterShutdown
             | Kind::RearmPast
-            | Kind::ConfusedReaddDelFree => Severity::Info,
+            | Kind::ConfusedReaddDelFree
+            | Kind::StaleExpiry => Severity::Info,
             Kind::DelWhileRunning
             | Kind::DataFreeWhilePending
             | Kind::EnterWithFreedData
@@ -224,7 +245,8 @@ impl Kind {
             | Kind::RearmAfterDel
             | Kind::ConcurrentArm
             | Kind::AllocDeallocMismatch
-            | Kind::SignalUnsafeCall => Severity::Warning,
+            | Kind::SignalUnsafeCall
+            | Kind::ItimerClobbered => Severity::Warning,
             _ => Severity::Error,
         }
     }
@@ -343,6 +365,12 @@ impl Kind {
             }
             Kind::UseAfterFreeRead => {
                 "something kept a pointer to this block and read through it after the free"
+            }
+            Kind::StaleExpiry => {
+                "a bug of the C library (glibc BZ 32833), not of the program: `heal=on` suppresses such expiries"
+            }
+            Kind::ItimerClobbered => {
+                "a process has one clock for setitimer and alarm: use timer_create, or give the clock back with what was left of it"
             }
         }
     }

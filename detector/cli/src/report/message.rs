@@ -149,6 +149,14 @@ fn text(finding: &reader::Finding, handler: &str, whose: &str) -> String {
         Kind::UseAfterFreeRead => {
             format!("freed memory was read, at offset {offset} of a block of {size} bytes")
         }
+        Kind::StaleExpiry => {
+            format!("the C library delivered an expiry of a deleted timer to {handler}")
+        }
+        Kind::ItimerClobbered => {
+            format!(
+                "another user of the process's one clock took it from {handler}, whose expiry never came"
+            )
+        }
     }
 }
 

@@ -41,7 +41,7 @@ fn counters_of_three_parts_are_nested_and_added_up() {
     );
     assert_eq!((&timers["auto_detached"], &timers["fields_changed"]), (&json!(6), &json!(8)));
     assert_eq!(timers["invariant_ok"], true);
-    assert_eq!(timers.as_object().expect("a group").len(), 13);
+    assert_eq!(timers.as_object().expect("a group").len(), 14);
     assert_eq!(del["re_deletes"], 10);
     assert_eq!((&del["readds_by_handler"], &del["readds_by_other"]), (&json!(12), &json!(14)));
 }

@@ -13,6 +13,7 @@ pub fn totals(counters: &[u64; COUNTER_COUNT], classes: Value) -> Map<String, Va
             "trashed": { "freed": 0, "uninit": 0, "copied": 0, "wiped": 0, "clobbered": 0 },
             "provoked": 0, "healed": 0, "invariant_ok": true
         },
+        "healed": { "expiries": 0, "stale_calls": 0, "deferred_frees": 0 },
         "del": {
             "calls": 0, "returned_pending": 0, "while_running": 0, "self": 0, "sync_waits": 0,
             "re_deletes": 0, "readds_by_handler": 0, "readds_by_other": 0
