@@ -37,6 +37,8 @@ const fn style_of(op: Op) -> Style {
         Op::DelTimerSync | Op::TimerDeleteSync | Op::TimerShutdownSync => Style::Sync,
         Op::TryToDelTimerSync | Op::TimerDeleteSyncTry => Style::Try,
         Op::DelTimer | Op::TimerDelete | Op::TimerShutdown | Op::TimerSettime => Style::Policy,
+        // Of other APIs.
+        Op::Setitimer | Op::Alarm | Op::Ualarm | Op::TimerfdSettime | Op::Close => Style::Policy,
     }
 }
 
