@@ -137,9 +137,24 @@ impl Detector {
     }
 
     /// The timer is about to be armed; before the system call, since a handler
-    /// may start before that returns. `due_ns` 0 = unknown.
+    /// may start before that returns. `due_ns` 0 = unknown; it may fire earlier.
     pub fn arm(&self, timer: TimerRef, periodic: bool, due_ns: u64, site: usize) -> Option<Arming> {
+        self.arm_as(timer, periodic, due_ns, 0, site)
+    }
+
+    /// ... and before `earliest_ns` it certainly does not fire.
+    pub(crate) fn arm_as(
+        &self,
+        timer: TimerRef,
+        periodic: bool,
+        due_ns: u64,
+        earliest_ns: u64,
+        site: usize,
+    ) -> Option<Arming> {
         let slot = self.registry.get(timer)?;
+        if earliest_ns < slot.earliest_ns.load(Relaxed) {
+            slot.earliest_ns.fetch_min(earliest_ns, Relaxed);
+        }
         let arming_before = (slot.due_ns.swap(due_ns, Relaxed), slot.arm_site.load(Relaxed));
         slot.arm_site.store(site as u64, Relaxed);
         let (before, after, _) = slot.apply(timer.generation, Verb::Arm { periodic })?;
@@ -222,6 +237,7 @@ impl Detector {
         let spec = FindingSpec { addr: slot.handle.load(Relaxed) as usize, ..spec };
         let threaded = slot.threaded.load(Relaxed) != 0;
         let verdict = if threaded { Verdict::Error } else { Verdict::Info };
+        let verdict = self.unless_stale(platform, verdict);
         if let Some(finding) = self.record.finding(platform, &spec) {
             self.record.occurred(platform, finding, verdict);
         }
@@ -306,8 +322,10 @@ impl Detector {
                 let spec = self
                     .timer_finding(platform, Kind::DelDeadlock, slot)
                     .with(StackRole::Del, self.record.capture(platform));
+                let blameless = self.runs_are_stale(timer);
+                let verdict = if blameless { Verdict::Info } else { Verdict::Error };
                 if let Some(finding) = self.record.finding(platform, &spec) {
-                    self.record.occurred(platform, finding, Verdict::Error);
+                    self.record.occurred(platform, finding, verdict);
                 }
                 break;
             }

@@ -69,7 +69,7 @@ impl Detector {
     ) -> Option<u32> {
         let mut stack = None;
         for (run_ref, run) in self.runs.each() {
-            if run.block.load(Relaxed) != index + 1 {
+            if run.block.load(Relaxed) != index + 1 || run.is_stale() {
                 continue;
             }
             if run.thread().tid == me {
@@ -171,6 +171,7 @@ impl Detector {
                 Severity::Warning => Verdict::Warning,
                 Severity::Error => Verdict::Error,
             };
+            let verdict = if misuse.late { verdict } else { self.unless_stale(platform, verdict) };
             self.record.occurred(platform, finding, verdict);
         }
     }

@@ -51,11 +51,13 @@ impl Detector {
         };
         // The run is published before the state counts it, so that whoever sees
         // the count finds the run.
-        let run = self.runs.begin(timer, platform.thread(), slot.block.load(Relaxed));
+        let is_stale = self.is_stale_expiry(platform, slot);
+        let block = slot.block.load(Relaxed);
+        let run = self.runs.begin(timer, platform.thread(), block, is_stale);
         // Due is the arming that is read together with its time, no later one.
         let arms = slot.state().arms;
         let due_ns = slot.due_ns.load(Relaxed);
-        let due = due_ns == 0 || platform.now_ns() >= due_ns;
+        let due = !is_stale && (due_ns == 0 || platform.now_ns() >= due_ns);
         let entered =
             slot.apply_by(timer.generation, |now| Verb::Enter { due: due && now.arms == arms });
         let Some((before, after, outcome)) = entered else {
@@ -71,6 +73,9 @@ impl Detector {
             }
         }
         self.phase_changed(slot, before, after);
+        if is_stale {
+            self.tell_stale_expiry(platform, slot);
+        }
         entry.call = !(outcome.after_del && self.policy().waits());
         match run {
             Some(run) if outcome.after_del => self.cancel_landings(run, before),
@@ -90,9 +95,15 @@ impl Detector {
         }
         entry.run = run;
         self.record.count(Counter::TimersHandlersRun, 1);
+        if is_stale {
+            return Some(entry);
+        }
         // A handler that is just leaving is counted still, but not on.
         let overlaps = outcome.runs_before > 0
-            && self.runs.each().any(|(r, slot)| Some(r) != run && slot.timer() == timer);
+            && self
+                .runs
+                .each()
+                .any(|(r, slot)| Some(r) != run && slot.timer() == timer && !slot.is_stale());
         self.judge_enter(platform, slot, outcome.after_del, overlaps);
         Some(entry)
     }

@@ -263,6 +263,11 @@ impl Kind {
         }
     }
 
+    /// Is it the C library's fault, not the program's?
+    pub const fn is_libc_bug(self) -> bool {
+        matches!(self, Kind::StaleExpiry)
+    }
+
     /// One line: what to do about it.
     pub const fn advice(self) -> &'static str {
         match self {

@@ -61,7 +61,8 @@ impl Detector {
                 continue;
             }
             let Some(run) = self.runs.announce(run_ref, News::Delete) else { continue };
-            if !run.started_after(before)
+            if !run.is_stale()
+                && !run.started_after(before)
                 && self.land_on(platform, slot, run_ref, run, &mut call, landed == 0)
             {
                 landed += 1;

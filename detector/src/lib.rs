@@ -54,6 +54,8 @@ mod run_notes;
 mod run_word;
 #[cfg(not(loom))]
 mod runs;
+#[cfg(not(loom))]
+mod stale;
 pub mod state;
 #[cfg(not(loom))]
 pub mod statistics;

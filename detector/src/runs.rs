@@ -59,6 +59,8 @@ pub struct RunSlot {
     pub is_held: AtomicU32,
     /// `LATE` and the count of arms if the handler started after a disarm, else 0.
     late: AtomicU32,
+    /// 1 if it was started by an expiry that is not its timer's.
+    is_stale: AtomicU32,
     /// What the handler posted.
     pub posted: Objects,
     /// Deletes that landed.
@@ -84,6 +86,7 @@ impl RunSlot {
             signalled: AtomicU32::new(0),
             is_held: AtomicU32::new(0),
             late: AtomicU32::new(0),
+            is_stale: AtomicU32::new(0),
             posted: Objects::new(),
             landings: [const { LandingNote::new() }; LANDINGS],
             harms: [const { HarmNote::new() }; HARMS],
@@ -101,6 +104,11 @@ impl RunSlot {
     /// asked after an announcement.
     pub fn started_after(&self, before: State) -> bool {
         before.phase != Phase::Disarmed && self.late.load(Relaxed) == LATE | u32::from(before.arms)
+    }
+
+    /// Was it started by an expiry that is not its timer's?
+    pub fn is_stale(&self) -> bool {
+        self.is_stale.load(Relaxed) != 0
     }
 
     /// Is its run on, and did others leave notes?
@@ -136,8 +144,15 @@ impl RunTable {
         RunTable { taken: vec![AtomicU64::new(0)].leak(), slots: slots.leak() }
     }
 
-    /// Publishes a run of the calling thread; `None` if too many are on.
-    pub fn begin(&self, timer: TimerRef, thread: ThreadToken, block: u32) -> Option<RunRef> {
+    /// Publishes a run of the calling thread, perhaps one that should not be; `None`
+    /// if too many are on.
+    pub fn begin(
+        &self,
+        timer: TimerRef,
+        thread: ThreadToken,
+        block: u32,
+        is_stale: bool,
+    ) -> Option<RunRef> {
         let index = self.take_bit()?;
         let slot = &self.slots[index];
         let generation = slot.word.next_generation();
@@ -149,6 +164,7 @@ impl RunTable {
         slot.signalled.store(0, Relaxed);
         slot.is_held.store(0, Relaxed);
         slot.late.store(0, Relaxed);
+        slot.is_stale.store(is_stale.into(), Relaxed);
         slot.posted.clear();
         for landing in &slot.landings {
             landing.note.reset(generation);
@@ -258,12 +274,12 @@ mod tests {
     #[test]
     fn a_run_is_seen_while_it_is_on() {
         let table = RunTable::small();
-        let run = table.begin(TIMER, ThreadToken { tid: 5, probe: 0 }, 2).unwrap();
+        let run = table.begin(TIMER, ThreadToken { tid: 5, probe: 0 }, 2, false).unwrap();
         assert_eq!(table.each().map(|(r, s)| (r, s.timer())).collect::<Vec<_>>(), [(run, TIMER)]);
         assert_eq!(table.end(run).map(|(noted, _)| noted), Some(false));
         assert!(table.end(run).is_none() && table.get(run).is_none());
         table.release(run);
-        let next = table.begin(TIMER, ThreadToken::default(), 0).unwrap();
+        let next = table.begin(TIMER, ThreadToken::default(), 0, false).unwrap();
         assert_eq!(next.index, run.index);
         assert_ne!(next.generation, run.generation);
     }
@@ -271,25 +287,26 @@ mod tests {
     #[test]
     fn a_writer_keeps_the_slot_from_the_next_run() {
         let table = RunTable::small();
-        let run = table.begin(TIMER, ThreadToken::default(), 0).unwrap();
+        let run = table.begin(TIMER, ThreadToken::default(), 0, false).unwrap();
         assert!(table.announce(run, News::Delete).is_some());
         assert!(table.end(run).unwrap().0);
         assert!(table.announce(run, News::Delete).is_none());
         table.release(run);
-        let other = table.begin(TIMER, ThreadToken::default(), 0).unwrap();
+        let other = table.begin(TIMER, ThreadToken::default(), 0, false).unwrap();
         assert_ne!(other.index, run.index, "the writer still holds it");
         table.release(run);
-        assert_eq!(table.begin(TIMER, ThreadToken::default(), 0).unwrap().index, run.index);
+        assert_eq!(table.begin(TIMER, ThreadToken::default(), 0, false).unwrap().index, run.index);
     }
 
     #[test]
     fn a_full_table_refuses_and_recovers() {
         let table = RunTable::small();
-        let runs: Vec<_> =
-            (0..64).map(|_| table.begin(TIMER, ThreadToken::default(), 0).unwrap()).collect();
-        assert!(table.begin(TIMER, ThreadToken::default(), 0).is_none());
+        let runs: Vec<_> = (0..64)
+            .map(|_| table.begin(TIMER, ThreadToken::default(), 0, false).unwrap())
+            .collect();
+        assert!(table.begin(TIMER, ThreadToken::default(), 0, false).is_none());
         table.end(runs[40]).unwrap();
         table.release(runs[40]);
-        assert_eq!(table.begin(TIMER, ThreadToken::default(), 0).unwrap().index, 40);
+        assert_eq!(table.begin(TIMER, ThreadToken::default(), 0, false).unwrap().index, 40);
     }
 }

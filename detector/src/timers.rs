@@ -18,12 +18,15 @@ use core::sync::atomic::{
 
 use crate::Api;
 use crate::index_map::IndexMap;
+use crate::stale::NEVER_NS;
 use crate::state::{Outcome, Phase, State, Verb};
 
 /// Timers that may exist or rest at the same time; more run unwatched and are counted.
 pub const TIMERS: usize = 1 << 16;
 /// How long a deleted timer's slot is kept for late expiries, ns.
 pub const REST_NS: u64 = 2_000_000_000;
+/// Handle of a timer that is not [bound](Registry::bind) yet.
+const UNBOUND: u64 = u64::MAX;
 /// Slots looked at for reuse before a never-used one is taken.
 const LOOK: usize = 8;
 
@@ -73,6 +76,8 @@ pub struct TimerSlot {
     pub threaded: AtomicU32,
     /// The [`Api`].
     pub api: AtomicU32,
+    /// The clock that it was created on.
+    pub clock: AtomicU32,
     /// How often it was armed by something else than its own handler (timer_list).
     pub uses: AtomicU32,
     /// Return address of the last arm.
@@ -81,6 +86,11 @@ pub struct TimerSlot {
     pub del_site: AtomicU64,
     /// When the current arming fires first, ns; 0 if unknown.
     pub due_ns: AtomicU64,
+    /// Before this no arming of its own has fired, ns: `u64::MAX` if there was none,
+    /// 0 if that cannot be said.
+    pub earliest_ns: AtomicU64,
+    /// 1 if an armed timer had its handle before: an expiry of that one may arrive here.
+    shares_handle: AtomicU32,
     /// When it was deleted, ns.
     pub retired_ns: AtomicU64,
     /// An open `data-free-while-pending`: finding + 1 in the upper half, the
@@ -98,10 +108,13 @@ impl TimerSlot {
             block: AtomicU32::new(0),
             threaded: AtomicU32::new(0),
             api: AtomicU32::new(Api::Posix as u32),
+            clock: AtomicU32::new(0),
             uses: AtomicU32::new(0),
             arm_site: AtomicU64::new(0),
             del_site: AtomicU64::new(0),
             due_ns: AtomicU64::new(0),
+            earliest_ns: AtomicU64::new(NEVER_NS),
+            shares_handle: AtomicU32::new(0),
             retired_ns: AtomicU64::new(0),
             freed_pending: AtomicU64::new(0),
         }
@@ -110,6 +123,13 @@ impl TimerSlot {
     /// Where it comes from.
     pub fn api(&self) -> Api {
         Api::from_u8(self.api.load(Relaxed) as u8).unwrap_or(Api::Posix)
+    }
+
+    /// May an expiry of a deleted timer arrive as this one's? (So it may as long as it
+    /// is not bound to a handle: nobody has armed it.)
+    pub fn may_get_stale_expiry(&self) -> bool {
+        self.threaded.load(Relaxed) != 0
+            && (self.shares_handle.load(Relaxed) != 0 || self.handle.load(Acquire) == UNBOUND)
     }
 
     /// Its state now.
@@ -209,7 +229,7 @@ impl Registry {
         for _ in 0..look.min(used) {
             let index = self.hand.fetch_add(1, Relaxed) as usize % used;
             let slot = &self.slots[index];
-            if (is_rested(slot, now_ns) || crowded && never_fired(slot))
+            if (is_rested(slot, now_ns) || crowded && is_spare(slot))
                 && let Some((_, state, _)) = slot.apply(0, Verb::Init)
             {
                 self.handles.remove(slot.handle.load(Relaxed), index as u32);
@@ -230,18 +250,24 @@ impl Registry {
     /// handle is forgotten: the handle was given out again.
     pub fn bind(&self, timer: TimerRef, handle: u64) {
         let Some(slot) = self.slots.get(timer.index as usize) else { return };
-        self.forget(handle);
+        if self.forget(handle) {
+            slot.shares_handle.store(1, Relaxed);
+        }
         slot.handle.store(handle, Release);
         self.handles.insert(handle, timer.index);
     }
 
     /// The handle was given out again: its deleted timer is no longer found by it.
-    pub fn forget(&self, handle: u64) {
+    /// Whether an expiry of that one, or of one before it, may still be on its way.
+    pub fn forget(&self, handle: u64) -> bool {
+        let mut was_armed = false;
         while let Some(old) = self.handles.find(handle, |i| self.has_handle(i, handle)) {
+            was_armed |= self.slots.get(old as usize).is_some_and(|old| !never_armed(old));
             if !self.handles.remove(handle, old) {
                 break;
             }
         }
+        was_armed
     }
 
     /// The timer of a handle, live or deleted.
@@ -287,14 +313,25 @@ fn is_rested(slot: &TimerSlot, now_ns: u64) -> bool {
     match state.phase {
         Phase::Vacant => true,
         Phase::Retired => {
-            let never_armed = slot.arm_site.load(Relaxed) == 0;
             // Its engine knows that no expiry is on its way.
-            let is_over = never_armed || slot.api() == Api::TimerList;
+            let is_over = never_armed(slot) || slot.api() == Api::TimerList;
             let age = now_ns.saturating_sub(slot.retired_ns.load(Relaxed));
             state.runs == 0 && (is_over || age > REST_NS)
         }
         _ => false,
     }
+}
+
+/// Is no expiry to come, neither its own nor one of those who had its handle before?
+fn never_armed(slot: &TimerSlot) -> bool {
+    slot.arm_site.load(Relaxed) == 0 && slot.shares_handle.load(Relaxed) == 0
+}
+
+/// Does its rest serve little, so that it may end where room is short?
+fn is_spare(slot: &TimerSlot) -> bool {
+    let state = slot.state();
+    let never_armed = state.arms == 0 && slot.arm_site.load(Relaxed) == 0;
+    state.phase == Phase::Retired && state.runs == 0 && never_armed || never_fired(slot)
 }
 
 /// Was it deleted before its only arming was due? Then no expiry is on its way,
@@ -308,7 +345,9 @@ fn never_fired(slot: &TimerSlot) -> bool {
 }
 
 fn clear(slot: &TimerSlot, index: usize, generation: u32) -> TimerRef {
-    slot.handle.store(u64::MAX, Relaxed);
+    slot.handle.store(UNBOUND, Relaxed);
+    slot.earliest_ns.store(NEVER_NS, Relaxed);
+    slot.shares_handle.store(0, Relaxed);
     for cell in [
         &slot.handler,
         &slot.value,
@@ -322,6 +361,7 @@ fn clear(slot: &TimerSlot, index: usize, generation: u32) -> TimerRef {
     }
     slot.block.store(0, Relaxed);
     slot.threaded.store(0, Relaxed);
+    slot.clock.store(0, Relaxed);
     slot.api.store(Api::Posix as u32, Relaxed);
     TimerRef { index: index as u32, generation }
 }

@@ -11,7 +11,7 @@ use core::ffi::c_void;
 
 use deadwalk_alloc::BlockState;
 use deadwalk_detector::counters::Counter;
-use deadwalk_detector::deletes::{Deleted, Deletion, Handle, NewTimer};
+use deadwalk_detector::deletes::{Arming, Deleted, Deletion, Handle, NewTimer};
 use deadwalk_detector::{Api, DETECTOR, HeapBlock, Op, TimerRef};
 
 use crate::tls::keeping_errno;
@@ -57,6 +57,9 @@ unsafe extern "C" fn create(
         threaded: true,
     });
     let known = keeping_errno(|| DETECTOR.init_timer(&new));
+    if let Some(known) = known {
+        DETECTOR.set_clock(known, clock as u32);
+    }
     let ours = match (wanted, known) {
         (Some(event), Some(known)) => Some(SigEvent {
             value: known.pack() as usize,
@@ -167,8 +170,7 @@ unsafe extern "C-unwind" fn settime(
         return result;
     }
     let periodic = wanted.it_interval.tv_sec != 0 || wanted.it_interval.tv_nsec != 0;
-    let arming =
-        keeping_errno(|| DETECTOR.arm(timer, periodic, due_ns(flags, &wanted.it_value), site));
+    let arming = keeping_errno(|| arm(timer, flags, wanted, periodic, site));
     // SAFETY: the caller's promise.
     let result = unsafe { real::timer_settime(handle, flags, new, old) };
     if let (true, Some(arming)) = (result != 0, arming) {
@@ -183,16 +185,32 @@ fn sane(new: *const libc::itimerspec) -> *const libc::itimerspec {
     if (4096..1 << 47).contains(&(new as usize)) { new } else { core::ptr::null() }
 }
 
-/// When a relative arming fires; 0 if that cannot be told (an absolute time is
-/// in a clock that we do not keep).
-fn due_ns(flags: i32, value: &libc::timespec) -> u64 {
-    if flags & libc::TIMER_ABSTIME != 0 {
-        return 0;
+/// Tells of an arming that the kernel is about to be asked for.
+fn arm(
+    timer: TimerRef,
+    flags: i32,
+    wanted: &libc::itimerspec,
+    periodic: bool,
+    site: usize,
+) -> Option<Arming> {
+    let seconds_ns = (wanted.it_value.tv_sec as u64).saturating_mul(1_000_000_000);
+    let value_ns = seconds_ns.saturating_add(wanted.it_value.tv_nsec as u64);
+    let clock = DETECTOR.clock(timer)? as libc::clockid_t;
+    match (clock, flags & libc::TIMER_ABSTIME != 0) {
+        (libc::CLOCK_MONOTONIC, true) => DETECTOR.arm_not_before(timer, periodic, value_ns, site),
+        // The kernel counts a relative time of CLOCK_REALTIME on this clock too.
+        (libc::CLOCK_MONOTONIC | libc::CLOCK_REALTIME, false) => {
+            let due_ns = host::now_ns().saturating_add(value_ns);
+            DETECTOR.arm_not_before(timer, periodic, due_ns, site)
+        }
+        // A time on a clock that we do not keep.
+        (_, true) => DETECTOR.arm(timer, periodic, 0, site),
+        // Clocks that stand still, or run ahead of ours: somewhat early.
+        (_, false) => {
+            let due_ns = host::now_ns().saturating_add(value_ns / 2);
+            DETECTOR.arm(timer, periodic, due_ns, site)
+        }
     }
-    let delay = (value.tv_sec as u64).saturating_mul(1_000_000_000);
-    // A little early: the kernel's clock is read a moment later than ours, and
-    // coarse clocks may fire early.
-    host::now_ns().saturating_add(delay.saturating_add(value.tv_nsec as u64) / 2)
 }
 
 unsafe extern "C" fn gettime(handle: usize, value: *mut libc::itimerspec, _site: usize) -> i32 {

@@ -197,6 +197,12 @@ impl<'a> Finding<'a> {
         self.0["tail"] == true
     }
 
+    /// The C library's fault, not the program's.
+    #[must_use]
+    pub fn is_libc_bug(&self) -> bool {
+        self.0["libc_bug"] == true
+    }
+
     /// Whether the program called the explicitly asynchronous name.
     pub fn is_declared_async(&self) -> bool {
         self.0["declared_async"] == true

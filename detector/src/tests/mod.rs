@@ -3,6 +3,7 @@
 //! * [`scenarios`]: each finding and each rung of the ladder, one after the other.
 //! * [`between`]: two threads in the middle of each other, by hand.
 //! * [`model`]: random verbs against a plain reference model.
+//! * [`stale`]: expiries that are another timer's.
 //! * [`stress`]: real threads; what must add up at the end.
 //! * [`loom`]: every interleaving of the protocols where two threads meet.
 
@@ -16,5 +17,7 @@ mod loom;
 mod model;
 #[cfg(not(loom))]
 mod scenarios;
+#[cfg(not(loom))]
+mod stale;
 #[cfg(not(loom))]
 mod stress;

@@ -65,6 +65,7 @@ fn finding(
         unresolved,
         tail,
         declared_async: key.declared_async,
+        libc_bug: key.kind.is_libc_bug(),
         subject: if memory { key.subject.name() } else { "" },
         access: access(total, stacks, memory),
         first_ns: total.first.first_ns,

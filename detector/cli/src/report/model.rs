@@ -160,6 +160,9 @@ pub struct Finding {
     pub unresolved: u64,
     pub tail: bool,
     pub declared_async: bool,
+    /// The C library's fault, not the program's.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub libc_bug: bool,
     pub subject: &'static str,
     pub access: Map<String, Value>,
     pub first_ns: u64,
