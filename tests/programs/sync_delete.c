@@ -2,7 +2,7 @@
  * What del=sync promises: sync_delete (running|self|disarm)
  * running: after timer_delete the handler is not running. self: a delete by the
  * handler itself does not wait. disarm: the same as running for timer_settime.
- * Prints "still running: N". (Expiries after the delete: p1_queued.c.)
+ * Prints "still running: N". (Expiries after the delete: posix/p1_queued.c.)
  */
 #include "gates.h"
 

@@ -19,6 +19,7 @@ mod linux_source;
 mod live;
 pub mod matrix;
 mod overcommit;
+pub mod posix;
 mod program;
 mod report;
 mod run;

@@ -211,12 +211,15 @@ fn compiler(source: &Path) -> String {
     std::env::var(variable).unwrap_or_else(|_| usual.to_string())
 }
 
-/// Whether `path` is newer than its source, every header beside it and those in
-/// `folders`.
+/// Whether `path` is newer than its source, every header beside it or above, and those
+/// in `folders`.
 fn is_fresh(path: &Path, source: &Path, folders: &[PathBuf]) -> bool {
     let Some(built) = modified(path) else { return false };
     let own = source.parent().expect("a source lies in a folder").to_path_buf();
-    std::iter::once(&own)
+    // Programs in a folder of their own have headers of all programs above it.
+    let above = own.parent().expect("that folder lies in one").to_path_buf();
+    [&own, &above]
+        .into_iter()
         .chain(folders)
         .flat_map(|folder| std::fs::read_dir(folder).expect("a folder of sources is readable"))
         .flatten()

@@ -133,7 +133,7 @@ fn output_folders_that_cannot_be_written() {
 fn full_disk() {
     let Some(disk) = Tmpfs::mount("64k") else { return };
     disk.fill();
-    let run = Run::of(&Program::variant("p1_free_running", "BAD")).option("-q");
+    let run = Run::of(&Program::variant("posix/p1_free_running", "BAD")).option("-q");
     let outcome = run.option("-o").option(disk.path()).under_deadwalk().assert_status(0);
     outcome.assert_says("incomplete");
 }
@@ -141,7 +141,7 @@ fn full_disk() {
 /// One real record, as bytes.
 fn sound_record() -> Vec<u8> {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let run = Run::of(&Program::variant("p1_free_running", "BAD")).option("-q");
+    let run = Run::of(&Program::variant("posix/p1_free_running", "BAD")).option("-q");
     run.option("-o").option(folder.path()).under_deadwalk().assert_status(0);
     let mut files = std::fs::read_dir(folder.path()).expect("our folder").flatten();
     let record = files.next().expect("-o keeps a record");

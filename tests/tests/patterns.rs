@@ -29,7 +29,7 @@ fn clean(name: &str, variants: &[&str]) {
 
 #[test]
 fn p1_free_under_the_running_handler() {
-    each_run("p1_free_running", "BAD", |report| {
+    each_run("posix/p1_free_running", "BAD", |report| {
         let free = report.assert_kind("data-free-while-running", Error);
         free.assert_stack("free", "main");
         free.assert_stack("alloc", "main");
@@ -43,14 +43,14 @@ fn p1_free_under_the_running_handler() {
 
 #[test]
 fn p1_fixed_and_lookalikes() {
-    clean("p1_free_running", &["FIXED", "LOOKALIKE=1", "LOOKALIKE=2", "LOOKALIKE=3"]);
+    clean("posix/p1_free_running", &["FIXED", "LOOKALIKE=1", "LOOKALIKE=2", "LOOKALIKE=3"]);
 }
 
 /// Deleting under a running handler and waiting is legal, and still counted.
 #[test]
 fn p1_landings_of_lookalikes_are_counted() {
     for variant in ["LOOKALIKE=2", "LOOKALIKE=3"] {
-        each_run("p1_free_running", variant, |report| {
+        each_run("posix/p1_free_running", variant, |report| {
             assert_eq!(report.counter("del.while_running"), 1);
             report.assert_kind("del-while-running", Info);
         });
@@ -59,7 +59,7 @@ fn p1_landings_of_lookalikes_are_counted() {
 
 #[test]
 fn p1_queued_handler_starts_after_the_free() {
-    each_run("p1_queued", "BAD", |report| {
+    each_run("posix/p1_queued", "BAD", |report| {
         let late = report.assert_seen("expiry-after-del");
         assert!(late.severity() >= Warning, "{report}");
         let freed = report.assert_seen("enter-with-freed-data");
@@ -67,22 +67,22 @@ fn p1_queued_handler_starts_after_the_free() {
         assert_eq!(report.counter("del.while_running"), 0, "it had not started");
         assert_eq!(report.counter("timers.handlers_run"), 2, "the warm-up's and the late one");
     });
-    clean("p1_queued", &["FIXED", "LOOKALIKE"]);
+    clean("posix/p1_queued", &["FIXED", "LOOKALIKE"]);
 }
 
 #[test]
 fn p2_close_is_counted_as_a_landing() {
-    each_run("p2_close_running", "BAD", |report| {
+    each_run("posix/p2_close_running", "BAD", |report| {
         assert_eq!(report.counter("del.while_running"), 1);
         report.assert_seen("del-while-running");
         report.assert_only(&["del-while-running"]);
     });
-    clean("p2_close_running", &["FIXED", "LOOKALIKE"]);
+    clean("posix/p2_close_running", &["FIXED", "LOOKALIKE"]);
 }
 
 #[test]
 fn p5_free_while_pending() {
-    each_run("p5_free_pending", "BAD=1", |report| {
+    each_run("posix/p5_free_pending", "BAD=1", |report| {
         report.assert_kind("data-free-while-pending", Warning).assert_stack("free", "main");
         report.assert_kind("enter-with-freed-data", Warning);
         report.assert_no_error();
@@ -91,7 +91,7 @@ fn p5_free_while_pending() {
 
 #[test]
 fn p5_handler_writes_to_freed_data() {
-    each_run("p5_free_pending", "BAD=2", |report| {
+    each_run("posix/p5_free_pending", "BAD=2", |report| {
         report.assert_kind("data-free-while-pending", Warning);
         report.assert_seen("enter-with-freed-data");
         report.assert_kind("use-after-free-write", Error);
@@ -100,9 +100,9 @@ fn p5_handler_writes_to_freed_data() {
 
 #[test]
 fn p5_fixed_and_lookalikes() {
-    clean("p5_free_pending", &["FIXED", "LOOKALIKE=1"]);
+    clean("posix/p5_free_pending", &["FIXED", "LOOKALIKE=1"]);
     for variant in ["LOOKALIKE=2", "LOOKALIKE=3", "LOOKALIKE=4"] {
-        each_run("p5_free_pending", variant, |report| {
+        each_run("posix/p5_free_pending", variant, |report| {
             report.assert_clean();
             report.assert_kind("data-free-while-pending", Info);
         });
@@ -111,32 +111,32 @@ fn p5_fixed_and_lookalikes() {
 
 #[test]
 fn p6_handler_frees_its_own() {
-    each_run("p6_self_free", "LOOKALIKE=1", |report| {
+    each_run("posix/p6_self_free", "LOOKALIKE=1", |report| {
         report.assert_clean();
         assert_eq!(report.counter("del.self"), 1);
         assert_eq!(report.counter("del.while_running"), 0, "a delete by itself lands on nobody");
     });
-    clean("p6_self_free", &["LOOKALIKE=2"]);
+    clean("posix/p6_self_free", &["LOOKALIKE=2"]);
 }
 
 #[test]
 fn p7_both_owners_free() {
     for variant in ["BAD=1", "BAD=2", "BAD=3"] {
-        each_run("p7_double_owner", variant, |report| {
+        each_run("posix/p7_double_owner", variant, |report| {
             let double = report.assert_kind("double-free", Error);
             assert_eq!(double.count(), 1);
         });
     }
-    each_run("p7_double_owner", "BAD=1", |report| {
+    each_run("posix/p7_double_owner", "BAD=1", |report| {
         report.assert_kind("data-free-while-running", Error);
     });
-    clean("p7_double_owner", &["FIXED", "LOOKALIKE"]);
+    clean("posix/p7_double_owner", &["FIXED", "LOOKALIKE"]);
 }
 
 /// `timer_settime` that disarms counts as a delete.
 #[test]
 fn p7_disarming_counts_as_a_delete() {
-    each_run("p7_double_owner", "BAD=1", |report| {
+    each_run("posix/p7_double_owner", "BAD=1", |report| {
         let site = report.only_site("timer_settime");
         assert_eq!(site["calls"], 1);
         assert_eq!(site["while_running"], 1);
@@ -146,12 +146,12 @@ fn p7_disarming_counts_as_a_delete() {
 #[test]
 fn p15_handler_overlaps_itself() {
     for variant in ["BAD", "LOOKALIKE"] {
-        each_run("p15_overlap", variant, |report| {
+        each_run("posix/p15_overlap", variant, |report| {
             report.assert_kind("overlapping-handler", Info);
             report.assert_no_error();
         });
     }
-    each_run("p15_overlap", "FIXED", |report| {
+    each_run("posix/p15_overlap", "FIXED", |report| {
         report.assert_clean();
         report.assert_none("overlapping-handler");
     });
@@ -159,12 +159,12 @@ fn p15_handler_overlaps_itself() {
 
 #[test]
 fn p16_stale_handle() {
-    each_run("p16_stale_handle", "BAD", |report| {
+    each_run("posix/p16_stale_handle", "BAD", |report| {
         let stale = report.assert_kind("stale-handle", Error);
         stale.assert_stack("del", "main");
         assert_eq!(report.counter("del.calls"), 1, "a stale call deletes nothing");
     });
-    clean("p16_stale_handle", &["FIXED", "LOOKALIKE=1", "LOOKALIKE=2"]);
+    clean("posix/p16_stale_handle", &["FIXED", "LOOKALIKE=1", "LOOKALIKE=2"]);
 }
 
 /// A signal timer's stale id is refused by the kernel: at most info.

@@ -101,13 +101,18 @@ fn correct_programs_stay_clean() {
     for pinned in ["", "pinned"] {
         clean(Run::of(&Program::new("tail")).arg("legal").arg(&rounds).args(pinned));
     }
-    for name in ["p1_free_running", "p2_close_running", "p5_free_pending", "p6_self_free"] {
+    for name in [
+        "posix/p1_free_running",
+        "posix/p2_close_running",
+        "posix/p5_free_pending",
+        "posix/p6_self_free",
+    ] {
         clean(Run::of(&Program::variant(name, "FIXED")));
     }
     for lookalike in ["LOOKALIKE=1", "LOOKALIKE=2", "LOOKALIKE=3"] {
-        clean(Run::of(&Program::variant("p1_free_running", lookalike)));
+        clean(Run::of(&Program::variant("posix/p1_free_running", lookalike)));
     }
-    clean(Run::of(&Program::variant("p16_stale_handle", "FIXED")));
+    clean(Run::of(&Program::variant("posix/p16_stale_handle", "FIXED")));
     for api in APIS {
         clean(random_deletes(api, repeats(100, 1000), "free").option("--del").option("sync"));
     }

@@ -52,7 +52,7 @@ fn options_variable_sets_it_too() {
 /// An expiry that was queued when the delete returned does not start any more.
 #[test]
 fn late_expiries_are_suppressed() {
-    let run = Run::of(&Program::variant("p1_queued", "BAD"));
+    let run = Run::of(&Program::variant("posix/p1_queued", "BAD"));
     let plain = run.plain();
     if plain.status == 77 {
         return skip("real-time priorities are not allowed here");

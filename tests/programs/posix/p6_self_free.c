@@ -1,10 +1,10 @@
 /*
- * P6 as far as SIGEV_THREAD has it: the handler frees what is its own. POSIX
+ * P6 as far as POSIX has it: the handler frees what is its own. POSIX
  * keeps the timer's storage in libc, so there is no bad twin, only look-alikes.
  * LOOKALIKE 1: the handler deletes its timer and frees its data.
  * 2: the handler frees its data, the main thread deletes when it has ended.
  */
-#include "gates.h"
+#include "timers.h"
 
 struct node {
 	timer_t timer;
@@ -13,14 +13,14 @@ struct node {
 
 static sem_t armed, done;
 
-static void handler(union sigval value)
+static HANDLER(handler)
 {
-	struct node *node = value.sival_ptr;
+	struct node *node = HANDLER_DATA;
 
 	handler_starts();
 	gate_pass(&armed); /* node->timer is written */
 #if LOOKALIKE == 1
-	timer_delete(node->timer);
+	cancel(node->timer);
 #endif
 	free(node);
 	gate_open(&done);
@@ -33,14 +33,14 @@ int main(void)
 
 	gate_init(&armed);
 	gate_init(&done);
-	timer = new_timer(handler, node);
+	timer = make_timer(handler, node);
 	node->timer = timer;
-	arm(timer, 0);
+	start(timer, 0);
 	gate_open(&armed);
 	gate_pass(&done);
 #if LOOKALIKE == 2
-	timer_delete(timer);
+	cancel(timer);
 #endif
-	settle();
+	settle_all();
 	return 0;
 }

@@ -4,7 +4,7 @@
  * its thread has ended as well when teardown frees.
  * FIXED: whoever takes the node frees it. LOOKALIKE: two threads disarm, one frees.
  */
-#include "gates.h"
+#include "timers.h"
 
 struct node {
 	timer_t timer;
@@ -14,12 +14,10 @@ struct node {
 
 static sem_t entered, go, done;
 
-static void handler(union sigval value)
+static HANDLER(handler)
 {
-#ifdef LOOKALIKE
-	(void)value; /* never runs */
-#else
-	struct node *node = value.sival_ptr;
+#ifndef LOOKALIKE
+	struct node *node = HANDLER_DATA;
 #endif
 #ifdef FIXED
 	int mine = !atomic_exchange(&node->taken, 1);
@@ -36,18 +34,10 @@ static void handler(union sigval value)
 	gate_open(&done);
 }
 
-static void disarm(timer_t timer)
-{
-	struct itimerspec never = { 0 };
-
-	if (timer_settime(timer, 0, &never, NULL))
-		die("timer_settime");
-}
-
 #ifdef LOOKALIKE
 static void *second_deleter(void *data)
 {
-	disarm(((struct node *)data)->timer);
+	stop(((struct node *)data)->timer);
 	return NULL;
 }
 #endif
@@ -59,21 +49,21 @@ int main(void)
 	gate_init(&entered);
 	gate_init(&go);
 	gate_init(&done);
-	node->timer = new_timer(handler, node);
+	node->timer = make_timer(handler, node);
 #ifdef LOOKALIKE
 	pthread_t other;
 
-	arm(node->timer, HOUR_MS);
+	start(node->timer, HOUR_MS);
 	pthread_create(&other, NULL, second_deleter, node);
-	disarm(node->timer);
+	stop(node->timer);
 	pthread_join(other, NULL);
-	timer_delete(node->timer);
+	cancel(node->timer);
 	free(node);
 #else
-	arm(node->timer, 0);
+	start(node->timer, 0);
 	gate_pass(&entered);
-	disarm(node->timer);
-	timer_delete(node->timer);
+	stop(node->timer);
+	cancel(node->timer);
 #if defined BAD && BAD == 1
 	free(node);
 	gate_open(&go);
@@ -82,7 +72,7 @@ int main(void)
 	gate_open(&go);
 	gate_pass(&done);
 #if BAD == 3
-	settle();
+	settle_all();
 #endif
 	free(node);
 #else
@@ -92,6 +82,6 @@ int main(void)
 	gate_pass(&done);
 #endif
 #endif
-	settle();
+	settle_all();
 	return 0;
 }

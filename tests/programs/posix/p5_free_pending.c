@@ -5,13 +5,13 @@
  * that frees disarms the timer right after. 3: as 2, by a delete. 4: the process
  * ends before the timer expires.
  */
-#include "gates.h"
+#include "timers.h"
 
 static sem_t done;
 
-static void handler(union sigval value)
+static HANDLER(handler)
 {
-	int *data = value.sival_ptr;
+	int *data = HANDLER_DATA;
 
 	handler_starts();
 #if defined BAD && BAD == 1
@@ -25,40 +25,39 @@ static void handler(union sigval value)
 int main(void)
 {
 	int *data = malloc(96), *neighbour = malloc(96);
-	timer_t timer = new_timer(handler, data);
+	timer_t timer = make_timer(handler, data);
 
 	gate_init(&done);
 #if defined BAD
-	arm(timer, 300);
+	start(timer, 300);
 	free(data);
 	gate_pass(&done);
 #elif defined FIXED
-	arm(timer, HOUR_MS);
-	timer_delete(timer);
+	start(timer, HOUR_MS);
+	cancel(timer);
 	free(data);
 #elif LOOKALIKE == 1
-	arm(timer, 0);
+	start(timer, 0);
 	free(neighbour);
 	gate_pass(&done);
-	timer_delete(timer);
+	cancel(timer);
 	free(data);
-	settle();
+	settle_all();
 	return 0;
 #elif LOOKALIKE == 2
-	arm(timer, HOUR_MS);
+	start(timer, HOUR_MS);
 	free(data);
-	struct itimerspec never = { 0 };
-	timer_settime(timer, 0, &never, NULL);
-	timer_delete(timer);
+	stop(timer);
+	cancel(timer);
 #elif LOOKALIKE == 3
-	arm(timer, HOUR_MS);
+	start(timer, HOUR_MS);
 	free(data);
-	timer_delete(timer);
+	cancel(timer);
 #else
-	arm(timer, HOUR_MS);
+	start(timer, HOUR_MS);
 	free(data);
 #endif
 	free(neighbour);
-	settle();
+	settle_all();
 	return 0;
 }

@@ -1,10 +1,13 @@
 /*
  * P1: asynchronous delete, then free. The handler still uses its data.
- * FIXED: the handler's completion frees. LOOKALIKE 1: the deleter waits for
- * "done", then deletes and frees. 2: it deletes under the running handler,
- * waits for "done", then frees. 3: as 2, with a mutex and a condition variable.
+ * BAD 1: it reads. BAD 2: it writes.
+ * FIXED: the handler's completion frees; a signal's handler must not, so there the
+ * thread that takes the signal is ended first, then the timer deleted.
+ * LOOKALIKE 1: the deleter waits for "done", then deletes and frees. 2: it deletes
+ * under the running handler, waits for "done", then frees. 3: as 2, with a mutex
+ * and a condition variable.
  */
-#include "gates.h"
+#include "timers.h"
 
 struct device {
 	int registers[16];
@@ -16,15 +19,19 @@ struct device {
 static sem_t entered, go, done;
 static volatile int sink;
 
-static void handler(union sigval value)
+static HANDLER(handler)
 {
-	struct device *device = value.sival_ptr;
+	struct device *device = HANDLER_DATA;
 
 	handler_starts();
 	gate_open(&entered);
 	gate_pass(&go);
+#if defined BAD && BAD == 2
+	device->registers[8] = 1;
+#else
 	sink = device->registers[3];
-#if defined FIXED
+#endif
+#if defined FIXED && defined API_THREAD
 	free(device);
 #elif defined LOOKALIKE && LOOKALIKE == 3
 	pthread_mutex_lock(&device->lock);
@@ -39,36 +46,41 @@ static void handler(union sigval value)
 int main(void)
 {
 	struct device *device = calloc(1, sizeof *device);
-	timer_t timer = new_timer(handler, device);
+	timer_t timer = make_timer(handler, device);
 
 	gate_init(&entered);
 	gate_init(&go);
 	gate_init(&done);
 	pthread_mutex_init(&device->lock, NULL);
 	pthread_cond_init(&device->finished, NULL);
-	arm(timer, 0);
+	start(timer, 0);
 	gate_pass(&entered);
 #if defined BAD
-	timer_delete(timer);
+	cancel(timer);
 	free(device);
+	gate_open(&go);
+	gate_pass(&done);
+#elif defined FIXED && defined API_THREAD
+	cancel(timer);
 	gate_open(&go);
 	gate_pass(&done);
 #elif defined FIXED
-	timer_delete(timer);
 	gate_open(&go);
-	gate_pass(&done);
+	end_receivers();
+	cancel(timer);
+	free(device);
 #elif LOOKALIKE == 1
 	gate_open(&go);
 	gate_pass(&done);
-	timer_delete(timer);
+	cancel(timer);
 	free(device);
 #elif LOOKALIKE == 2
-	timer_delete(timer);
+	cancel(timer);
 	gate_open(&go);
 	gate_pass(&done);
 	free(device);
 #else
-	timer_delete(timer);
+	cancel(timer);
 	gate_open(&go);
 	pthread_mutex_lock(&device->lock);
 	while (!device->done)
@@ -76,6 +88,6 @@ int main(void)
 	pthread_mutex_unlock(&device->lock);
 	free(device);
 #endif
-	settle();
+	settle_all();
 	return 0;
 }

@@ -10,7 +10,7 @@
  * anything expired. LOOKALIKE: the queued run is let run to its end first.
  * Prints how often the handler ran.
  */
-#include "gates.h"
+#include "../gates.h"
 
 enum { ROOM = 64 };
 

@@ -1,0 +1,89 @@
+/*
+ * P3: the handler's last act arms its timer again; a disarm lands before that, and
+ * the owner, who waited for the handler, frees the object with its timer armed.
+ * FIXED: the handler is told first not to arm it again. LOOKALIKE 1: a periodic
+ * timer, deleted between two runs. 2: its owner arms it again, not the handler.
+ */
+#include "timers.h"
+
+enum { AGAIN_MS = 200 };
+
+struct poller {
+	timer_t timer;
+	atomic_int stopping;
+	int values[16];
+	int polls;
+};
+
+static sem_t armed, entered, go, done;
+
+static HANDLER(handler)
+{
+	struct poller *poller = HANDLER_DATA;
+	static int runs;
+	int run = runs++; /* one run at a time */
+
+	handler_starts();
+	if (run == 0) {
+		gate_pass(&armed); /* poller->timer is written */
+		poller->polls++;
+		gate_open(&entered);
+		gate_pass(&go);
+#if !defined LOOKALIKE
+		if (!atomic_load(&poller->stopping))
+			start(poller->timer, AGAIN_MS);
+#endif
+	} else {
+		poller->polls++;
+	}
+	gate_open(&done);
+}
+
+int main(void)
+{
+	struct poller *poller = calloc(1, sizeof *poller);
+	timer_t timer;
+
+	gate_init(&armed);
+	gate_init(&entered);
+	gate_init(&go);
+	gate_init(&done);
+	timer = poller->timer = make_timer(handler, poller);
+	gate_open(&armed);
+#if defined LOOKALIKE && LOOKALIKE == 1
+	start_each(timer, 1, HOUR_MS);
+#else
+	start(timer, 1);
+#endif
+	gate_pass(&entered);
+#if defined BAD
+	stop(timer);
+	gate_open(&go);
+	gate_pass(&done);
+	free(poller);
+	gate_pass(&done); /* of the run that nobody reckons with */
+	cancel(timer);
+#elif defined FIXED
+	atomic_store(&poller->stopping, 1);
+	stop(timer);
+	gate_open(&go);
+	gate_pass(&done);
+	cancel(timer);
+	free(poller);
+#elif LOOKALIKE == 1
+	gate_open(&go);
+	gate_pass(&done);
+	cancel(timer);
+	free(poller);
+#else
+	stop(timer);
+	gate_open(&go);
+	gate_pass(&done);
+	start(timer, 1);
+	gate_pass(&done);
+	cancel(timer);
+	free(poller);
+#endif
+	settle_all();
+	return 0;
+}
