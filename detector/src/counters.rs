@@ -64,7 +64,7 @@ counters! {
     TimersPending => "timers.pending_at_end";
     /// Expiries suppressed because a waiting delete had already returned.
     TimersSuppressed => "timers.refused_at_expiry";
-    /// Timers with SIGEV_SIGNAL, SIGEV_NONE or SIGEV_THREAD_ID: passed through.
+    /// Timers of SIGEV_NONE: there is no handler to watch.
     TimersPassedThrough => "timers.passed_through";
     /// Deletes and disarms that took effect on a known timer.
     DelCalls => "del.calls";

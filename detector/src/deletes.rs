@@ -14,7 +14,7 @@ use crate::platform::Platform;
 use crate::record::layout::{SiteEntry, StackRole, Verdict};
 use crate::record::writer::FindingSpec;
 use crate::state::{Phase, State, Verb};
-use crate::timers::{TimerRef, TimerSlot};
+use crate::timers::{Notify, TimerRef, TimerSlot};
 use crate::{Kind, Op};
 
 /// A waiting delete looks this often (in pauses) at what the handler's thread is
@@ -30,8 +30,10 @@ pub struct NewTimer {
     pub value: usize,
     /// The heap block that `value` points into.
     pub block: Option<HeapBlock>,
-    /// The handler runs on a thread that the C library makes.
-    pub threaded: bool,
+    /// How its handler is called.
+    pub notify: Notify,
+    /// The signal by which it is called, 0 for none.
+    pub signal: u32,
 }
 
 /// An arming that may still be taken back.
@@ -99,7 +101,8 @@ impl Detector {
         };
         slot.handler.store(new.handler as u64, Relaxed);
         slot.value.store(new.value as u64, Relaxed);
-        slot.threaded.store(new.threaded as u32, Relaxed);
+        slot.notify.store(new.notify as u32, Relaxed);
+        slot.signal.store(new.signal, Relaxed);
         if let Some(block) = &new.block {
             match self.blocks.acquire(block) {
                 Some(index) => slot.block.store(index + 1, Relaxed),
@@ -107,6 +110,20 @@ impl Detector {
             }
         }
         Some(timer)
+    }
+
+    /// The timer's handler is this from now on: a signal's may change.
+    pub fn set_handler(&self, timer: TimerRef, handler: usize) {
+        if let Some(slot) = self.registry.get(timer)
+            && slot.handler.load(Relaxed) != handler as u64
+        {
+            slot.handler.store(handler as u64, Relaxed);
+        }
+    }
+
+    /// The signal by which the timer's handler is called; 0 for none.
+    pub fn signal_of(&self, timer: TimerRef) -> u32 {
+        self.registry.get(timer).map_or(0, |slot| slot.signal.load(Relaxed))
     }
 
     /// The API call succeeded: the timer is known by `handle` from now on.
@@ -183,7 +200,7 @@ impl Detector {
 
     /// Do handlers of the timer run on threads that the C library makes?
     pub fn has_thread(&self, timer: TimerRef) -> bool {
-        self.registry.get(timer).is_some_and(|slot| slot.threaded.load(Relaxed) != 0)
+        self.registry.get(timer).is_some_and(|slot| slot.notify() == Notify::Thread)
     }
 
     /// Does a handler of the timer run now?
@@ -235,8 +252,10 @@ impl Detector {
             .timer_finding(platform, Kind::StaleHandle, slot)
             .with(StackRole::Access, self.record.capture(platform));
         let spec = FindingSpec { addr: slot.handle.load(Relaxed) as usize, ..spec };
-        let threaded = slot.threaded.load(Relaxed) != 0;
-        let verdict = if threaded { Verdict::Error } else { Verdict::Info };
+        let verdict = match slot.notify() {
+            Notify::Thread => Verdict::Error,
+            _ => Verdict::Info,
+        };
         let verdict = self.unless_stale(platform, verdict);
         if let Some(finding) = self.record.finding(platform, &spec) {
             self.record.occurred(platform, finding, verdict);

@@ -48,8 +48,8 @@ impl Detector {
             let me = platform.thread().tid;
             let free_stack = self.free_under_runs(platform, index, entry, me);
             let free_stack = match free_stack {
-                Some(stack) => stack,
-                None => self.record.single(platform, free_site.saturating_sub(1)),
+                Some(stack) if stack != 0 => stack,
+                _ => self.record.single(platform, free_site.saturating_sub(1)),
             };
             entry.free_stack.store(free_stack, Relaxed);
             if entry.armed.load(Relaxed) > 0 {
@@ -115,7 +115,10 @@ impl Detector {
         let handle = slot.handle.load(Relaxed);
         match slot.api() {
             Api::TimerList => platform.list_uses(handle, &entry.facts()),
-            _ => platform.is_pending(handle),
+            _ => {
+                let signal = slot.signal.load(Relaxed);
+                (signal == 0 || platform.passes_value(signal)) && platform.is_pending(handle)
+            }
         }
     }
 

@@ -18,7 +18,7 @@ use crate::record::layout::{StackRole, Verdict};
 use crate::runs::{RunRef, RunSlot};
 use crate::state::{State, Verb};
 use crate::suspects::FEWEST;
-use crate::timers::{TimerRef, TimerSlot};
+use crate::timers::{Notify, TimerRef, TimerSlot};
 
 /// Marks the address of a mutex among the objects that hand over.
 pub const MUTEX: usize = 1;
@@ -40,8 +40,21 @@ impl Detector {
     /// A handler of `timer` starts on this thread. `None`: the slot was given
     /// to another timer since; who the handler was is not known any more.
     pub fn enter(&self, timer: TimerRef) -> Option<Entry> {
-        let platform = self.platform()?;
         let slot = self.registry.get(timer)?;
+        self.enter_with(timer, slot, slot.block.load(Relaxed))
+    }
+
+    /// As [`enter`](Self::enter), for a signal handler: which one it is, and
+    /// whether it is told the timer's value, is known now only.
+    pub fn enter_signal(&self, timer: TimerRef, handler: usize, sees_value: bool) -> Option<Entry> {
+        let slot = self.registry.get(timer)?;
+        self.set_handler(timer, handler);
+        self.enter_with(timer, slot, if sees_value { slot.block.load(Relaxed) } else { 0 })
+    }
+
+    /// The handler starts; `used` is the block that it is told of, index + 1 or 0.
+    fn enter_with(&self, timer: TimerRef, slot: &TimerSlot, used: u32) -> Option<Entry> {
+        let platform = self.platform()?;
         self.record.count(Counter::TimersExpired, 1);
         let mut entry = Entry {
             handler: slot.handler.load(Relaxed) as usize,
@@ -52,8 +65,7 @@ impl Detector {
         // The run is published before the state counts it, so that whoever sees
         // the count finds the run.
         let is_stale = self.is_stale_expiry(platform, slot);
-        let block = slot.block.load(Relaxed);
-        let run = self.runs.begin(timer, platform.thread(), block, is_stale);
+        let run = self.runs.begin(timer, platform.thread(), used, is_stale);
         // Due is the arming that is read together with its time, no later one.
         let arms = slot.state().arms;
         let due_ns = slot.due_ns.load(Relaxed);
@@ -66,7 +78,7 @@ impl Detector {
             }
             return None;
         };
-        if let (Some(run), Some(block)) = (run, slot.block.load(Relaxed).checked_sub(1)) {
+        if let (Some(run), Some(block)) = (run, used.checked_sub(1)) {
             // The timer may be given other data while this handler runs.
             if self.runs.get(run).is_some_and(|r| r.block.load(Relaxed) == block + 1) {
                 self.blocks.retain(block);
@@ -104,7 +116,7 @@ impl Detector {
                 .runs
                 .each()
                 .any(|(r, slot)| Some(r) != run && slot.timer() == timer && !slot.is_stale());
-        self.judge_enter(platform, slot, outcome.after_del, overlaps);
+        self.judge_enter(platform, slot, used, outcome.after_del, overlaps);
         Some(entry)
     }
 
@@ -215,10 +227,11 @@ impl Detector {
         &self,
         platform: &dyn Platform,
         slot: &TimerSlot,
+        used: u32,
         after_del: bool,
         overlaps: bool,
     ) {
-        let block = slot.block.load(Relaxed).checked_sub(1).and_then(|b| self.blocks.get(b));
+        let block = used.checked_sub(1).and_then(|b| self.blocks.get(b));
         let freed = block.filter(|b| b.is_freed());
         if !after_del && !overlaps && freed.is_none() {
             return;
@@ -243,7 +256,12 @@ impl Detector {
             report(Kind::EnterWithFreedData, Verdict::Warning);
         }
         if after_del {
-            let verdict = if freed.is_some() { Verdict::Error } else { Verdict::Warning };
+            let verdict = match slot.notify() {
+                _ if freed.is_some() => Verdict::Error,
+                // A signal that was sent is delivered, as POSIX has it.
+                Notify::Signal => Verdict::Info,
+                _ => Verdict::Warning,
+            };
             report(Kind::ExpiryAfterDel, verdict);
         }
         if overlaps {

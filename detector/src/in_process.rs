@@ -96,6 +96,10 @@ impl Platform for InProcess {
         false
     }
 
+    fn passes_value(&self, _signal: u32) -> bool {
+        false
+    }
+
     fn list_uses(&self, addr: u64, block: &HeapBlock) -> bool {
         HELPER.get().is_none_or(|helper| helper.list_uses(addr, block))
     }

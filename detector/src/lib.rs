@@ -81,6 +81,6 @@ pub use collect::{Finding, Findings, subscribe};
 pub use in_process::{counter, heap_counters, heap_misuse};
 pub use kind::{Api, Consequence, Kind, Op, Severity, Subject};
 #[cfg(not(loom))]
-pub use runs::RunRef;
+pub use runs::{RUNS, RunRef};
 #[cfg(not(loom))]
-pub use timers::TimerRef;
+pub use timers::{Notify, TimerRef};

@@ -47,7 +47,8 @@ pub trait Platform: Sync {
     /// Samples the calling thread.
     fn sample_self(&self) -> Sample;
     /// Writes the calling thread's stack, innermost caller first, as addresses
-    /// inside the calling instructions; returns how many.
+    /// inside the calling instructions; returns how many: none in a timer's
+    /// signal handler, which may have interrupted anything.
     fn capture(&self, out: &mut [usize]) -> usize;
     /// Describes the object that holds `addr`, if one does.
     fn module_of(&self, addr: usize, found: &mut dyn FnMut(&Module<'_>));
@@ -55,6 +56,8 @@ pub trait Platform: Sync {
     fn body(&self) -> Option<&'static BodySegment>;
     /// Is this timer armed, as the kernel sees it?
     fn is_pending(&self, handle: u64) -> bool;
+    /// Is there a handler of this signal that is told the value sent with it?
+    fn passes_value(&self, signal: u32) -> bool;
     /// Does the argument of the armed timer_list at `addr` point into `block`?
     /// The program may change it while the timer is armed.
     fn list_uses(&self, addr: u64, block: &HeapBlock) -> bool;

@@ -61,6 +61,29 @@ impl TimerRef {
     }
 }
 
+/// How a timer's handler is called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Notify {
+    /// Not at all: SIGEV_NONE, or an engine that keeps its own books.
+    #[default]
+    Nobody = 0,
+    /// On a thread that libc makes: SIGEV_THREAD.
+    Thread = 1,
+    /// As a signal handler, on whichever thread the kernel chooses.
+    Signal = 2,
+}
+
+impl Notify {
+    const fn from_u32(number: u32) -> Notify {
+        match number {
+            1 => Notify::Thread,
+            2 => Notify::Signal,
+            _ => Notify::Nobody,
+        }
+    }
+}
+
 /// A timer's slot.
 pub struct TimerSlot {
     word: AtomicU64,
@@ -72,8 +95,10 @@ pub struct TimerSlot {
     pub value: AtomicU64,
     /// The heap block of `value`: index + 1 in the block table, 0 for none.
     pub block: AtomicU32,
-    /// 1 if libc runs the handler on a thread (SIGEV_THREAD).
-    pub threaded: AtomicU32,
+    /// How its handler is called, a [`Notify`].
+    pub notify: AtomicU32,
+    /// The signal by which it is called, 0 for none.
+    pub signal: AtomicU32,
     /// The [`Api`].
     pub api: AtomicU32,
     /// The clock that it was created on.
@@ -106,7 +131,8 @@ impl TimerSlot {
             handler: AtomicU64::new(0),
             value: AtomicU64::new(0),
             block: AtomicU32::new(0),
-            threaded: AtomicU32::new(0),
+            notify: AtomicU32::new(0),
+            signal: AtomicU32::new(0),
             api: AtomicU32::new(Api::Posix as u32),
             clock: AtomicU32::new(0),
             uses: AtomicU32::new(0),
@@ -128,8 +154,13 @@ impl TimerSlot {
     /// May an expiry of a deleted timer arrive as this one's? (So it may as long as it
     /// is not bound to a handle: nobody has armed it.)
     pub fn may_get_stale_expiry(&self) -> bool {
-        self.threaded.load(Relaxed) != 0
+        self.notify() == Notify::Thread
             && (self.shares_handle.load(Relaxed) != 0 || self.handle.load(Acquire) == UNBOUND)
+    }
+
+    /// How its handler is called.
+    pub fn notify(&self) -> Notify {
+        Notify::from_u32(self.notify.load(Relaxed))
     }
 
     /// Its state now.
@@ -360,7 +391,8 @@ fn clear(slot: &TimerSlot, index: usize, generation: u32) -> TimerRef {
         cell.store(0, Relaxed);
     }
     slot.block.store(0, Relaxed);
-    slot.threaded.store(0, Relaxed);
+    slot.notify.store(Notify::Nobody as u32, Relaxed);
+    slot.signal.store(0, Relaxed);
     slot.clock.store(0, Relaxed);
     slot.api.store(Api::Posix as u32, Relaxed);
     TimerRef { index: index as u32, generation }

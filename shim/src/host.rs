@@ -11,7 +11,7 @@ use deadwalk_detector::{DETECTOR, HeapBlock};
 use crate::kernel::holder;
 use crate::record_file::Extended;
 use crate::thunk::not_cancelled;
-use crate::{collector, modules, real, record_file, sample, stack, timer_list, tls};
+use crate::{collector, modules, real, record_file, sample, signal, stack, timer_list, tls};
 
 /// The platform.
 pub struct Host;
@@ -104,6 +104,10 @@ impl Platform for Host {
             real::timer_gettime(handle as usize, &raw mut value) == 0
                 && (value.it_value.tv_sec != 0 || value.it_value.tv_nsec != 0)
         }
+    }
+
+    fn passes_value(&self, signal: u32) -> bool {
+        signal::passes_value(signal as i32)
     }
 
     fn list_uses(&self, addr: u64, block: &HeapBlock) -> bool {

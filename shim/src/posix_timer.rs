@@ -1,8 +1,8 @@
 //! The `timer_*` family.
 //!
-//! SIGEV_THREAD timers get our thunk for a handler; every other kind passes
-//! through untouched and is counted. What libc or the kernel answers is what
-//! the program gets.
+//! SIGEV_THREAD timers get our thunk for a handler. Those that send a signal pass
+//! through untouched: the handler of the signal is watched (`signal/timed.rs`). One of
+//! SIGEV_NONE is counted. What libc or the kernel answers is what the program gets.
 //!
 //! Contexts: as libc's functions; `timer_settime`, `timer_gettime` and
 //! `timer_getoverrun` may be called in a signal handler.
@@ -12,10 +12,10 @@ use core::ffi::c_void;
 use deadwalk_alloc::BlockState;
 use deadwalk_detector::counters::Counter;
 use deadwalk_detector::deletes::{Arming, Deleted, Deletion, Handle, NewTimer};
-use deadwalk_detector::{Api, DETECTOR, HeapBlock, Op, TimerRef};
+use deadwalk_detector::{Api, DETECTOR, HeapBlock, Notify, Op, TimerRef};
 
 use crate::tls::keeping_errno;
-use crate::{collector, host, jump, provoke, real, thunk, tls};
+use crate::{collector, host, jump, provoke, real, signal, thunk, tls};
 
 /// `struct sigevent` as glibc lays it out.
 #[repr(C)]
@@ -45,23 +45,18 @@ unsafe extern "C" fn create(
 ) -> i32 {
     keeping_errno(collector::start_if_wished);
     // SAFETY: `event` is null or a sigevent, by the caller's promise.
-    let wanted = unsafe { event.as_ref() }.filter(|e| e.notify == libc::SIGEV_THREAD);
+    let wanted = unsafe { event.as_ref() };
     if DETECTOR.platform().is_none() {
         // SAFETY: the caller's promise.
         return unsafe { real::timer_create(clock, event.cast_mut().cast::<c_void>(), timer) };
     }
-    let new = wanted.map_or(NewTimer::default(), |event| NewTimer {
-        handler: event.function,
-        value: event.value,
-        block: keeping_errno(|| watched_block(event.value)),
-        threaded: true,
-    });
+    let new = keeping_errno(|| described(wanted));
     let known = keeping_errno(|| DETECTOR.init_timer(&new));
     if let Some(known) = known {
         DETECTOR.set_clock(known, clock as u32);
     }
     let ours = match (wanted, known) {
-        (Some(event), Some(known)) => Some(SigEvent {
+        (Some(event), Some(known)) if new.notify == Notify::Thread => Some(SigEvent {
             value: known.pack() as usize,
             function: thunk::timer_thunk as *const () as usize,
             ..*event
@@ -76,7 +71,7 @@ unsafe extern "C" fn create(
     keeping_errno(|| match (known, handle) {
         (Some(known), Some(handle)) => {
             DETECTOR.bind_timer(known, handle);
-            if wanted.is_none() {
+            if new.notify == Notify::Nobody {
                 DETECTOR.record.count(Counter::TimersPassedThrough, 1);
             }
         }
@@ -85,6 +80,27 @@ unsafe extern "C" fn create(
         (None, None) => {}
     });
     result
+}
+
+/// What the program asks for. Without a sigevent that is a SIGALRM.
+fn described(event: Option<&SigEvent>) -> NewTimer {
+    let Some(event) = event else {
+        return NewTimer {
+            handler: signal::handler_of(libc::SIGALRM),
+            notify: Notify::Signal,
+            signal: libc::SIGALRM as u32,
+            ..NewTimer::default()
+        };
+    };
+    let (handler, notify, signal) = match event.notify {
+        libc::SIGEV_THREAD => (event.function, Notify::Thread, 0),
+        libc::SIGEV_SIGNAL | libc::SIGEV_THREAD_ID => {
+            (signal::handler_of(event.signo), Notify::Signal, event.signo as u32)
+        }
+        _ => return NewTimer::default(),
+    };
+    let (value, block) = (event.value, watched_block(event.value));
+    NewTimer { handler, value, block, notify, signal }
 }
 
 /// The live heap block that a handler's value points into, watched from now on.
@@ -170,13 +186,24 @@ unsafe extern "C-unwind" fn settime(
         return result;
     }
     let periodic = wanted.it_interval.tv_sec != 0 || wanted.it_interval.tv_nsec != 0;
-    let arming = keeping_errno(|| arm(timer, flags, wanted, periodic, site));
+    let arming = keeping_errno(|| {
+        handler_may_have_changed(timer);
+        arm(timer, flags, wanted, periodic, site)
+    });
     // SAFETY: the caller's promise.
     let result = unsafe { real::timer_settime(handle, flags, new, old) };
     if let (true, Some(arming)) = (result != 0, arming) {
         keeping_errno(|| DETECTOR.arm_refused(arming));
     }
     result
+}
+
+/// The handler of a timer that sends a signal is the one in force.
+fn handler_may_have_changed(timer: TimerRef) {
+    match DETECTOR.signal_of(timer) {
+        0 => {}
+        signal => DETECTOR.set_handler(timer, signal::handler_of(signal as i32)),
+    }
 }
 
 /// Null for a pointer that the kernel refuses (EFAULT) in a program that tries

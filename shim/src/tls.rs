@@ -118,10 +118,14 @@ pub fn run() -> Option<RunRef> {
 /// Sets or clears the handler run of this thread; returns the one before.
 pub fn set_run(run: Option<RunRef>) -> Option<RunRef> {
     let old = self::run();
-    let word = run.map_or(0, |r| u64::from(r.index) << 32 | u64::from(r.generation));
+    set_packed_run(run.map_or(0, |r| u64::from(r.index) << 32 | u64::from(r.generation)));
+    old
+}
+
+/// As [`set_run`], for what [`run_word`] told.
+pub fn set_packed_run(word: u64) {
     set_run_word(word);
     set_hooks(if word == 0 { hooks() & !IN_HANDLER } else { hooks() | IN_HANDLER });
-    old
 }
 
 /// The calling thread's kernel id; 0 if it may not ask any more.

@@ -66,9 +66,11 @@ impl FindingSpec {
         }
     }
 
-    /// The same with a stack in `role`.
+    /// The same with a stack in `role`; 0, which is none, leaves what is known.
     pub const fn with(mut self, role: StackRole, stack: u32) -> FindingSpec {
-        self.stacks[role as usize] = stack;
+        if stack != 0 {
+            self.stacks[role as usize] = stack;
+        }
         self
     }
 }

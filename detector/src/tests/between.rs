@@ -8,7 +8,7 @@ use crate::core::Detector;
 use crate::counters::Counter;
 use crate::deletes::{Deleted, NewTimer};
 use crate::ladder::Sample;
-use crate::{HeapBlock, Kind, Op, RunRef, TimerRef};
+use crate::{HeapBlock, Kind, Notify, Op, RunRef, TimerRef};
 
 const A: u32 = 2;
 const B: u32 = 3;
@@ -17,7 +17,13 @@ const BLOCK: HeapBlock = HeapBlock { base: 0x10_0000, size: 64, alloc_site: 0x50
 fn scene() -> (&'static Host, &'static Detector, TimerRef) {
     let host = Host::new();
     let detector: &'static Detector = Box::leak(Box::new(host.detector()));
-    let new = NewTimer { handler: 0x4000, value: 1, block: Some(BLOCK), threaded: true };
+    let new = NewTimer {
+        handler: 0x4000,
+        value: 1,
+        block: Some(BLOCK),
+        notify: Notify::Thread,
+        signal: 0,
+    };
     let timer = detector.init_timer(&new).unwrap();
     detector.bind_timer(timer, 7);
     detector.arm(timer, true, 1, 0x6001).unwrap();
@@ -69,7 +75,8 @@ fn a_handler_whose_timer_is_gone_keeps_no_notes() {
         host.on(C, || detector.freeing(&BLOCK, 0x2001));
         host.on(B, || detector.leave(other));
         host.pass(10_000_000_000);
-        let new = NewTimer { handler: 0x4000, value: 1, block: None, threaded: true };
+        let new =
+            NewTimer { handler: 0x4000, value: 1, block: None, notify: Notify::Thread, signal: 0 };
         assert_eq!(detector.init_timer(&new).unwrap().index, timer.index);
     });
     assert!(host.on(A, || detector.enter(timer)).is_none());

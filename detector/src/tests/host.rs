@@ -1,7 +1,7 @@
 //! A host whose clock, threads and samples the test sets.
 
 use core::cell::Cell;
-use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
@@ -37,6 +37,8 @@ pub struct Host {
     now: AtomicU64,
     samples: Mutex<BTreeMap<u32, Sample>>,
     pending: Mutex<BTreeMap<u64, bool>>,
+    /// Do signal handlers see the value that comes with their signal?
+    pub passes_value: AtomicBool,
     pause: Mutex<Option<Pause>>,
     hook: Mutex<Option<(Point, Hook)>>,
     pub wakes: AtomicU64,
@@ -65,6 +67,7 @@ impl Host {
             now: AtomicU64::new(1_000),
             samples: Mutex::default(),
             pending: Mutex::default(),
+            passes_value: AtomicBool::new(true),
             pause: Mutex::default(),
             hook: Mutex::default(),
             wakes: AtomicU64::new(0),
@@ -268,6 +271,10 @@ impl Platform for Host {
 
     fn is_pending(&self, handle: u64) -> bool {
         self.pending.lock().unwrap().get(&handle).copied().unwrap_or(true)
+    }
+
+    fn passes_value(&self, _signal: u32) -> bool {
+        self.passes_value.load(SeqCst)
     }
 
     fn list_uses(&self, _addr: u64, _block: &crate::HeapBlock) -> bool {

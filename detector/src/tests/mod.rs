@@ -18,6 +18,8 @@ mod model;
 #[cfg(not(loom))]
 mod scenarios;
 #[cfg(not(loom))]
+mod signals;
+#[cfg(not(loom))]
 mod stale;
 #[cfg(not(loom))]
 mod stress;

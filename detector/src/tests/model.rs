@@ -13,7 +13,7 @@ use crate::record::layout::Verdict;
 use crate::run_notes::OBJECTS;
 use crate::runs::LANDINGS;
 use crate::state::Phase;
-use crate::{Consequence, HeapBlock, Kind, Op, RunRef, TimerRef};
+use crate::{Consequence, HeapBlock, Kind, Notify, Op, RunRef, TimerRef};
 
 #[derive(Clone, Copy, Debug)]
 enum Verb {
@@ -322,8 +322,13 @@ fn play(sync: bool, verbs: &[Verb]) -> Result<(), TestCaseError> {
                 if timers == 48 {
                     continue;
                 }
-                let new =
-                    NewTimer { handler: 0x40, value: 1, block: Some(block(base)), threaded: true };
+                let new = NewTimer {
+                    handler: 0x40,
+                    value: 1,
+                    block: Some(block(base)),
+                    notify: Notify::Thread,
+                    signal: 0,
+                };
                 let id = detector.init_timer(&new).unwrap();
                 detector.bind_timer(id, timers as u64);
                 model.count(Counter::TimersInited);

@@ -10,7 +10,7 @@ use crate::ladder::{CERTAIN, Sample};
 use crate::options::DelPolicy;
 use crate::record::layout::{FLAG_BYTES, FLAG_LATE, READY, StackRole};
 use crate::timers::REST_NS;
-use crate::{Consequence, HeapBlock, Kind, Op, RunRef, TimerRef};
+use crate::{Consequence, HeapBlock, Kind, Notify, Op, RunRef, TimerRef};
 
 const MAIN: u32 = 1;
 const HANDLER: u32 = 2;
@@ -44,8 +44,13 @@ impl Scene {
     }
 
     fn timer(&self, handle: u64) -> TimerRef {
-        let new =
-            NewTimer { handler: 0x4000, value: 0x10_0010, block: Some(BLOCK), threaded: true };
+        let new = NewTimer {
+            handler: 0x4000,
+            value: 0x10_0010,
+            block: Some(BLOCK),
+            notify: Notify::Thread,
+            signal: 0,
+        };
         let timer = self.detector.init_timer(&new).unwrap();
         self.detector.bind_timer(timer, handle);
         timer
@@ -609,9 +614,9 @@ fn more_landings_than_notes_are_counted_and_told() {
 
 #[test]
 fn a_stale_handle_is_an_error_only_where_libc_reads_freed_memory() {
-    for (threaded, want) in [(true, ERROR), (false, INFO)] {
+    for (notify, want) in [(Notify::Thread, ERROR), (Notify::Signal, INFO)] {
         let s = Scene::new();
-        let new = NewTimer { handler: 0x4000, threaded, ..NewTimer::default() };
+        let new = NewTimer { handler: 0x4000, notify, ..NewTimer::default() };
         let timer = s.detector.init_timer(&new).unwrap();
         s.detector.bind_timer(timer, HANDLE);
         assert_eq!(s.detector.handle(HANDLE), Handle::Known(timer));

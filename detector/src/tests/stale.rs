@@ -5,7 +5,7 @@ use crate::core::Detector;
 use crate::counters::Counter;
 use crate::deletes::{Handle, NewTimer};
 use crate::timers::REST_NS;
-use crate::{HeapBlock, Kind, Op, TimerRef};
+use crate::{HeapBlock, Kind, Notify, Op, TimerRef};
 
 const HANDLER: u32 = 2;
 const HANDLE: u64 = 77;
@@ -26,7 +26,7 @@ impl Scene {
     }
 
     fn unbound(&self) -> TimerRef {
-        let new = NewTimer { handler: 0x4000, threaded: true, ..NewTimer::default() };
+        let new = NewTimer { handler: 0x4000, notify: Notify::Thread, ..NewTimer::default() };
         self.detector.init_timer(&NewTimer { block: Some(BLOCK), ..new }).unwrap()
     }
 

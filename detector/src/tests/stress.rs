@@ -8,7 +8,7 @@ use crate::counters::Counter;
 use crate::deletes::{Deleted, NewTimer};
 use crate::options::DelPolicy;
 use crate::record::layout::READY;
-use crate::{HeapBlock, Kind, Op, TimerRef};
+use crate::{HeapBlock, Kind, Notify, Op, TimerRef};
 
 const THREADS: u32 = 4;
 const ROUNDS: u32 = 60_000;
@@ -60,8 +60,13 @@ fn stress(policy: DelPolicy) {
                     // A new timer takes the place of an old one, which is deleted.
                     let base = 0x1000 * (1 + dice.roll(3) as usize);
                     let block = HeapBlock { base, size: 64, alloc_site: 9 };
-                    let new =
-                        NewTimer { handler: 0x40, value: base, block: Some(block), threaded: true };
+                    let new = NewTimer {
+                        handler: 0x40,
+                        value: base,
+                        block: Some(block),
+                        notify: Notify::Thread,
+                        signal: 0,
+                    };
                     host.pass(100_000_000);
                     let Some(timer) = detector.init_timer(&new) else { continue };
                     detector.bind_timer(timer, u64::from(tid) << 32 | u64::from(round));

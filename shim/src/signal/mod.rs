@@ -5,12 +5,14 @@
 //! | `mod.rs` | what the program has set, and what it is told of it |
 //! | `trampoline.rs` | what the kernel calls; passes on to the program's handler |
 //! | `fault.rs` | SIGSEGV: guard pages of the heap, else the program's own |
+//! | `older.rs` | signal, sigset and their kin, which choose flags themselves |
+//! | `timed.rs` | a timer's handler: its run begins and ends here |
 //! | `mask.rs` | SIGSEGV stays unblocked, whatever the program asks for |
 //! | `leave.rs` | jumps out of handlers |
 //!
 //! Ground rules. Only the handler's address is replaced; mask and flags stay the
-//! program's (but for SIGSEGV, see `fault.rs`), so the kernel does all it did
-//! before. Whether the trampoline is installed is asked of the kernel, never
+//! program's (but for SIGSEGV, see `fault.rs`, and SA_SIGINFO, without which the kernel
+//! does not say who sent a signal), so the kernel does all it did before, but for a handler that a timer's expiry calls (`timed.rs`). Whether the trampoline is installed is asked of the kernel, never
 //! remembered: SA_RESETHAND, SIG_DFL and system calls that go past libc need no
 //! care. All this is async-signal-safe, as `sigaction` is: atomics only. In a vfork
 //! child, whose memory is its parent's, calls are passed on unchanged.
@@ -18,6 +20,8 @@
 mod fault;
 mod leave;
 mod mask;
+mod older;
+mod timed;
 mod trampoline;
 
 use core::ffi::c_int;
@@ -25,6 +29,7 @@ use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering
 
 pub use fault::install;
 pub use leave::leaving;
+pub use timed::is_in_handler;
 
 use crate::real::Real;
 use crate::sandbox;
@@ -37,6 +42,10 @@ const SIGNALS: usize = 65;
 static HANDLERS: [AtomicUsize; SIGNALS] = [const { AtomicUsize::new(0) }; SIGNALS];
 /// A bit per signal: the program's mask for its handler has SIGSEGV in it.
 static MASKS_SEGV: AtomicU64 = AtomicU64::new(0);
+/// A bit per signal: the program's handler wants its siginfo.
+static WANTS_INFO: AtomicU64 = AtomicU64::new(0);
+/// A bit per signal: the kernel fills the siginfo in, since SA_SIGINFO is set.
+static HAS_INFO: AtomicU64 = AtomicU64::new(0);
 /// The process whose memory this is: a vfork child is another.
 static PID: AtomicI32 = AtomicI32::new(0);
 /// Whether our handler of SIGSEGV is installed.
@@ -47,16 +56,12 @@ static SEGV_FLAGS: AtomicI32 = AtomicI32::new(0);
 const SEGV: c_int = libc::SIGSEGV;
 
 static SIGACTION: Real = Real::new(c"sigaction");
-static SIGNAL: Real = Real::new(c"signal");
-static SYSV_SIGNAL: Real = Real::new(c"__sysv_signal");
-static SIGSET: Real = Real::new(c"sigset");
 
 /// Looks libc's functions up and remembers the process, in the constructor.
 pub fn prepare() {
-    for real in [&SIGACTION, &SIGNAL, &SYSV_SIGNAL, &SIGSET] {
-        real.addr();
-    }
+    SIGACTION.addr();
     mask::prepare();
+    older::prepare();
     remember_process();
 }
 
@@ -85,6 +90,38 @@ fn trampoline() -> usize {
 
 fn bit(signal: c_int) -> u64 {
     1 << (signal as u32 % 64)
+}
+
+/// Sets or clears a signal's bit.
+fn mark(bits: &AtomicU64, signal: c_int, is_set: bool) {
+    if is_set {
+        bits.fetch_or(bit(signal), Relaxed);
+    } else {
+        bits.fetch_and(!bit(signal), Relaxed);
+    }
+}
+
+/// The program's handler of a signal, as it was set last; 0 if there was none.
+pub fn handler_of(signal: c_int) -> usize {
+    let handler = HANDLERS[signal as usize % SIGNALS].load(Acquire);
+    if is_function(handler) { handler } else { 0 }
+}
+
+/// Is the program's handler of this signal in force, and told the value that is sent
+/// with it?
+pub fn passes_value(signal: c_int) -> bool {
+    // SAFETY: a structure of ours; nothing is changed.
+    unsafe {
+        let mut now: libc::sigaction = core::mem::zeroed();
+        is_known(signal)
+            && wants_info(signal)
+            && real_sigaction(signal, core::ptr::null(), &raw mut now) == 0
+            && now.sa_sigaction == trampoline()
+    }
+}
+
+fn wants_info(signal: c_int) -> bool {
+    WANTS_INFO.load(Relaxed) & bit(signal) != 0
 }
 
 /// libc's `sigaction`.
@@ -141,6 +178,9 @@ pub unsafe extern "C" fn sigaction(
             }
             return -1;
         }
+        if let Some(ours) = ours {
+            mark(&HAS_INFO, signal, ours.sa_sigaction == trampoline());
+        }
         if let Some(old) = old.as_mut() {
             *old = before.told(signal, found);
         }
@@ -153,6 +193,8 @@ pub unsafe extern "C" fn sigaction(
 struct Set {
     handler: usize,
     masks_segv: bool,
+    wants_info: bool,
+    has_info: bool,
     flags: c_int,
 }
 
@@ -161,6 +203,8 @@ impl Set {
         Set {
             handler: HANDLERS[signal as usize].load(Acquire),
             masks_segv: MASKS_SEGV.load(Relaxed) & bit(signal) != 0,
+            wants_info: wants_info(signal),
+            has_info: HAS_INFO.load(Relaxed) & bit(signal) != 0,
             flags: SEGV_FLAGS.load(Relaxed),
         }
     }
@@ -168,7 +212,13 @@ impl Set {
     fn of(wanted: &libc::sigaction) -> Set {
         // SAFETY: reads the caller's set.
         let masks_segv = unsafe { libc::sigismember(&raw const wanted.sa_mask, SEGV) } == 1;
-        Set { handler: wanted.sa_sigaction, masks_segv, flags: wanted.sa_flags }
+        Set {
+            handler: wanted.sa_sigaction,
+            masks_segv,
+            wants_info: wanted.sa_flags & libc::SA_SIGINFO != 0,
+            has_info: false,
+            flags: wanted.sa_flags,
+        }
     }
 
     fn store(self, signal: c_int) {
@@ -179,16 +229,18 @@ impl Set {
             return;
         }
         HANDLERS[signal as usize].store(self.handler, Release);
-        if self.masks_segv {
-            MASKS_SEGV.fetch_or(bit(signal), Relaxed);
-        } else {
-            MASKS_SEGV.fetch_and(!bit(signal), Relaxed);
-        }
+        mark(&MASKS_SEGV, signal, self.masks_segv);
+        mark(&WANTS_INFO, signal, self.wants_info);
     }
 
     /// What the program is told of what the kernel has.
     fn told(self, signal: c_int, mut found: libc::sigaction) -> libc::sigaction {
-        if found.sa_sigaction != trampoline() {
+        let is_ours = found.sa_sigaction == trampoline();
+        // One that its first signal used up leaves its flags.
+        if (is_ours || self.has_info) && !self.wants_info {
+            found.sa_flags &= !libc::SA_SIGINFO;
+        }
+        if !is_ours {
             return found;
         }
         found.sa_sigaction = self.handler;
@@ -209,6 +261,7 @@ fn kernels(signal: c_int, wanted: &libc::sigaction) -> libc::sigaction {
     let takes_over = signal == SEGV && SEGV_IS_OURS.load(Relaxed);
     if is_function(wanted.sa_sigaction) || takes_over {
         ours.sa_sigaction = trampoline();
+        ours.sa_flags |= libc::SA_SIGINFO;
         // SAFETY: a set of ours.
         unsafe { libc::sigdelset(&raw mut ours.sa_mask, SEGV) };
     }
@@ -216,112 +269,4 @@ fn kernels(signal: c_int, wanted: &libc::sigaction) -> libc::sigaction {
         fault::adapt(&mut ours, wanted);
     }
     ours
-}
-
-/// Sets a handler through libc's older functions, which choose flags and mask.
-fn set(real: &Real, signal: c_int, handler: usize) -> usize {
-    type Signal = unsafe extern "C" fn(c_int, usize) -> usize;
-    let addr = real.addr();
-    if addr == 0 {
-        // SAFETY: errno is thread-local and always valid.
-        unsafe { *libc::__errno_location() = libc::ENOSYS };
-        return libc::SIG_ERR;
-    }
-    // SAFETY: libc's function has this type.
-    let real = unsafe { core::mem::transmute::<usize, Signal>(addr) };
-    if !is_known(signal) || handler == libc::SIG_ERR || is_vfork_child() {
-        // SAFETY: any value may be passed on.
-        return unsafe { real(signal, handler) };
-    }
-    let before = Set::now(signal);
-    let takes_over = signal == SEGV && SEGV_IS_OURS.load(Relaxed);
-    let ours = if is_function(handler) || takes_over { trampoline() } else { handler };
-    Set { handler, masks_segv: false, flags: libc::SA_RESTART }.store(signal);
-    // SAFETY: a handler of ours, or none.
-    let found = unsafe { real(signal, ours) };
-    if found == libc::SIG_ERR {
-        before.store(signal);
-    } else if takes_over {
-        fault::readapt();
-    }
-    if found == trampoline() { before.handler } else { found }
-}
-
-/// `signal` of libc.
-///
-/// # Safety
-///
-/// As libc's function.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn signal(signal: c_int, handler: usize) -> usize {
-    set(&SIGNAL, signal, handler)
-}
-
-/// `bsd_signal` of libc: the same.
-///
-/// # Safety
-///
-/// As libc's function.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn bsd_signal(signal: c_int, handler: usize) -> usize {
-    set(&SIGNAL, signal, handler)
-}
-
-/// `ssignal` of libc: the same.
-///
-/// # Safety
-///
-/// As libc's function.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn ssignal(signal: c_int, handler: usize) -> usize {
-    set(&SIGNAL, signal, handler)
-}
-
-/// `sysv_signal` of libc.
-///
-/// # Safety
-///
-/// As libc's function.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn sysv_signal(signal: c_int, handler: usize) -> usize {
-    set(&SYSV_SIGNAL, signal, handler)
-}
-
-/// `__sysv_signal` of libc: what `signal` is under `_XOPEN_SOURCE`.
-///
-/// # Safety
-///
-/// As libc's function.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn __sysv_signal(signal: c_int, handler: usize) -> usize {
-    set(&SYSV_SIGNAL, signal, handler)
-}
-
-/// `sigset` of libc.
-///
-/// # Safety
-///
-/// As libc's function.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn sigset(signal: c_int, handler: usize) -> usize {
-    /// SIG_HOLD: blocks the signal instead of setting a handler.
-    const HOLD: usize = 2;
-    if handler == HOLD {
-        // SAFETY: the number is the program's to answer for.
-        let found = set_hold(signal);
-        return found;
-    }
-    set(&SIGSET, signal, handler)
-}
-
-/// `sigset(signal, SIG_HOLD)`: libc blocks it, and tells what was set.
-fn set_hold(signal: c_int) -> usize {
-    type Signal = unsafe extern "C" fn(c_int, usize) -> usize;
-    let addr = SIGSET.addr();
-    if addr == 0 {
-        return libc::SIG_ERR;
-    }
-    // SAFETY: libc's function has this type; 2 is SIG_HOLD.
-    let found = unsafe { core::mem::transmute::<usize, Signal>(addr)(signal, 2) };
-    if found == trampoline() && is_known(signal) { Set::now(signal).handler } else { found }
 }

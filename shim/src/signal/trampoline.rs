@@ -1,8 +1,8 @@
 //! What the kernel calls instead of the program's handler.
 //!
 //! Nearly always it jumps on, with stack and registers as the kernel made them: the
-//! handler is called as before, and its caller is the kernel's return path. Only a
-//! handler that interrupted the heap is called from here, under
+//! handler is called as before, and its caller is the kernel's return path. Two kinds
+//! are called from here: a timer's, and one that interrupted the heap, which runs under
 //! `deadwalk_alloc::signal::interrupt`.
 
 use core::arch::naked_asm;
@@ -11,7 +11,7 @@ use core::sync::atomic::Ordering::Acquire;
 
 use deadwalk_alloc::signal as heap;
 
-use super::{HANDLERS, SEGV, fault, is_function};
+use super::{HANDLERS, SEGV, fault, is_function, timed};
 
 /// What a handler is called with, whether it wants it or not.
 pub type Handler = extern "C-unwind" fn(c_int, *mut libc::siginfo_t, *mut c_void);
@@ -59,6 +59,9 @@ extern "C" fn decide(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_
     if heap::is_inside(register(context, libc::REG_RIP)) {
         return interrupting as *const () as usize;
     }
+    if timed::may_be_expiry(signal, info) {
+        return timed::call as *const () as usize;
+    }
     handler
 }
 
@@ -69,14 +72,7 @@ pub fn register(context: &libc::ucontext_t, which: c_int) -> usize {
 
 /// Calls the handler of a signal that interrupted the heap.
 extern "C-unwind" fn interrupting(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
-    let handler = HANDLERS[signal as usize % super::SIGNALS].load(Acquire);
-    if !is_function(handler) {
-        return;
-    }
-    // SAFETY: the kernel's structure; what the program set is a handler.
-    let (stack, handler) = unsafe {
-        let stack = register(&*context.cast::<libc::ucontext_t>(), libc::REG_RSP);
-        (stack, core::mem::transmute::<usize, Handler>(handler))
-    };
-    heap::interrupt(stack, || handler(signal, info, context));
+    // SAFETY: the kernel's structure.
+    let stack = unsafe { register(&*context.cast::<libc::ucontext_t>(), libc::REG_RSP) };
+    heap::interrupt(stack, || timed::call(signal, info, context));
 }

@@ -59,7 +59,7 @@ fn timers(out: &mut String, report: &Report) {
     );
     let passed = report.total("timers.passed_through");
     if passed > 0 {
-        let _ = write!(out, "; {} without a handler thread not watched", plural(passed, "timer"));
+        let _ = write!(out, "; {} without a handler not watched", plural(passed, "timer"));
     }
     let _ = writeln!(out, ".");
 }

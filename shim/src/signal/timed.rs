@@ -1,0 +1,140 @@
+//! Signal handlers that a timer's expiry calls.
+//!
+//! The kernel says which timer it was: a SIGEV_SIGNAL timer's handle is the kernel's
+//! number of it, and stands in the siginfo. Such a handler is called from here, since
+//! its end must be seen: it may return, end its thread, or jump away (`leave.rs`).
+//!
+//! Ground rules. Everything here runs in a signal handler: atomics and clock reads
+//! only. What is kept of a run stands in a table beside the detector's, not on the
+//! stack, which may be gone when it is asked for (a jump, another context).
+
+use core::ffi::{c_int, c_void};
+use core::sync::atomic::{
+    AtomicU32, AtomicU64, AtomicUsize,
+    Ordering::{Acquire, Relaxed},
+};
+
+use deadwalk_detector::deletes::Handle;
+use deadwalk_detector::{DETECTOR, RUNS, RunRef, TimerRef};
+
+use super::trampoline::{Handler, register};
+use super::{HANDLERS, HAS_INFO, SIGNALS, bit, is_function, wants_info};
+use crate::tls;
+
+/// What a run in a signal handler came over.
+struct Frame {
+    /// The stack pointer of what was interrupted.
+    stack: AtomicUsize,
+    /// The run that the thread was in before, as the thread-local word has it.
+    outer: AtomicU64,
+    /// Which run of this index it is.
+    generation: AtomicU32,
+}
+
+impl Frame {
+    const fn new() -> Frame {
+        Frame {
+            stack: AtomicUsize::new(0),
+            outer: AtomicU64::new(0),
+            generation: AtomicU32::new(0),
+        }
+    }
+
+    /// That of a run, if the run is a signal handler's.
+    fn of(run: RunRef) -> Option<&'static Frame> {
+        let frame = FRAMES.get(run.index as usize)?;
+        (frame.generation.load(Relaxed) == run.generation).then_some(frame)
+    }
+}
+
+/// By the index of the run.
+static FRAMES: [Frame; RUNS] = [const { Frame::new() }; RUNS];
+
+/// Where the calling thread's innermost run interrupted it; `None` if it is in no
+/// timer's signal handler.
+pub fn interrupted_at() -> Option<(RunRef, usize)> {
+    let run = tls::run()?;
+    Some((run, Frame::of(run)?.stack.load(Relaxed)))
+}
+
+/// Is the calling thread in a timer's signal handler?
+pub fn is_in_handler() -> bool {
+    tls::run_word() != 0 && interrupted_at().is_some()
+}
+
+/// Can this be a timer's expiry?
+pub fn may_be_expiry(signal: c_int, info: &libc::siginfo_t) -> bool {
+    info.si_code == libc::SI_TIMER && HAS_INFO.load(Relaxed) & bit(signal) != 0
+}
+
+/// The timer that sent this signal, if it is one that is watched.
+fn timer_of(signal: c_int, info: &libc::siginfo_t) -> Option<TimerRef> {
+    /// The head of a siginfo of SI_TIMER.
+    #[repr(C)]
+    struct TimerInfo {
+        head: [c_int; 4],
+        id: c_int,
+    }
+    if !may_be_expiry(signal, info) || DETECTOR.platform().is_none() {
+        return None;
+    }
+    // SAFETY: a siginfo is larger, aligned, and has the timer's number there.
+    let id = unsafe { (*(&raw const *info).cast::<TimerInfo>()).id };
+    let (Handle::Known(timer) | Handle::Stale(timer)) = DETECTOR.handle(id as u64) else {
+        return None;
+    };
+    // Anybody may send a signal that says it is a timer's.
+    (DETECTOR.signal_of(timer) == signal as u32).then_some(timer)
+}
+
+/// Calls the program's handler, as a run if a timer sent the signal.
+pub extern "C-unwind" fn call(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+    let addr = HANDLERS[signal as usize % SIGNALS].load(Acquire);
+    if !is_function(addr) {
+        return;
+    }
+    // SAFETY: the kernel's structures; what the program set is a handler.
+    let (timer, stack, handler) = unsafe {
+        let timer = tls::keeping_errno(|| timer_of(signal, &*info));
+        let stack = register(&*context.cast::<libc::ucontext_t>(), libc::REG_RSP);
+        (timer, stack, core::mem::transmute::<usize, Handler>(addr))
+    };
+    let enter = |timer| DETECTOR.enter_signal(timer, addr, wants_info(signal));
+    let entry = timer.and_then(|timer| tls::keeping_errno(|| enter(timer)));
+    if entry.is_some_and(|entry| !entry.call) {
+        return;
+    }
+    let _leaving = entry.and_then(|entry| entry.run).map(|run| InHandler::new(run, stack));
+    handler(signal, info, context);
+}
+
+/// The calling thread is in a timer's signal handler; dropping this ends the run, if
+/// no jump has.
+struct InHandler(RunRef);
+
+impl InHandler {
+    fn new(run: RunRef, stack: usize) -> InHandler {
+        let frame = &FRAMES[run.index as usize];
+        frame.stack.store(stack, Relaxed);
+        frame.outer.store(tls::run_word(), Relaxed);
+        frame.generation.store(run.generation, Relaxed);
+        tls::set_run(Some(run));
+        InHandler(run)
+    }
+}
+
+impl Drop for InHandler {
+    fn drop(&mut self) {
+        tls::keeping_errno(|| end(self.0));
+    }
+}
+
+/// Ends a run of the calling thread, once.
+pub fn end(run: RunRef) {
+    if tls::run() == Some(run)
+        && let Some(frame) = Frame::of(run)
+    {
+        tls::set_packed_run(frame.outer.load(Relaxed));
+    }
+    DETECTOR.leave(run);
+}
