@@ -11,6 +11,7 @@ use crate::blocks::HeapBlock;
 use crate::core::Detector;
 use crate::counters::Counter;
 use crate::platform::Platform;
+use crate::rearms::Fate;
 use crate::record::layout::{SiteEntry, StackRole, Verdict};
 use crate::record::writer::FindingSpec;
 use crate::state::{Phase, State, Verb};
@@ -44,6 +45,19 @@ pub struct Arming {
     after: State,
     due_ns: u64,
     site: u64,
+    under_handler_ns: u64,
+}
+
+impl Arming {
+    /// What is armed.
+    pub(crate) const fn timer(&self) -> TimerRef {
+        self.timer
+    }
+
+    /// When it began, if a handler of the timer ran then.
+    pub(crate) fn under_handler_ns(&self) -> Option<u64> {
+        (self.under_handler_ns != 0).then_some(self.under_handler_ns)
+    }
 }
 
 /// A delete or disarm between its look-up and its effect.
@@ -178,7 +192,9 @@ impl Detector {
         self.phase_changed(slot, before, after);
         self.record.count(Counter::TimersArmed, 1);
         let (due_ns, site) = arming_before;
-        Some(Arming { timer, before, after, due_ns, site })
+        let now_ns = || self.platform().map_or(0, |platform| platform.now_ns());
+        let under_handler_ns = if before.runs > 0 { now_ns() } else { 0 };
+        Some(Arming { timer, before, after, due_ns, site, under_handler_ns })
     }
 
     /// The system call refused the arming: an earlier one stands.
@@ -229,6 +245,7 @@ impl Detector {
         let me = platform.thread().tid;
         if after.phase != Phase::Armed {
             self.settle_freed_pending(platform, slot, me);
+            self.settle_rearm(platform, slot, Fate::Good(me));
         }
 
         let site = self.count_delete(platform, slot, op, site_addr, outcome.was_pending);

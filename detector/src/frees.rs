@@ -9,6 +9,7 @@ use crate::core::Detector;
 use crate::counters::Counter;
 use crate::harms::Harm;
 use crate::platform::Platform;
+use crate::rearms::Fate;
 use crate::record::layout::{FLAG_BYTES, FLAG_LATE, StackRole, Verdict};
 use crate::record::writer::FindingSpec;
 use crate::state::Phase;
@@ -98,6 +99,7 @@ impl Detector {
             {
                 continue;
             }
+            self.settle_rearm(platform, slot, Fate::Freed);
             let stack = *stack.get_or_insert_with(|| self.record.capture(platform));
             let kind = Kind::DataFreeWhilePending;
             let spec = self.block_finding(platform, kind, slot, &entry.facts(), stack);

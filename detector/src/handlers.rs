@@ -14,9 +14,10 @@ use crate::Kind;
 use crate::core::Detector;
 use crate::counters::Counter;
 use crate::platform::Platform;
+use crate::rearms::Fate;
 use crate::record::layout::{StackRole, Verdict};
 use crate::runs::{RunRef, RunSlot};
-use crate::state::{State, Verb};
+use crate::state::{Phase, State, Verb};
 use crate::suspects::FEWEST;
 use crate::timers::{Notify, TimerRef, TimerSlot};
 
@@ -87,6 +88,8 @@ impl Detector {
         self.phase_changed(slot, before, after);
         if is_stale {
             self.tell_stale_expiry(platform, slot);
+        } else if due && before.arms == arms && before.phase == Phase::Armed {
+            self.settle_rearm(platform, slot, Fate::Expired);
         }
         entry.call = !(outcome.after_del && self.policy().waits());
         match run {

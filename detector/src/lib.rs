@@ -48,6 +48,8 @@ pub mod options;
 pub mod platform;
 pub mod provoke;
 #[cfg(not(loom))]
+mod rearms;
+#[cfg(not(loom))]
 pub mod record;
 #[cfg(not(loom))]
 mod run_notes;

@@ -18,6 +18,7 @@ use core::sync::atomic::{
 
 use crate::Api;
 use crate::index_map::IndexMap;
+use crate::rearms::Rearm;
 use crate::stale::NEVER_NS;
 use crate::state::{Outcome, Phase, State, Verb};
 
@@ -121,6 +122,8 @@ pub struct TimerSlot {
     /// An open `data-free-while-pending`: finding + 1 in the upper half, the
     /// freeing thread in the lower.
     pub freed_pending: AtomicU64,
+    /// Its handler armed it after a disarm.
+    pub rearm: Rearm,
 }
 
 impl TimerSlot {
@@ -143,6 +146,7 @@ impl TimerSlot {
             shares_handle: AtomicU32::new(0),
             retired_ns: AtomicU64::new(0),
             freed_pending: AtomicU64::new(0),
+            rearm: Rearm::new(),
         }
     }
 
@@ -378,6 +382,7 @@ fn never_fired(slot: &TimerSlot) -> bool {
 fn clear(slot: &TimerSlot, index: usize, generation: u32) -> TimerRef {
     slot.handle.store(UNBOUND, Relaxed);
     slot.earliest_ns.store(NEVER_NS, Relaxed);
+    slot.rearm.clear();
     slot.shares_handle.store(0, Relaxed);
     for cell in [
         &slot.handler,

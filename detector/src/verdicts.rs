@@ -9,14 +9,15 @@ use core::sync::atomic::{
     fence,
 };
 
-use crate::Consequence;
 use crate::core::Detector;
 use crate::handlers::MUTEX;
 use crate::ladder::{Sample, WentOn, freed_while_running, landed_harmlessly, went_on};
 use crate::platform::Platform;
+use crate::rearms::{UndoneLanding, is_last_undone, is_undone};
 use crate::record::layout::{FindingEntry, SiteEntry, StackRole, Verdict};
 use crate::run_notes::{HarmNote, LandingNote};
 use crate::runs::{HARMS, RunSlot};
+use crate::{Api, Consequence};
 
 impl Detector {
     /// The deleter may yet wait for what the handler has posted.
@@ -51,13 +52,17 @@ impl Detector {
             self.give(platform, (finding, u32::MAX), freed_while_running(went_on), went_on);
             *settled = Some((harm, went_on));
         }
+        let written = run.landings.iter().filter(|l| l.note.is_written(generation));
+        let last_ns = written.map(|l| l.del_ns.load(Relaxed)).max().unwrap_or(0);
+        let timer = self.registry.get(run.timer());
         for landing in run.landings.iter().filter(|l| l.note.take(generation)) {
             let del_ns = landing.del_ns.load(Relaxed);
             let finding = landing.finding.swap(u32::MAX, AcqRel);
             self.record.close(finding);
             let site = landing.site.load(Relaxed);
             let handled = run.handled.load(Relaxed) != 0 || waited_for(run, landing);
-            let (consequence, verdict) = match worst(&harms, run, del_ns, handled) {
+            let rearms = timer.is_some_and(|timer| timer.api() == Api::TimerList) && !handled;
+            let (consequence, verdict) = match worst(&harms, run, del_ns, rearms) {
                 Some((consequence, harm, went_on)) => {
                     let worse = self.worsened(platform, run, landing, consequence, harm);
                     let verdict = freed_while_running(went_on);
@@ -68,17 +73,23 @@ impl Detector {
                     let mut went_on = went_on(&landing.sample.get(), &sample, tail_ns);
                     let handled = handled || landing.gave_up.load(Relaxed) != 0;
                     let verdict = landed_harmlessly(went_on, handled);
+                    let is_undone = is_last_undone(timer, run, landing, last_ns);
                     let wait_may_come = verdict == Verdict::Warning
                         && match went_on {
                             WentOn::Yes => awaited(run, landing).next().is_some(),
                             _ => posted(run, del_ns).next().is_some(),
                         };
-                    if wait_may_come {
-                        went_on = WentOn::Yes; // not open: the deleter's wait decides
-                    }
-                    self.give(platform, (finding, site), verdict, went_on);
-                    if wait_may_come {
-                        self.leave_to_aftermath(run, landing, finding);
+                    if is_undone {
+                        let undone = UndoneLanding { note: landing, finding, verdict };
+                        self.leave_undone(platform, run, &undone);
+                    } else {
+                        if wait_may_come {
+                            went_on = WentOn::Yes; // not open: the deleter's wait decides
+                        }
+                        self.give(platform, (finding, site), verdict, went_on);
+                        if wait_may_come {
+                            self.leave_to_aftermath(run, landing, finding);
+                        }
                     }
                     (Consequence::None, verdict)
                 }
@@ -164,18 +175,18 @@ impl Detector {
 }
 
 /// The worst that followed a delete on a run: a harm done to it since, or its
-/// own arming of the timer, unless the program handled that.
+/// own arming of the timer if that counts at once (`rearms`).
 fn worst<'a>(
     harms: &[Option<(&'a HarmNote, WentOn)>; HARMS],
     run: &RunSlot,
     del_ns: u64,
-    handled: bool,
+    rearms: bool,
 ) -> Option<(Consequence, Option<&'a HarmNote>, WentOn)> {
     let since = |at: &AtomicU64| at.load(Relaxed) != 0 && at.load(Relaxed) >= del_ns;
     let harmed = harms.iter().flatten().filter(|(harm, _)| since(&harm.at_ns));
     let harmed = harmed.map(|&(harm, went_on)| (harm.consequence(), Some(harm), went_on));
-    let is_undone = since(&run.rearmed_ns) && !since(&run.owner_armed_ns);
-    let rearmed = (is_undone && !handled).then_some((Consequence::Rearmed, None, WentOn::Yes));
+    let rearms = rearms && is_undone(run, del_ns);
+    let rearmed = rearms.then_some((Consequence::Rearmed, None, WentOn::Yes));
     harmed
         .filter(|(consequence, ..)| *consequence != Consequence::None)
         .chain(rearmed)

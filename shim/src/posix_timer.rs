@@ -192,8 +192,11 @@ unsafe extern "C-unwind" fn settime(
     });
     // SAFETY: the caller's promise.
     let result = unsafe { real::timer_settime(handle, flags, new, old) };
-    if let (true, Some(arming)) = (result != 0, arming) {
-        keeping_errno(|| DETECTOR.arm_refused(arming));
+    if let Some(arming) = arming {
+        keeping_errno(|| match result {
+            0 => DETECTOR.arm_done(&arming),
+            _ => DETECTOR.arm_refused(arming),
+        });
     }
     result
 }

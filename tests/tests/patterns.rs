@@ -81,6 +81,38 @@ fn p2_close_is_counted_as_a_landing() {
 }
 
 #[test]
+fn p3_handler_arms_a_timer_that_was_disarmed() {
+    for (variant, severity) in [("BAD=1", Error), ("BAD=2", Warning), ("BAD=3", Warning)] {
+        each_run("p3_rearm", variant, |report| {
+            let rearm = report.assert_kind("rearm-after-del", severity);
+            rearm.assert_stack("arm", "rearm");
+            rearm.assert_stack("handler", "handler");
+            rearm.assert_stack("del", "disarm");
+            assert_eq!(rearm.count(), 1, "{report}");
+            let landed = report.assert_kind("del-while-running", Error);
+            assert_eq!(landed.text("consequence"), "rearmed", "{report}");
+            assert_eq!(landed.count(), 1, "{report}");
+        });
+    }
+    each_run("p3_rearm", "BAD=1", |report| {
+        report.assert_seen("data-free-while-pending").assert_stack("free", "main");
+    });
+    each_run("p3_rearm", "BAD=2", |report| {
+        assert_eq!(report.only_site("timer_settime")["consequences"]["rearmed"], 1, "{report}");
+    });
+}
+
+/// Fixed: not armed again. The look-alikes: stopped again before it could expire.
+#[test]
+fn p3_fixed_and_lookalikes() {
+    clean("p3_rearm", &["FIXED", "LOOKALIKE=1", "LOOKALIKE=2", "LOOKALIKE=3", "LOOKALIKE=4"]);
+    each_run("p3_rearm", "LOOKALIKE=1", |report| {
+        report.assert_kind("rearm-after-del", Info);
+        assert_eq!(report.assert_kind("del-while-running", Info).text("consequence"), "none");
+    });
+}
+
+#[test]
 fn p5_free_while_pending() {
     each_run("posix/p5_free_pending", "BAD=1", |report| {
         report.assert_kind("data-free-while-pending", Warning).assert_stack("free", "main");

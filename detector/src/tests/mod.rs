@@ -3,6 +3,7 @@
 //! * [`scenarios`]: each finding and each rung of the ladder, one after the other.
 //! * [`between`]: two threads in the middle of each other, by hand.
 //! * [`model`]: random verbs against a plain reference model.
+//! * [`rearms`]: a handler arms a timer that was disarmed.
 //! * [`stale`]: expiries that are another timer's.
 //! * [`stress`]: real threads; what must add up at the end.
 //! * [`loom`]: every interleaving of the protocols where two threads meet.
@@ -15,6 +16,8 @@ pub(crate) mod host;
 mod loom;
 #[cfg(not(loom))]
 mod model;
+#[cfg(not(loom))]
+mod rearms;
 #[cfg(not(loom))]
 mod scenarios;
 #[cfg(not(loom))]
