@@ -34,7 +34,7 @@ use crate::record::layout::{StackRole, Verdict};
 use crate::run_notes::LandingNote;
 use crate::runs::RunSlot;
 use crate::timers::TimerSlot;
-use crate::{Api, Consequence, Kind};
+use crate::{Api, Consequence, Kind, Notify};
 
 /// What became of a timer that its handler armed after a disarm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,7 +132,7 @@ impl Detector {
     fn open_rearm(&self, platform: &dyn Platform, slot: &TimerSlot) {
         let mut spec = self.timer_finding(platform, Kind::RearmAfterDel, slot);
         // A signal handler's stack may not be captured.
-        if slot.threaded.load(Relaxed) != 0 {
+        if slot.notify() == Notify::Thread {
             spec = spec.with(StackRole::Arm, self.record.capture(platform));
         }
         let Some(finding) = self.record.finding(platform, &spec) else { return };

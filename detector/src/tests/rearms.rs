@@ -4,7 +4,7 @@
 use super::host::Host;
 use crate::core::Detector;
 use crate::deletes::NewTimer;
-use crate::{Consequence, Kind, Op, RunRef, TimerRef};
+use crate::{Consequence, Kind, Notify, Op, RunRef, TimerRef};
 
 const MAIN: u32 = 1;
 const HANDLER: u32 = 2;
@@ -25,7 +25,7 @@ impl Scene {
     fn landed() -> Scene {
         let host = Host::new();
         let detector: &Detector = Box::leak(Box::new(host.detector()));
-        let new = NewTimer { handler: 0x4000, threaded: true, ..NewTimer::default() };
+        let new = NewTimer { handler: 0x4000, notify: Notify::Thread, ..NewTimer::default() };
         let timer = detector.init_timer(&new).unwrap();
         detector.bind_timer(timer, 77);
         detector.arm(timer, false, 0, 0x6001).unwrap();
