@@ -19,6 +19,8 @@ mod aftermath;
 #[cfg(not(loom))]
 mod blocks;
 #[cfg(not(loom))]
+mod clocks;
+#[cfg(not(loom))]
 pub mod collect;
 #[cfg(not(loom))]
 mod core;

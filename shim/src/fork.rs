@@ -6,7 +6,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use deadwalk_detector::DETECTOR;
 use deadwalk_detector::counters::Counter;
 
-use crate::{collector, kernel, record_file, signal, start, sweeper, timer_list, tls};
+use crate::{collector, itimer, kernel, record_file, signal, start, sweeper, timer_list, tls};
 
 /// Registers the handler, after the heap's own: in the child it is open before
 /// this one runs.
@@ -35,5 +35,6 @@ unsafe extern "C" fn child() {
         parents.counters[Counter::DroppedChildren as usize].fetch_add(1, Relaxed);
     }
     DETECTOR.reset_after_fork();
+    itimer::reset_after_fork();
     timer_list::reset_after_fork();
 }

@@ -14,7 +14,8 @@
 //! | Sandbox | the same, and no system call is safe any more that could be missed |
 //! | Load | dlopen, without RTLD_DEEPBIND |
 //! | Asynchronous | the thread may be cancelled at any instruction from now on |
-//! | Leave | a jump, perhaps out of a signal handler that interrupted the heap |
+//! | Leave | a jump, perhaps out of a signal handler of a timer, or that interrupted the heap |
+//! | Switch | another stack, perhaps instead of a timer's signal handler |
 //!
 //! Contexts: as libc's functions; the slow path uses atomics only, but for
 //! Privilege, and for the first look-up of a call made before our constructor.
@@ -43,6 +44,7 @@ enum Role {
     Load,
     Asynchronous,
     Leave,
+    Switch,
 }
 
 /// The calling thread made a call that deadwalk sees.
@@ -82,7 +84,7 @@ fn note(object: usize, role: Role) {
             Role::Post => DETECTOR.handler_posted(run, object),
             Role::Signal => DETECTOR.handler_signalled(run, object),
             Role::Unlock => DETECTOR.handler_posted(run, object | MUTEX),
-            Role::Privilege | Role::Sandbox | Role::Asynchronous | Role::Leave => {}
+            Role::Privilege | Role::Sandbox | Role::Asynchronous | Role::Leave | Role::Switch => {}
         }
     }
     if tls::hooks() & tls::LANDED != 0 && matches!(role, Role::Wait | Role::Lock) {
@@ -139,6 +141,7 @@ fn enter(arguments: Arguments, role: Role, target: &Target) -> usize {
     let addr = target.find();
     match role {
         Role::Leave => signal::leaving(object),
+        Role::Switch => signal::switching(),
         Role::Privilege => prepare_record(),
         Role::Asynchronous => thunk::becomes_asynchronous(),
         // SAFETY: the program's own arguments of prctl or syscall.
@@ -167,9 +170,12 @@ macro_rules! first {
          cmp qword ptr fs:[r11], 0
          jne 2f"
     };
-    // Only a thread that a signal interrupted in the heap.
+    // Only a thread that is in a handler, or that a signal interrupted in the heap.
     (nested) => {
-        "mov r11, qword ptr [rip + __deadwalk_alloc_thread@GOTTPOFF]
+        "mov r11, qword ptr [rip + deadwalk_shim_hooks@GOTTPOFF]
+         cmp qword ptr fs:[r11], 0
+         jne 2f
+         mov r11, qword ptr [rip + __deadwalk_alloc_thread@GOTTPOFF]
          cmp qword ptr fs:[r11 + 24], 0
          jne 2f"
     };
@@ -274,4 +280,5 @@ jumps! {
     Load third_argument: dlmopen;
     Asynchronous cancel_asynchronous: pthread_setcanceltype;
     Leave nested: longjmp, _longjmp, siglongjmp, __longjmp_chk;
+    Switch watched: setcontext, swapcontext;
 }

@@ -8,6 +8,7 @@
 //! | `operators`, `overrides` | C++'s new and delete, and who else defines them |
 //! | `malloc_info` | what is asked of a heap: mallinfo, malloc_stats, malloc_trim |
 //! | `posix_timer`, `thunk` | the `timer_*` family and the handlers of SIGEV_THREAD |
+//! | `itimer` | the three clocks of setitimer, alarm and ualarm |
 //! | `provoke` | delays that make races happen |
 //! | `jump` | exports that note a call and jump on to libc: waits, posts, dlopen |
 //! | `kernel` | the exports of kernel-style programs: locks, slab |
@@ -41,6 +42,7 @@ mod exit;
 mod foreign;
 mod fork;
 mod host;
+mod itimer;
 mod jump;
 mod kernel;
 mod leaks;

@@ -128,7 +128,7 @@ fn known(handle: usize) -> Option<TimerRef> {
 /// that it lands on. What it finds is looked at after that: a handler that starts
 /// meanwhile has not started after the delete had returned. One that waited is held
 /// up behind its wait, when no handler starts any more.
-fn finish(deletion: Deletion) {
+pub fn finish(deletion: Deletion) {
     let is_provoked = DETECTOR.provoke.is_on() && DETECTOR.has_thread(deletion.timer());
     let is_running = is_provoked && DETECTOR.is_running(deletion.timer());
     let hold_up = || thunk::not_cancelled(|| provoke::before_return(Api::Posix));
@@ -211,7 +211,7 @@ fn handler_may_have_changed(timer: TimerRef) {
 
 /// Null for a pointer that the kernel refuses (EFAULT) in a program that tries
 /// just that: the first page, the kernel's half.
-fn sane(new: *const libc::itimerspec) -> *const libc::itimerspec {
+pub fn sane<T>(new: *const T) -> *const T {
     if (4096..1 << 47).contains(&(new as usize)) { new } else { core::ptr::null() }
 }
 

@@ -88,6 +88,20 @@ real_fn!(
     timer_getoverrun, c"timer_getoverrun", (timer: usize) -> i32
 );
 
+real_fn!(
+    /// libc's `setitimer`.
+    setitimer, c"setitimer",
+    (which: i32, new: *const libc::itimerval, old: *mut libc::itimerval) -> i32
+);
+real_fn!(
+    /// libc's `alarm`; the seconds that were left, as its bits.
+    alarm, c"alarm", (seconds: u32) -> i32
+);
+real_fn!(
+    /// libc's `ualarm`; the microseconds that were left, as its bits.
+    ualarm, c"ualarm", (value_us: u32, interval_us: u32) -> i32
+);
+
 /// Looks the timer functions up, in the constructor: `timer_settime` may be
 /// called first in a signal handler, where `dlsym` must not be called.
 pub fn prepare() {
@@ -97,6 +111,9 @@ pub fn prepare() {
         &timer_settime::REAL,
         &timer_gettime::REAL,
         &timer_getoverrun::REAL,
+        &setitimer::REAL,
+        &alarm::REAL,
+        &ualarm::REAL,
     ] {
         real.addr();
     }

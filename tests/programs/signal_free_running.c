@@ -4,6 +4,8 @@
  * first. LOOKALIKE 1: it deletes under the running handler, waits, then frees.
  * 2: the handler interrupted the deleter, so it cannot run on. 3: the handler is
  * not told the timer's value (no SA_SIGINFO), so the block is not its data.
+ * WAITS: for `del=sync`, the handler ends by itself; says whether it had ended when the
+ * delete returned.
  */
 #include "signal_timer.h"
 
@@ -25,7 +27,13 @@ static void handler(int number, siginfo_t *info, void *context)
 	gate_open(&done);
 #else
 	gate_open(&entered);
+#ifdef WAITS
+	struct timespec nap = { .tv_nsec = 50 * NS_PER_MS };
+
+	nanosleep(&nap, NULL);
+#else
 	gate_pass(&go);
+#endif
 #if !(defined LOOKALIKE && LOOKALIKE == 3)
 	sink = *(int *)info->si_value.sival_ptr;
 #else
@@ -65,6 +73,10 @@ int main(void)
 	free(data);
 	gate_open(&go);
 	gate_pass(&done);
+#elif defined WAITS
+	timer_delete(timer);
+	printf("ended %d\n", sem_trywait(&done) == 0);
+	free(data);
 #elif defined FIXED
 	gate_open(&go);
 	gate_pass(&done);

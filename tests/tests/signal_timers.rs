@@ -1,6 +1,6 @@
 //! Timers whose handlers are signal handlers: what is found, and what is not.
 
-use deadwalk_tests::Severity::{Error, Info};
+use deadwalk_tests::Severity::{Error, Info, Warning};
 use deadwalk_tests::{Program, Report, Run, repeats};
 
 /// The ways in which a POSIX timer sends a signal.
@@ -50,5 +50,81 @@ fn what_only_looks_like_it() {
     each_run("signal_free_running", "LOOKALIKE=3", |report| {
         report.assert_clean();
         assert_eq!(report.counter("timers.handlers_run"), 1);
+    });
+}
+
+/// A delete that waits does so for signal handlers of other threads, and for none of
+/// its own.
+#[test]
+fn a_waiting_delete() {
+    for notify in NOTIFY {
+        let run = |variant| {
+            let program = Program::with_flags("signal_free_running", &[variant, notify]);
+            Run::of(&program).option("--del").option("sync").watched()
+        };
+        let waits = run("-DWAITS");
+        assert_eq!(waits.outcome.stdout, "ended 1\n");
+        waits.report.assert_clean();
+        assert_eq!(waits.report.counter("del.sync_waits"), 1);
+        let own = run("-DLOOKALIKE=2");
+        own.report.assert_clean();
+        assert_eq!(own.report.counter("del.sync_waits"), 0);
+    }
+}
+
+/// However a handler ends, its run ends with it: later deletes land on nobody.
+#[test]
+fn every_end_of_a_handler_ends_its_run() {
+    let run = Run::of(&Program::new("signal_ends"));
+    let plain = run.plain().assert_status(0);
+    for _ in 0..repeats(1, 5) {
+        let watched = run.watched();
+        watched.assert_same(&plain);
+        watched.report.assert_clean();
+        assert_eq!(watched.report.counter("del.while_running"), 0, "{}", watched.report);
+        assert_eq!(watched.report.counter("timers.handlers_run"), 12, "two ways nest");
+    }
+}
+
+/// The clocks of setitimer, and what sets them.
+#[track_caller]
+fn each_clock(variant: &str, check: impl Fn(&Report, &str)) {
+    for op in ["setitimer", "alarm", "ualarm"] {
+        let flag = format!("-D{}", op.to_uppercase());
+        let run = Run::of(&Program::with_flags("itimer_running", &[&flag, variant]));
+        for _ in 0..repeats(1, 3) {
+            let watched = run.watched();
+            assert_eq!(watched.outcome.status, 0, "{:#?}", watched.outcome);
+            check(&watched.report, op);
+        }
+    }
+}
+
+#[test]
+fn a_clock_stopped_under_its_handler() {
+    each_clock("-DBAD", |report, op| {
+        let landing = report.assert_kind("del-while-running", Warning);
+        assert_eq!(landing.text("api"), "setitimer");
+        landing.assert_stack("handler", "handler");
+        assert_eq!(report.only_site(op)["while_running"], 1, "{report}");
+        assert_eq!(report.counter("timers.inited"), 1);
+    });
+}
+
+#[test]
+fn a_clock_stopped_legally() {
+    each_clock("-DFIXED", |report, _| report.assert_clean());
+    each_clock("-DLOOKALIKE=1", |report, _| {
+        report.assert_clean();
+        assert_eq!((report.counter("del.self"), report.counter("del.while_running")), (1, 0));
+    });
+    each_clock("-DLOOKALIKE=2", |report, _| {
+        report.assert_clean();
+        report.assert_kind("expiry-after-del", Info);
+    });
+    each_clock("-DLOOKALIKE=3", |report, _| {
+        report.assert_clean();
+        assert_eq!(report.counter("timers.handlers_run"), 0, "no clock's expiry");
+        assert_eq!(report.counter("del.while_running"), 0);
     });
 }

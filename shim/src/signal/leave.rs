@@ -1,19 +1,30 @@
-//! Jumps out of handlers that interrupted the heap. A single-threaded program gets
-//! away with them under glibc, so it does here.
+//! Jumps out of handlers: out of a timer's, which ends its run, and out of one that
+//! interrupted the heap. A single-threaded program gets away with that under glibc,
+//! so it does here.
 
 use core::arch::asm;
 
 use deadwalk_alloc::signal as heap;
 
+use super::timed;
+
 /// Word of glibc's `jmp_buf` that holds the stack pointer.
 const STACK_WORD: usize = 6;
 
-/// The calling thread, nested in an interruption of the heap, is about to jump to
-/// `target`, a `jmp_buf`. Ends every interruption that the jump leaves.
+/// The calling thread, in a handler, is about to jump to `target`, a `jmp_buf`. Ends
+/// every run, and every interruption of the heap, that the jump leaves.
 pub fn leaving(target: usize) {
     // SAFETY: a `jmp_buf` that setjmp filled, by the promise of longjmp's caller.
     let stack = unsafe { stack_of(target) };
     let alternate = alternate_stack();
+    timed::end_those(|interrupted_at| {
+        match (alternate.contains(&interrupted_at), alternate.contains(&stack)) {
+            (true, false) => true,
+            (false, true) => false,
+            // Where `setjmp` was called may be the very function that was interrupted.
+            _ => stack >= interrupted_at,
+        }
+    });
     if alternate.contains(&stack) {
         return;
     }
@@ -25,6 +36,12 @@ pub fn leaving(target: usize) {
     {
         heap::abandon();
     }
+}
+
+/// The calling thread, in a handler, is about to go on in another context. It may come
+/// back, but who waits for the handler meanwhile waits for another stack.
+pub fn switching() {
+    timed::end_those(|_| true);
 }
 
 /// The stack pointer in a `jmp_buf`: glibc keeps it rotated and masked.

@@ -28,7 +28,7 @@ use core::ffi::c_int;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering::*};
 
 pub use fault::install;
-pub use leave::leaving;
+pub use leave::{leaving, switching};
 pub use timed::is_in_handler;
 
 use crate::real::Real;

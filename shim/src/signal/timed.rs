@@ -1,7 +1,8 @@
 //! Signal handlers that a timer's expiry calls.
 //!
 //! The kernel says which timer it was: a SIGEV_SIGNAL timer's handle is the kernel's
-//! number of it, and stands in the siginfo. Such a handler is called from here, since
+//! number of it, and stands in the siginfo; a clock of setitimer has a signal of its
+//! own, which the kernel says it sent itself. Such a handler is called from here, since
 //! its end must be seen: it may return, end its thread, or jump away (`leave.rs`).
 //!
 //! Ground rules. Everything here runs in a signal handler: atomics and clock reads
@@ -18,8 +19,8 @@ use deadwalk_detector::deletes::Handle;
 use deadwalk_detector::{DETECTOR, RUNS, RunRef, TimerRef};
 
 use super::trampoline::{Handler, register};
-use super::{HANDLERS, HAS_INFO, SIGNALS, bit, is_function, wants_info};
-use crate::tls;
+use super::{HANDLERS, HAS_INFO, SIGNALS, bit, is_function, is_vfork_child, wants_info};
+use crate::{itimer, tls};
 
 /// What a run in a signal handler came over.
 struct Frame {
@@ -52,7 +53,7 @@ static FRAMES: [Frame; RUNS] = [const { Frame::new() }; RUNS];
 
 /// Where the calling thread's innermost run interrupted it; `None` if it is in no
 /// timer's signal handler.
-pub fn interrupted_at() -> Option<(RunRef, usize)> {
+fn interrupted_at() -> Option<(RunRef, usize)> {
     let run = tls::run()?;
     Some((run, Frame::of(run)?.stack.load(Relaxed)))
 }
@@ -64,7 +65,12 @@ pub fn is_in_handler() -> bool {
 
 /// Can this be a timer's expiry?
 pub fn may_be_expiry(signal: c_int, info: &libc::siginfo_t) -> bool {
-    info.si_code == libc::SI_TIMER && HAS_INFO.load(Relaxed) & bit(signal) != 0
+    let is_timers = match info.si_code {
+        libc::SI_TIMER => true,
+        libc::SI_KERNEL => itimer::is_clocks(signal),
+        _ => false,
+    };
+    is_timers && HAS_INFO.load(Relaxed) & bit(signal) != 0
 }
 
 /// The timer that sent this signal, if it is one that is watched.
@@ -75,8 +81,12 @@ fn timer_of(signal: c_int, info: &libc::siginfo_t) -> Option<TimerRef> {
         head: [c_int; 4],
         id: c_int,
     }
-    if !may_be_expiry(signal, info) || DETECTOR.platform().is_none() {
+    // A vfork child's own expiries are not to be counted in its parent's memory.
+    if !may_be_expiry(signal, info) || DETECTOR.platform().is_none() || is_vfork_child() {
         return None;
+    }
+    if info.si_code == libc::SI_KERNEL {
+        return itimer::timer_of(signal);
     }
     // SAFETY: a siginfo is larger, aligned, and has the timer's number there.
     let id = unsafe { (*(&raw const *info).cast::<TimerInfo>()).id };
@@ -129,8 +139,18 @@ impl Drop for InHandler {
     }
 }
 
+/// Ends the calling thread's runs, from the innermost on, as long as `is_left` says so
+/// of where they interrupted it.
+pub fn end_those(is_left: impl Fn(usize) -> bool) {
+    while let Some((run, stack)) = interrupted_at()
+        && is_left(stack)
+    {
+        end(run);
+    }
+}
+
 /// Ends a run of the calling thread, once.
-pub fn end(run: RunRef) {
+fn end(run: RunRef) {
     if tls::run() == Some(run)
         && let Some(frame) = Frame::of(run)
     {

@@ -1,0 +1,184 @@
+//! `setitimer`, `alarm` and `ualarm`: the process's three clocks, each a timer that
+//! sends a fixed signal. `alarm` and `ualarm` set the first of them.
+//!
+//! A clock becomes a watched timer when it is first set; its handler is the one in
+//! force for its signal (`signal/timed.rs`). The kernel keeps a clock through exec,
+//! and gives none to a fork child.
+//!
+//! Contexts: as libc's functions, also in a signal handler: atomics and clock reads
+//! only. In a vfork child, whose memory is its parent's, nothing may be told that
+//! the parent answers for; asking for the process's id costs a system call, so it is
+//! asked only when there is something to tell.
+
+use core::ffi::c_int;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use deadwalk_detector::deletes::{Arming, Deletion};
+use deadwalk_detector::{DETECTOR, Op, TimerRef};
+
+use crate::tls::keeping_errno;
+use crate::{collector, exit, host, jump, posix_timer, real, signal};
+
+export_with_site!("rcx", set, setitimer);
+export_with_site!("rsi", set_alarm, alarm);
+export_with_site!("rdx", set_ualarm, ualarm);
+
+/// The signal of each clock, by its number.
+const SIGNALS: [c_int; 3] = [libc::SIGALRM, libc::SIGVTALRM, libc::SIGPROF];
+
+/// The timer of each clock, packed; 0 as long as it was never set.
+static CLOCKS: [AtomicU64; 3] = [const { AtomicU64::new(0) }; 3];
+
+/// What a call sets a clock to.
+struct Wanted {
+    which: c_int,
+    /// 0 disarms.
+    value_ns: u64,
+    is_periodic: bool,
+    op: Op,
+    site: usize,
+}
+
+/// What was told of a call before it was made.
+enum Told {
+    Nothing,
+    Arming(Arming),
+    Deletion(Deletion),
+}
+
+/// The watched timer whose expiry sends this signal, if the kernel sent it.
+pub fn timer_of(signal: c_int) -> Option<TimerRef> {
+    known(SIGNALS.iter().position(|&s| s == signal)?)
+}
+
+/// Is this the signal of a clock?
+pub fn is_clocks(signal: c_int) -> bool {
+    SIGNALS.contains(&signal)
+}
+
+/// A fork child's clocks are not set.
+pub fn reset_after_fork() {
+    for clock in &CLOCKS {
+        clock.store(0, Relaxed);
+    }
+}
+
+fn known(which: usize) -> Option<TimerRef> {
+    match CLOCKS[which].load(Relaxed) {
+        0 => None,
+        word => Some(TimerRef::unpack(word)),
+    }
+}
+
+/// The timer of a clock that is about to be armed.
+fn known_or_new(which: usize) -> Option<TimerRef> {
+    known(which).or_else(|| {
+        let new = DETECTOR.init_clock(SIGNALS[which] as u32)?;
+        match CLOCKS[which].compare_exchange(0, new.pack(), Relaxed, Relaxed) {
+            Ok(_) => DETECTOR.clock_is_used(),
+            Err(_) => DETECTOR.abandon_timer(new),
+        }
+        known(which)
+    })
+}
+
+impl Wanted {
+    fn tell(&self) -> Told {
+        let Ok(which) = usize::try_from(self.which) else { return Told::Nothing };
+        if which >= CLOCKS.len() || DETECTOR.platform().is_none() {
+            return Told::Nothing;
+        }
+        if self.value_ns == 0 {
+            let timer = known(which).filter(|&timer| is_answered_for(timer));
+            let deletion = timer.and_then(|timer| DETECTOR.begin_delete(timer, self.op, self.site));
+            return deletion.map_or(Told::Nothing, Told::Deletion);
+        }
+        let Some(timer) = known_or_new(which) else { return Told::Nothing };
+        DETECTOR.set_handler(timer, signal::handler_of(SIGNALS[which]));
+        // The other two count time that the process computes.
+        let due_ns = match self.which {
+            libc::ITIMER_REAL => host::now_ns().saturating_add(self.value_ns / 2),
+            _ => 0,
+        };
+        let arming = DETECTOR.arm(timer, self.is_periodic, due_ns, self.site);
+        arming.map_or(Told::Nothing, Told::Arming)
+    }
+}
+
+/// Is this process the one whose record a landing on a handler of `timer`, or a
+/// suppressed expiry, would stand in?
+fn is_answered_for(timer: TimerRef) -> bool {
+    let matters = DETECTOR.policy().waits() || DETECTOR.is_running(timer);
+    !matters || !exit::is_other_process()
+}
+
+/// Makes a call; `is_done` says of its result whether it succeeded.
+fn make<T: Copy>(wanted: &Wanted, call: impl FnOnce() -> T, is_done: impl Fn(T) -> bool) -> T {
+    jump::called();
+    let told = keeping_errno(|| {
+        collector::start_if_wished();
+        wanted.tell()
+    });
+    let result = call();
+    match told {
+        Told::Deletion(deletion) if is_done(result) => posix_timer::finish(deletion),
+        Told::Arming(arming) if !is_done(result) => {
+            keeping_errno(|| DETECTOR.arm_refused(arming));
+        }
+        _ => {}
+    }
+    result
+}
+
+unsafe extern "C-unwind" fn set(
+    which: c_int,
+    new: *const libc::itimerval,
+    old: *mut libc::itimerval,
+    site: usize,
+) -> c_int {
+    let ns = |time: &libc::timeval| {
+        // What the kernel refuses is anything.
+        (time.tv_sec as u64)
+            .saturating_mul(1_000_000_000)
+            .saturating_add((time.tv_usec as u64).saturating_mul(1_000))
+    };
+    // SAFETY: null or an itimerval, by the caller's promise.
+    let Some(spec) = (unsafe { posix_timer::sane(new).as_ref() }) else {
+        // SAFETY: the caller's promise.
+        return unsafe { real::setitimer(which, new, old) };
+    };
+    let wanted = Wanted {
+        which,
+        value_ns: ns(&spec.it_value),
+        is_periodic: ns(&spec.it_interval) != 0,
+        op: Op::Setitimer,
+        site,
+    };
+    // SAFETY: the caller's promise.
+    make(&wanted, || unsafe { real::setitimer(which, new, old) }, |result| result == 0)
+}
+
+unsafe extern "C-unwind" fn set_alarm(seconds: u32, site: usize) -> u32 {
+    let wanted = Wanted {
+        which: libc::ITIMER_REAL,
+        value_ns: u64::from(seconds) * 1_000_000_000,
+        is_periodic: false,
+        op: Op::Alarm,
+        site,
+    };
+    // It never fails.
+    // SAFETY: any number may be passed.
+    make(&wanted, || unsafe { real::alarm(seconds) } as u32, |_| true)
+}
+
+unsafe extern "C-unwind" fn set_ualarm(value_us: u32, interval_us: u32, site: usize) -> u32 {
+    let wanted = Wanted {
+        which: libc::ITIMER_REAL,
+        value_ns: u64::from(value_us) * 1_000,
+        is_periodic: interval_us != 0,
+        op: Op::Ualarm,
+        site,
+    };
+    // SAFETY: any numbers may be passed.
+    make(&wanted, || unsafe { real::ualarm(value_us, interval_us) } as u32, |left| left != u32::MAX)
+}
