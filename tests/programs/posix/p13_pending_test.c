@@ -17,8 +17,9 @@ static HANDLER(handler)
 	struct session *session = HANDLER_DATA;
 
 	handler_starts();
-	gate_open(&entered);
-	gate_pass(&go);
+	session->packets[0]++;
+	chance_open(&entered);
+	chance_pass(&go);
 	session->drops++;
 	gate_open(&done);
 }
@@ -26,27 +27,28 @@ static HANDLER(handler)
 int main(void)
 {
 	struct session *session = calloc(1, sizeof *session);
-	timer_t timer = make_timer(handler, session);
+	timer_t timer;
 
-	gate_init(&entered);
-	gate_init(&go);
+	chance_init(&entered);
+	chance_init(&go);
 	gate_init(&done);
+	timer = make_timer(handler, session);
 	start(timer, 0);
-	gate_pass(&entered);
+	chance_pass(&entered);
 #if defined BAD
 	if (is_armed(timer)) {
 		cancel(timer);
 		gate_pass(&done);
 	}
 	free(session);
-	gate_open(&go);
+	chance_open(&go);
 	gate_pass(&done);
 #else
 #ifdef LOOKALIKE
 	printf("armed: %d\n", is_armed(timer));
 #endif
 	cancel(timer);
-	gate_open(&go);
+	chance_open(&go);
 	gate_pass(&done);
 	free(session);
 #endif

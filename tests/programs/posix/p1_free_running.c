@@ -24,8 +24,9 @@ static HANDLER(handler)
 	struct device *device = HANDLER_DATA;
 
 	handler_starts();
-	gate_open(&entered);
-	gate_pass(&go);
+	sink = device->registers[0];
+	chance_open(&entered);
+	chance_pass(&go);
 #if defined BAD && BAD == 2
 	device->registers[8] = 1;
 #else
@@ -46,42 +47,43 @@ static HANDLER(handler)
 int main(void)
 {
 	struct device *device = calloc(1, sizeof *device);
-	timer_t timer = make_timer(handler, device);
+	timer_t timer;
 
-	gate_init(&entered);
-	gate_init(&go);
+	chance_init(&entered);
+	chance_init(&go);
 	gate_init(&done);
+	timer = make_timer(handler, device);
 	pthread_mutex_init(&device->lock, NULL);
 	pthread_cond_init(&device->finished, NULL);
 	start(timer, 0);
-	gate_pass(&entered);
+	chance_pass(&entered);
 #if defined BAD
 	cancel(timer);
 	free(device);
-	gate_open(&go);
+	chance_open(&go);
 	gate_pass(&done);
 #elif defined FIXED && defined API_THREAD
 	cancel(timer);
-	gate_open(&go);
+	chance_open(&go);
 	gate_pass(&done);
 #elif defined FIXED
-	gate_open(&go);
+	chance_open(&go);
 	end_receivers();
 	cancel(timer);
 	free(device);
 #elif LOOKALIKE == 1
-	gate_open(&go);
+	chance_open(&go);
 	gate_pass(&done);
 	cancel(timer);
 	free(device);
 #elif LOOKALIKE == 2
 	cancel(timer);
-	gate_open(&go);
+	chance_open(&go);
 	gate_pass(&done);
 	free(device);
 #else
 	cancel(timer);
-	gate_open(&go);
+	chance_open(&go);
 	pthread_mutex_lock(&device->lock);
 	while (!device->done)
 		pthread_cond_wait(&device->finished, &device->lock);

@@ -87,12 +87,12 @@ static HANDLER(handler)
 	handler_starts();
 #if defined LOOKALIKE && LOOKALIKE == 5
 	use(&device);
-	gate_open(&entered);
+	chance_open(&entered);
 	gate_open(&used);
-	gate_pass(&go);
+	chance_pass(&go);
 #else
-	gate_open(&entered);
-	gate_pass(&go);
+	chance_open(&entered);
+	chance_pass(&go);
 	use(&device);
 #endif
 	gate_open(&done);
@@ -100,36 +100,37 @@ static HANDLER(handler)
 
 int main(void)
 {
-	timer_t timer = make_timer(handler, NULL);
+	timer_t timer;
 
-	gate_init(&entered);
-	gate_init(&go);
+	chance_init(&entered);
+	chance_init(&go);
 	gate_init(&used);
 	gate_init(&done);
+	timer = make_timer(handler, NULL);
 	acquire(&device);
 	acquire(&other);
 	start(timer, 0);
-	gate_pass(&entered);
+	chance_pass(&entered);
 #if defined FIXED
-	gate_open(&go);
+	chance_open(&go);
 	gate_pass(&done);
 	cancel(timer);
 	release(&device);
 #elif defined BAD
 	cancel(timer);
 	release(&device);
-	gate_open(&go);
+	chance_open(&go);
 	gate_pass(&done);
 #elif LOOKALIKE == 5
 	cancel(timer);
 	gate_pass(&used);
 	release(&device);
-	gate_open(&go);
+	chance_open(&go);
 	gate_pass(&done);
 #else
 	cancel(timer);
 	release(&other);
-	gate_open(&go);
+	chance_open(&go);
 	gate_pass(&done);
 #endif
 	settle_all();

@@ -20,8 +20,8 @@ static sem_t armed, entered, go, done;
 static HANDLER(handler)
 {
 	struct poller *poller = HANDLER_DATA;
-	static int runs;
-	int run = runs++; /* one run at a time */
+	static atomic_int runs;
+	int run = atomic_fetch_add(&runs, 1);
 
 	handler_starts();
 	if (run == 0) {

@@ -23,8 +23,8 @@ static HANDLER(handler)
 	int mine = !atomic_exchange(&node->taken, 1);
 #endif
 	handler_starts();
-	gate_open(&entered);
-	gate_pass(&go);
+	chance_open(&entered);
+	chance_pass(&go);
 #if defined FIXED
 	if (mine)
 		free(node);
@@ -46,8 +46,8 @@ int main(void)
 {
 	struct node *node = calloc(1, sizeof *node);
 
-	gate_init(&entered);
-	gate_init(&go);
+	chance_init(&entered);
+	chance_init(&go);
 	gate_init(&done);
 	node->timer = make_timer(handler, node);
 #ifdef LOOKALIKE
@@ -61,15 +61,15 @@ int main(void)
 	free(node);
 #else
 	start(node->timer, 0);
-	gate_pass(&entered);
+	chance_pass(&entered);
 	stop(node->timer);
 	cancel(node->timer);
 #if defined BAD && BAD == 1
 	free(node);
-	gate_open(&go);
+	chance_open(&go);
 	gate_pass(&done);
 #elif defined BAD
-	gate_open(&go);
+	chance_open(&go);
 	gate_pass(&done);
 #if BAD == 3
 	settle_all();
@@ -78,7 +78,7 @@ int main(void)
 #else
 	if (!atomic_exchange(&node->taken, 1))
 		free(node);
-	gate_open(&go);
+	chance_open(&go);
 	gate_pass(&done);
 #endif
 #endif

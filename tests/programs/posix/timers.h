@@ -29,6 +29,44 @@
 #define US_PER_MS 1000L
 #define MS_PER_S 1000L
 
+/*
+ * A gate that only directs a race: in real code it is chance that opens it, and
+ * nothing orders what stands before it and behind it. With -DUNSEEN it is a file that
+ * is read by bare system calls, so that a checker of races does not take it for a
+ * synchronisation that the bad code lacks. To be made before the timer.
+ */
+#ifdef UNSEEN
+#include <sys/eventfd.h>
+
+static inline void chance_init(sem_t *gate)
+{
+	int fd = eventfd(0, 0);
+
+	memcpy(gate, &fd, sizeof fd);
+}
+
+static inline void chance_open(sem_t *gate)
+{
+	unsigned long one = 1;
+
+	if (syscall(SYS_write, *(int *)gate, &one, sizeof one) < 0)
+		die("eventfd");
+}
+
+static inline void chance_pass(sem_t *gate)
+{
+	unsigned long opened;
+
+	while (syscall(SYS_read, *(int *)gate, &opened, sizeof opened) < 0)
+		if (errno != EINTR)
+			die("eventfd");
+}
+#else
+#define chance_init gate_init
+#define chance_open gate_open
+#define chance_pass gate_pass
+#endif
+
 /* A handler is defined by HANDLER(name) { ... }, and its data is HANDLER_DATA. */
 #ifdef API_THREAD
 #define HANDLER(name) void name(__attribute__((unused)) union sigval value)

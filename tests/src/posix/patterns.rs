@@ -78,7 +78,7 @@ const BY_SIGNAL: By = &[(SIGNALS, &[])];
 const BY_CLOCK: By = &[(CLOCKS, &[])];
 
 /// The sixteen.
-pub const PATTERNS: &[Pattern] =
+pub static PATTERNS: &[Pattern] =
     &[P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12, P13, P14, P15, P16];
 
 const P1_SOURCE: &str = "p1_free_running";
