@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Runs of each program under deadwalk.
 const RUNS: usize = 20;
 /// Runs of each bad program under each of the others.
-const PEER_RUNS: usize = 3;
+const PEER_RUNS: usize = 2;
 /// Runs at a time: more than small machines have processors, for many wait.
 const WORKERS: usize = 4;
 

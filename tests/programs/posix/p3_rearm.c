@@ -60,6 +60,7 @@ int main(void)
 	stop(timer);
 	gate_open(&go);
 	gate_pass(&done);
+	wait_handler_over();
 	free(poller);
 	gate_pass(&done); /* of the run that nobody reckons with */
 	cancel(timer);

@@ -160,6 +160,16 @@ static inline void end_receivers(void)
 #endif
 }
 
+/* Waits until the handler that has said "done" has returned. */
+static inline void wait_handler_over(void)
+{
+#ifdef API_THREAD
+	wait_thread_gone(handler_thread);
+#else
+	wait_thread_asleep(handler_thread);
+#endif
+}
+
 /* The main thread's last act: what ran has been judged by how it ended. */
 static inline void settle_all(void)
 {

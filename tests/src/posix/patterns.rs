@@ -162,7 +162,6 @@ const P3: Pattern = Pattern {
                 (CLOCKS, &[Named::warning("rearm-after-del"), REARMED, WRITTEN]),
             ],
         )
-        .missed(HANDLED)
         .also(&["enter-with-freed-data"]),
         fixed(P3_SOURCE, "FIXED", "the handler is told not to arm it again", EVERY),
         like(
