@@ -71,7 +71,7 @@ pub use guard::use_mprotect;
 pub use live::{LiveBlock, each_live};
 pub use lookup::{ActivityProbe, freed_intact, lookup, thread_activity, watch};
 pub use observer::{
-    Block, BlockState, HeapObserver, Misuse, MisuseKind, set_observer, set_site_resolver,
+    Block, BlockState, Freeing, HeapObserver, Misuse, MisuseKind, set_observer, set_site_resolver,
 };
 pub use poison::{POISON_END, POISON_FREE};
 pub use sweep::{Sweeper, sweep};

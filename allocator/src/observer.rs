@@ -133,12 +133,30 @@ impl Misuse {
     }
 }
 
+/// What becomes of a watched block that is being freed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freeing {
+    /// It is freed.
+    Goes,
+    /// Nothing yet: the observer frees it later.
+    Stays,
+    /// It had stayed after an earlier free, whose return address this is: so this is
+    /// the second one.
+    WasFreed(usize),
+}
+
 /// Who is told.
 pub trait HeapObserver: Sync {
     /// A watched block is about to be freed or moved by realloc. It is still
     /// live; no lock is held. Runs inside `free`: must not allocate from this
     /// heap (if it does all the same, the heap stays sound).
     fn freeing(&self, block: &Block, free_site: usize);
+
+    /// As [`freeing`](Self::freeing), by an observer that may keep the block.
+    fn ends(&self, block: &Block, free_site: usize) -> Freeing {
+        self.freeing(block, free_site);
+        Freeing::Goes
+    }
 
     /// A misuse was found. No lock is held; runs inside malloc or free.
     fn misuse(&self, misuse: &Misuse);
@@ -226,11 +244,17 @@ pub(crate) fn deliver(misuse: &Misuse) {
     }
 }
 
-/// Tells the observer that a watched block ends. No lock may be held.
+/// Tells the observer that a watched block ends; whether it does. No lock may be held.
 #[cold]
-pub(crate) fn tell_freeing(block: &Block, site: usize) {
-    if let Some(observer) = observer() {
-        observer.freeing(block, site);
+pub(crate) fn tell_freeing(block: &Block, site: usize) -> bool {
+    match observer().map_or(Freeing::Goes, |observer| observer.ends(block, site)) {
+        Freeing::Goes => true,
+        Freeing::Stays => false,
+        Freeing::WasFreed(free_site) => {
+            let block = Block { free_site, ..*block };
+            deliver(&Misuse::of(MisuseKind::DoubleFree, block.base, Some(block), site));
+            false
+        }
     }
 }
 

@@ -529,7 +529,9 @@ fn free_small(slot: Slot, is_start: bool, addr: usize, site: usize) {
     if slot.meta().load().flags() & FAMILY != 0 {
         family::leave(addr, Family::Malloc, None, site);
     }
-    end_watch(slot, site);
+    if !end_watch(slot, site) {
+        return;
+    }
     let cache = cache::current();
     if cache.is_null() {
         return free_to_depot(slot, site);
@@ -583,15 +585,19 @@ fn finish_reported(slot: Slot, word: Word) {
     }
 }
 
-/// Tells the observer of a watched block's end and clears the mark.
-pub fn end_watch(slot: Slot, site: usize) {
+/// Tells the observer of a watched block's end and clears the mark; `false`: the block
+/// is kept, and watched as before.
+fn end_watch(slot: Slot, site: usize) -> bool {
     let word = slot.meta().load();
     if word.flags() & WATCHED == 0 {
-        return;
+        return true;
     }
     let block = Block { free_site: site, ..slot.block_of(word) };
-    tell_freeing(&block, site);
-    slot.meta().remove_flag(WATCHED);
+    let ends = tell_freeing(&block, site);
+    if ends {
+        slot.meta().remove_flag(WATCHED);
+    }
+    ends
 }
 
 /// Frees for a thread that has no cache: no quarantine, the depot's order is

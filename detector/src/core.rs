@@ -5,7 +5,7 @@
 //! [`crate::frees`] (freed memory, heap misuse).
 
 use core::sync::atomic::{
-    AtomicU32, AtomicU64,
+    AtomicBool, AtomicU32, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
 };
 use std::sync::OnceLock;
@@ -38,6 +38,7 @@ pub struct Detector {
     pub(crate) suspects: Suspects,
     platform: OnceLock<&'static dyn Platform>,
     policy: AtomicU32,
+    pub(crate) heals: AtomicBool,
     pub(crate) tail_ns: AtomicU64,
     pub(crate) deadlock_ns: AtomicU64,
 }
@@ -53,6 +54,7 @@ pub static DETECTOR: Detector = Detector {
     suspects: Suspects::new(),
     platform: OnceLock::new(),
     policy: AtomicU32::new(DelPolicy::Async as u32),
+    heals: AtomicBool::new(false),
     tail_ns: AtomicU64::new(50_000),
     deadlock_ns: AtomicU64::new(2_000_000_000),
 };
@@ -71,6 +73,7 @@ impl Detector {
             suspects: Suspects::new(),
             platform: OnceLock::new(),
             policy: AtomicU32::new(DelPolicy::Async as u32),
+            heals: AtomicBool::new(false),
             tail_ns: AtomicU64::new(50_000),
             deadlock_ns: AtomicU64::new(1_000),
         };

@@ -91,7 +91,8 @@ impl Detector {
         } else if due && before.arms == arms && before.phase == Phase::Armed {
             self.settle_rearm(platform, slot, Fate::Expired);
         }
-        entry.call = !(outcome.after_del && self.policy().waits());
+        let heals = self.heals_expiry(slot.api(), outcome.after_del, is_stale);
+        entry.call = !(heals || outcome.after_del && self.policy().waits());
         match run {
             Some(run) if outcome.after_del => self.cancel_landings(run, before),
             Some(_) => {}
@@ -102,7 +103,7 @@ impl Detector {
             }
         }
         if !entry.call {
-            self.record.count(Counter::TimersSuppressed, 1);
+            self.record.count(Counter::TimersSuppressed, u64::from(!heals));
             if let Some(run) = run {
                 self.leave(run);
             }

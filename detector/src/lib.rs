@@ -35,6 +35,8 @@ pub mod handlers;
 #[cfg(not(loom))]
 mod harms;
 #[cfg(not(loom))]
+mod heal;
+#[cfg(not(loom))]
 pub mod histogram;
 #[cfg(not(loom))]
 pub mod in_process;

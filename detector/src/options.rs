@@ -80,6 +80,8 @@ pub struct Options<'a> {
     pub provoke_us: u32,
     /// `provoke_seed`; `None`: another one in every process.
     pub provoke_seed: Option<u64>,
+    /// `heal`
+    pub heal: bool,
     /// `hz`, ticks a second of the timer_list engine.
     pub hz: u32,
     /// `cpus`, its timer threads.
@@ -232,6 +234,16 @@ pub const TABLE: &[OptionRow] = &[
         },
     },
     OptionRow {
+        key: "heal",
+        values: "on|off",
+        default: "off",
+        help: "make misuse of POSIX timers harmless: no expiry after a delete, no call on a stale handle, no free under a running handler of the timer",
+        set: |o, v| {
+            o.heal = parse_switch(v)?;
+            Some(())
+        },
+    },
+    OptionRow {
         key: "hz",
         values: "1..10000",
         default: "100",
@@ -356,6 +368,7 @@ impl Default for Options<'_> {
             tail_us: 50,
             provoke_us: 0,
             provoke_seed: None,
+            heal: false,
             hz: 100,
             cpus: 1,
             hook_free: true,

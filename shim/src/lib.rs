@@ -9,6 +9,7 @@
 //! | `malloc_info` | what is asked of a heap: mallinfo, malloc_stats, malloc_trim |
 //! | `posix_timer`, `thunk` | the `timer_*` family and the handlers of SIGEV_THREAD |
 //! | `itimer` | the three clocks of setitimer, alarm and ualarm |
+//! | `heal` | frees that `heal=on` puts off |
 //! | `provoke` | delays that make races happen |
 //! | `jump` | exports that note a call and jump on to libc: waits, posts, dlopen |
 //! | `kernel` | the exports of kernel-style programs: locks, slab |
@@ -41,6 +42,7 @@ mod elf;
 mod exit;
 mod foreign;
 mod fork;
+mod heal;
 mod host;
 mod itimer;
 mod jump;

@@ -15,7 +15,7 @@ use deadwalk_detector::deletes::{Arming, Deleted, Deletion, Handle, NewTimer};
 use deadwalk_detector::{Api, DETECTOR, HeapBlock, Notify, Op, TimerRef};
 
 use crate::tls::keeping_errno;
-use crate::{collector, host, jump, provoke, real, signal, thunk, tls};
+use crate::{collector, heal, host, jump, provoke, real, signal, thunk, tls};
 
 /// `struct sigevent` as glibc lays it out.
 #[repr(C)]
@@ -44,6 +44,7 @@ unsafe extern "C" fn create(
     _site: usize,
 ) -> i32 {
     keeping_errno(collector::start_if_wished);
+    keeping_errno(heal::give_back);
     // SAFETY: `event` is null or a sigevent, by the caller's promise.
     let wanted = unsafe { event.as_ref() };
     if DETECTOR.platform().is_none() {
@@ -109,16 +110,31 @@ fn watched_block(value: usize) -> Option<HeapBlock> {
     Some(HeapBlock { base: block.base, size: block.size, alloc_site: block.alloc_site })
 }
 
-/// The timer of a handle; a call on a deleted one is reported.
-fn known(handle: usize) -> Option<TimerRef> {
-    DETECTOR.platform()?;
+/// The timer of a handle, if it is watched; a call on a deleted one is reported, and
+/// by `heal=on` refused.
+fn known(handle: usize) -> Result<Option<TimerRef>, Refused> {
+    if DETECTOR.platform().is_none() {
+        return Ok(None);
+    }
     match DETECTOR.handle(handle as u64) {
-        Handle::Known(timer) => Some(timer),
+        Handle::Known(timer) => Ok(Some(timer)),
         Handle::Stale(timer) => {
             DETECTOR.stale_call(timer);
-            None
+            if DETECTOR.heals_stale_call(timer) { Err(Refused) } else { Ok(None) }
         }
-        Handle::Unknown => None,
+        Handle::Unknown => Ok(None),
+    }
+}
+
+/// A call that is not made, since libc would read freed memory.
+struct Refused;
+
+impl Refused {
+    /// What the program gets: as of a handle that the kernel does not know.
+    fn answer(self) -> i32 {
+        // SAFETY: errno is thread-local and always valid.
+        unsafe { *libc::__errno_location() = libc::EINVAL };
+        -1
     }
 }
 
@@ -151,8 +167,12 @@ fn watch_waits(deleted: Deleted) {
 
 unsafe extern "C-unwind" fn delete(handle: usize, site: usize) -> i32 {
     jump::called();
+    let timer = match keeping_errno(|| known(handle)) {
+        Ok(timer) => timer,
+        Err(refused) => return refused.answer(),
+    };
     let deletion = keeping_errno(|| {
-        known(handle).and_then(|timer| DETECTOR.begin_delete(timer, Op::TimerDelete, site))
+        timer.and_then(|timer| DETECTOR.begin_delete(timer, Op::TimerDelete, site))
     });
     // SAFETY: the caller's promise.
     let result = unsafe { real::timer_delete(handle) };
@@ -170,7 +190,10 @@ unsafe extern "C-unwind" fn settime(
     site: usize,
 ) -> i32 {
     jump::called();
-    let timer = keeping_errno(|| known(handle));
+    let timer = match keeping_errno(|| known(handle)) {
+        Ok(timer) => timer,
+        Err(refused) => return refused.answer(),
+    };
     // SAFETY: null or an itimerspec, by the caller's promise.
     let (Some(timer), Some(wanted)) = (timer, unsafe { sane(new).as_ref() }) else {
         // SAFETY: the caller's promise.
@@ -245,14 +268,18 @@ fn arm(
 
 unsafe extern "C" fn gettime(handle: usize, value: *mut libc::itimerspec, _site: usize) -> i32 {
     jump::called();
-    keeping_errno(|| known(handle));
+    if let Err(refused) = keeping_errno(|| known(handle)) {
+        return refused.answer();
+    }
     // SAFETY: the caller's promise.
     unsafe { real::timer_gettime(handle, value) }
 }
 
 unsafe extern "C" fn getoverrun(handle: usize, _site: usize) -> i32 {
     jump::called();
-    keeping_errno(|| known(handle));
+    if let Err(refused) = keeping_errno(|| known(handle)) {
+        return refused.answer();
+    }
     // SAFETY: the caller's promise.
     unsafe { real::timer_getoverrun(handle) }
 }

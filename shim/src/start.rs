@@ -6,7 +6,7 @@
 use core::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::OnceLock;
 
-use deadwalk_alloc::{Block, Config, HeapObserver, Misuse, MisuseKind};
+use deadwalk_alloc::{Block, Config, Freeing, HeapObserver, Misuse, MisuseKind};
 use deadwalk_detector::frees::HeapMisuse;
 use deadwalk_detector::options::{LogLevel, Options, Problem};
 use deadwalk_detector::record::layout::ARGV_BYTES;
@@ -15,8 +15,8 @@ use deadwalk_detector::{DETECTOR, HeapBlock, Kind};
 use crate::host::Host;
 use crate::say::{self, Line};
 use crate::{
-    arena, collector, exit, foreign, fork, jump, modules, operators, overrides, provoke, real,
-    record_file, signal, stack, sweeper, timer_list, tls,
+    arena, collector, exit, foreign, fork, heal, jump, modules, operators, overrides, provoke,
+    real, record_file, signal, stack, sweeper, timer_list, tls,
 };
 
 #[used]
@@ -116,6 +116,7 @@ fn start(argv: *const *const c_char) {
     operators::settle(options.new_delete);
     deadwalk_alloc::set_site_resolver(modules::resolve_site);
     DETECTOR.configure(options.del, options.tail_us, options.deadlock_ms);
+    DETECTOR.set_heal(options.heal);
     timer_list::configure(&options);
     DETECTOR.provoke.configure(options.provoke_us, options.provoke_seed.unwrap_or(0));
     new_record(false);
@@ -276,6 +277,14 @@ impl HeapObserver for Observer {
         timer_list::freeing(block, free_site);
         let block = HeapBlock { base: block.base, size: block.size, alloc_site: block.alloc_site };
         DETECTOR.freeing(&block, free_site);
+    }
+
+    fn ends(&self, block: &Block, free_site: usize) -> Freeing {
+        if let Some(freeing) = heal::freed_again(block.base) {
+            return freeing;
+        }
+        self.freeing(block, free_site);
+        heal::freed(block, free_site)
     }
 
     fn misuse(&self, misuse: &Misuse) {

@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use deadwalk_detector::{Api, DETECTOR, RunRef, TimerRef};
 
-use crate::{provoke, tls};
+use crate::{heal, provoke, tls};
 
 unsafe extern "C-unwind" {
     fn pthread_setcancelstate(state: c_int, old: *mut c_int) -> c_int;
@@ -107,6 +107,7 @@ pub unsafe extern "C-unwind" fn timer_thunk(value: usize) {
     let Some(entry) = entry.filter(|e| e.call) else { return };
     let leave = |run| {
         DETECTOR.leave(run);
+        heal::give_back();
     };
     let _leaving = entry.run.map(|run| Leaving::new(Some(run), leave, run));
     if entry.handler == 0 {

@@ -204,8 +204,8 @@ fn close(cell: &Cell, side: u32) {
 pub fn free(addr: usize, site: usize) {
     let Some(block) = check_live(addr, site) else { return };
     family::leave(addr, Family::Malloc, None, site);
-    if block.watched {
-        tell_freeing(&Block { free_site: site, ..block }, site);
+    if block.watched && !tell_freeing(&Block { free_site: site, ..block }, site) {
+        return;
     }
     let mut table = TABLE.lock();
     let Some((at, cell)) = table.find(addr).filter(|(_, cell)| cell.addr() == addr) else {

@@ -219,8 +219,10 @@ pub fn free(slot: Slot, is_start: bool, addr: usize, site: usize) {
         }
         let flags = meta.flags();
         if flags & WATCHED != 0 {
-            if let Some(block) = meta.block(slot.base()) {
-                tell_freeing(&Block { free_site: site, ..block }, site);
+            if let Some(block) = meta.block(slot.base())
+                && !tell_freeing(&Block { free_site: site, ..block }, site)
+            {
+                return;
             }
             meta.replace_flags(WATCHED, 0);
             continue;

@@ -74,6 +74,7 @@ fn options(process: &reader::Process) -> Map<String, Value> {
         "deadlock_loops": options.deadlock_loops,
         "hz": options.hz,
         "cpus": options.cpus,
+        "heal": options.heal,
         "hook_free": options.hook_free,
         "legacy_timer_exit": options.legacy_timer_exit,
         "tail_us": options.tail_us,

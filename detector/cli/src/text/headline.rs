@@ -31,6 +31,7 @@ pub fn write(out: &mut String, report: &Report, style: Style) {
     }
     timers(out, report);
     waits(out, report);
+    healed(out, report);
     provoked(out, report);
     timer_list::summary(out, report, style);
     severities(out, report, style);
@@ -79,6 +80,26 @@ fn waits(out: &mut String, report: &Report) {
     if suppressed > 0 {
         let _ = writeln!(out, "  {} suppressed after such a delete.", expiries(suppressed));
     }
+}
+
+/// How often `heal=on` acted, and on what.
+fn healed(out: &mut String, report: &Report) {
+    let total = report.total("timers.healed");
+    if total == 0 {
+        return;
+    }
+    let acts = [
+        (report.total("healed.expiries"), "expiry not called", "expiries not called"),
+        (report.total("healed.stale_calls"), "call refused", "calls refused"),
+        (report.total("healed.deferred_frees"), "free put off", "frees put off"),
+    ];
+    let acts = acts.map(|(number, one, more)| match number {
+        0 => String::new(),
+        1 => format!("1 {one}"),
+        _ => format!("{} {more}", count(number)),
+    });
+    let acts: Vec<&str> = acts.iter().map(String::as_str).filter(|act| !act.is_empty()).collect();
+    let _ = writeln!(out, "  heal=on acted {}: {}.", plural(total, "time"), acts.join(", "));
 }
 
 /// How many calls were held up on purpose, and what repeats that.
