@@ -92,7 +92,8 @@ impl Detector {
             self.settle_rearm(platform, slot, Fate::Expired);
         }
         let heals = self.heals_expiry(slot.api(), outcome.after_del, is_stale);
-        entry.call = !(heals || outcome.after_del && self.policy().waits());
+        let is_stopped = heals || outcome.after_del && self.policy().waits();
+        entry.call = self.may_enter(platform, slot, is_stale) && !is_stopped;
         match run {
             Some(run) if outcome.after_del => self.cancel_landings(run, before),
             Some(_) => {}

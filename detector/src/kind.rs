@@ -357,10 +357,10 @@ impl Kind {
                 "use del_timer in the handler: waiting for oneself never ends"
             }
             Kind::UnloadWhilePending => {
-                "delete the timer in the module's exit before its code goes"
+                "delete the timer before its code goes: in the module's exit, in a destructor, before dlclose"
             }
             Kind::UnloadWhileRunning => {
-                "wait for the handler (del_timer_sync) before the module is unloaded"
+                "wait for the handler (del_timer_sync, or a word of its own) before its code is unloaded"
             }
             Kind::AllocDeallocMismatch => {
                 "give memory back to the family it came from: new to delete, new[] to delete[], malloc to free, and with the size of the allocation"

@@ -6,6 +6,7 @@
 //! | init, arm, disarm, delete (retire) | the thread that owns the timer | [`deletes`] |
 //! | enter, leave | the handler's thread | [`handlers`] |
 //! | freed | whoever frees | [`frees`] |
+//! | code gone | whoever unloads it | `unloads` |
 //!
 //! The state machine ([`state`]) is pure; [`timers`], [`blocks`] and [`runs`]
 //! are its lock-free tables; [`ladder`] gives verdicts; [`record`] is the file
@@ -74,6 +75,8 @@ mod tests;
 pub mod timer_list;
 #[cfg(not(loom))]
 mod timers;
+#[cfg(not(loom))]
+mod unloads;
 #[cfg(not(loom))]
 mod verdicts;
 

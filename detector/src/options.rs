@@ -90,6 +90,8 @@ pub struct Options<'a> {
     pub hook_free: bool,
     /// `legacy_timer_exit`
     pub legacy_timer_exit: bool,
+    /// `unload=keep`
+    pub keep_unloaded: bool,
     /// `argv`
     pub argv: bool,
     /// `bytes`
@@ -284,6 +286,20 @@ pub const TABLE: &[OptionRow] = &[
         },
     },
     OptionRow {
+        key: "unload",
+        values: "keep|let",
+        default: "keep",
+        help: "code that dlclose unloads under its timers: keep its pages and call no handler there any more, or let it go, which the program seldom survives",
+        set: |o, v| {
+            o.keep_unloaded = match v {
+                "keep" => true,
+                "let" => false,
+                _ => return None,
+            };
+            Some(())
+        },
+    },
+    OptionRow {
         key: "tail_us",
         values: "US",
         default: "50",
@@ -373,6 +389,7 @@ impl Default for Options<'_> {
             cpus: 1,
             hook_free: true,
             legacy_timer_exit: false,
+            keep_unloaded: true,
             argv: true,
             bytes: true,
             log: LogLevel::Warn,

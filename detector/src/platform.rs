@@ -34,8 +34,8 @@ pub struct Module<'a> {
 /// The host's services.
 ///
 /// Every method may be called inside `free` (no lock held by us), so none may
-/// allocate from the watched heap or take a lock; `now_ns`, `thread` and `wake`
-/// may run in a signal handler.
+/// allocate from the watched heap or take a lock; `now_ns`, `thread`, `may_call`
+/// and `wake` may run in a signal handler.
 pub trait Platform: Sync {
     /// Monotonic time, ns.
     fn now_ns(&self) -> u64;
@@ -63,6 +63,11 @@ pub trait Platform: Sync {
     fn list_uses(&self, addr: u64, block: &HeapBlock) -> bool;
     /// Does the calling thread, which waits, hold what this one is blocked on?
     fn waits_for_caller(&self, thread: ThreadToken) -> bool;
+    /// May the handler at `addr`, whose code may be unloaded meanwhile, be called?
+    /// Then that code stays.
+    fn may_call(&self, _addr: usize) -> bool {
+        true
+    }
     /// Lets time pass in a waiting delete; `attempt` counts from 0.
     fn pause(&self, attempt: u32);
     /// Tells the collector that there is something new.

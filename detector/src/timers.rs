@@ -124,6 +124,8 @@ pub struct TimerSlot {
     pub freed_pending: AtomicU64,
     /// Its handler armed it after a disarm.
     pub rearm: Rearm,
+    /// What is known of its handler's code: see `unloads.rs`.
+    pub code: AtomicU32,
 }
 
 impl TimerSlot {
@@ -147,6 +149,7 @@ impl TimerSlot {
             retired_ns: AtomicU64::new(0),
             freed_pending: AtomicU64::new(0),
             rearm: Rearm::new(),
+            code: AtomicU32::new(0),
         }
     }
 
@@ -399,6 +402,7 @@ fn clear(slot: &TimerSlot, index: usize, generation: u32) -> TimerRef {
     slot.notify.store(Notify::Nobody as u32, Relaxed);
     slot.signal.store(0, Relaxed);
     slot.clock.store(0, Relaxed);
+    slot.code.store(0, Relaxed);
     slot.api.store(Api::Posix as u32, Relaxed);
     TimerRef { index: index as u32, generation }
 }

@@ -37,11 +37,55 @@ struct Hash {
     shift: u32,
 }
 
+/// An entry of the table of relocations of calls.
+#[repr(C)]
+struct Relocation {
+    offset: usize,
+    info: u64,
+    addend: i64,
+}
+
+/// What an object needs of another one's versions.
+#[repr(C)]
+struct Need {
+    version: u16,
+    count: u16,
+    file: u32,
+    first: u32,
+    next: u32,
+}
+
+/// One of these versions.
+#[repr(C)]
+struct NeededVersion {
+    hash: u32,
+    flags: u16,
+    number: u16,
+    name: u32,
+    next: u32,
+}
+
+/// A call that the loader binds when it is made first.
+pub struct Pending<'a> {
+    /// Where the address called stands.
+    pub cell: usize,
+    /// The function's name ...
+    pub name: &'a CStr,
+    /// ... and version.
+    pub version: Option<&'a CStr>,
+}
+
 const DT_NULL: i64 = 0;
 const DT_NEEDED: i64 = 1;
+const DT_PLTRELSZ: i64 = 2;
 const DT_STRTAB: i64 = 5;
 const DT_SYMTAB: i64 = 6;
+const DT_JMPREL: i64 = 23;
 const DT_GNU_HASH: i64 = 0x6fff_fef5;
+const DT_VERSYM: i64 = 0x6fff_fff0;
+const DT_VERNEED: i64 = 0x6fff_fffe;
+/// Relocation of a call's cell.
+const R_X86_64_JUMP_SLOT: u32 = 7;
 /// Binding of symbols that no other object sees.
 const STB_LOCAL: u8 = 0;
 
@@ -66,13 +110,8 @@ impl Object {
     pub unsafe fn new(bias: usize, path: *const c_char, dynamic: *const c_void) -> Option<Object> {
         let dynamic = dynamic.cast::<Dyn>();
         let object = Object { bias, path, dynamic, strings: 0, symbols: 0, hash: 0 };
-        let part = |tag: i64| {
-            let value = object.entries().find(|entry| entry.tag == tag).map_or(0, |e| e.value);
-            // The loader makes these addresses absolute, but for objects whose
-            // section it cannot write to (the kernel's vdso).
-            if value != 0 && value < bias { bias + value } else { value }
-        };
-        let (strings, symbols, hash) = (part(DT_STRTAB), part(DT_SYMTAB), part(DT_GNU_HASH));
+        let (strings, symbols, hash) =
+            (object.part(DT_STRTAB), object.part(DT_SYMTAB), object.part(DT_GNU_HASH));
         (strings != 0).then_some(Object { strings, symbols, hash, ..object })
     }
 
@@ -87,6 +126,19 @@ impl Object {
         })
     }
 
+    /// The value of an entry of the dynamic section; 0 if there is none.
+    fn value(&self, tag: i64) -> usize {
+        self.entries().find(|entry| entry.tag == tag).map_or(0, |entry| entry.value)
+    }
+
+    /// Where a table of it is; 0 if there is none.
+    fn part(&self, tag: i64) -> usize {
+        let value = self.value(tag);
+        // The loader makes these addresses absolute, but for objects whose
+        // section it cannot write to (the kernel's vdso).
+        if value != 0 && value < self.bias { self.bias + value } else { value }
+    }
+
     /// The last part of its path; empty for the program.
     pub fn name(&self) -> &[u8] {
         if self.path.is_null() {
@@ -98,7 +150,7 @@ impl Object {
     }
 
     /// Whether it was linked with a library of such a name.
-    pub fn needs(&self, is_meant: impl Fn(&[u8]) -> bool) -> bool {
+    pub fn needs(&self, mut is_meant: impl FnMut(&[u8]) -> bool) -> bool {
         let mut needed = self.entries().filter(|entry| entry.tag == DT_NEEDED);
         // SAFETY: the string table has a C string at this offset.
         needed.any(|entry| is_meant(unsafe { self.string(entry.value) }.to_bytes()))
@@ -142,6 +194,80 @@ impl Object {
                     return 0;
                 }
                 index += 1;
+            }
+        }
+    }
+
+    /// Calls `each` with every call that is still to be bound.
+    pub fn each_pending(&self, each: &mut dyn FnMut(&Pending<'_>)) {
+        let (table, versions) = (self.part(DT_JMPREL), self.part(DT_VERSYM));
+        if table == 0 || self.symbols == 0 {
+            return;
+        }
+        let count = self.value(DT_PLTRELSZ) / size_of::<Relocation>();
+        // SAFETY: the object's table of that size, while it is loaded.
+        let table = unsafe { core::slice::from_raw_parts(table as *const Relocation, count) };
+        for (index, relocation) in table.iter().enumerate() {
+            let cell = self.bias.wrapping_add(relocation.offset);
+            if relocation.info as u32 != R_X86_64_JUMP_SLOT || !self.is_unbound(cell, index) {
+                continue;
+            }
+            let number = (relocation.info >> 32) as usize;
+            // SAFETY: a symbol that the object's own relocation names; there is a
+            // version's number for each symbol, if for any.
+            unsafe {
+                let symbol = &*(self.symbols as *const Symbol).add(number);
+                let version = match versions {
+                    0 => None,
+                    versions => self.version((versions as *const u16).add(number).read()),
+                };
+                each(&Pending { cell, name: self.string(symbol.name as usize), version });
+            }
+        }
+    }
+
+    /// Does the cell of the `index`-th call lead to the stub that has the loader bind
+    /// it? It pushes the index: behind `endbr64`, or as its first act.
+    fn is_unbound(&self, cell: usize, index: usize) -> bool {
+        const ENDBR64: [u8; 4] = [0xf3, 0x0f, 0x1e, 0xfa];
+        const PUSH: u8 = 0x68;
+        // SAFETY: the loader's cell, which holds the address of code: the object's
+        // own stub, or a function, both longer than this.
+        let code = unsafe {
+            let at = (cell as *const usize).read();
+            if !crate::modules::are_together(at, self.dynamic as usize) {
+                return false;
+            }
+            (at as *const [u8; 9]).read()
+        };
+        let push = if code[..4] == ENDBR64 { &code[4..] } else { &code[..5] };
+        push[0] == PUSH && push[1..] == (index as u32).to_le_bytes()
+    }
+
+    /// The name of a needed version, by its number.
+    fn version(&self, number: u16) -> Option<&CStr> {
+        /// The highest bit hides a symbol; 0 and 1 are no versions.
+        const NUMBER: u16 = 0x7fff;
+        let mut need = self.part(DT_VERNEED);
+        if need == 0 || number & NUMBER < 2 {
+            return None;
+        }
+        // SAFETY: the object's list of needed versions: offsets to the next, 0 ends it.
+        unsafe {
+            loop {
+                let of = &*(need as *const Need);
+                let mut at = need + of.first as usize;
+                for _ in 0..of.count {
+                    let version = &*(at as *const NeededVersion);
+                    if version.number & NUMBER == number & NUMBER {
+                        return Some(self.string(version.name as usize));
+                    }
+                    at += version.next as usize;
+                }
+                if of.next == 0 {
+                    return None;
+                }
+                need += of.next as usize;
             }
         }
     }

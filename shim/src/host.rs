@@ -11,7 +11,9 @@ use deadwalk_detector::{DETECTOR, HeapBlock};
 use crate::kernel::holder;
 use crate::record_file::Extended;
 use crate::thunk::not_cancelled;
-use crate::{collector, modules, real, record_file, sample, signal, stack, timer_list, tls};
+use crate::{
+    collector, modules, real, record_file, sample, signal, stack, timer_list, tls, unload,
+};
 
 /// The platform.
 pub struct Host;
@@ -116,6 +118,10 @@ impl Platform for Host {
 
     fn waits_for_caller(&self, thread: ThreadToken) -> bool {
         holder::waits_for(thread.tid) == Some(tls::tid())
+    }
+
+    fn may_call(&self, addr: usize) -> bool {
+        unload::may_call(addr)
     }
 
     fn pause(&self, attempt: u32) {

@@ -11,6 +11,7 @@
 //! | `itimer` | the three clocks of setitimer, alarm and ualarm |
 //! | `heal` | frees that `heal=on` puts off |
 //! | `provoke` | delays that make races happen |
+//! | `unload` | `dlclose` under live timers |
 //! | `jump` | exports that note a call and jump on to libc: waits, posts, dlopen |
 //! | `kernel` | the exports of kernel-style programs: locks, slab |
 //! | `timer_list` | the kernel's timers: its engine in this process, its exports, its threads |
@@ -68,3 +69,4 @@ mod threads;
 mod thunk;
 mod timer_list;
 mod tls;
+mod unload;

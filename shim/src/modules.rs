@@ -9,7 +9,7 @@ use deadwalk_detector::platform::Module;
 
 use crate::elf::Object;
 use crate::real::{self, Real};
-use crate::start;
+use crate::{start, unload};
 
 /// `struct dl_find_object` of <dlfcn.h>, x86-64.
 #[repr(C)]
@@ -93,6 +93,27 @@ fn find(addr: usize) -> Option<DlFindObject> {
     }
 }
 
+/// Where the object that holds `addr` is mapped.
+pub fn range_of(addr: usize) -> Option<core::ops::Range<usize>> {
+    find(addr).map(|found| found.map_start as usize..found.map_end as usize)
+}
+
+/// The address of the loader's description of the object that holds `addr`, which is
+/// what `dlopen` gives as its handle; 0 if there is none.
+pub fn map_at(addr: usize) -> usize {
+    find(addr).map_or(0, |found| found.link_map as usize)
+}
+
+/// Is there an object at `addr`? Where the loader cannot be asked, yes.
+pub fn is_loaded(addr: usize) -> bool {
+    FIND.addr() == 0 || find(addr).is_some()
+}
+
+/// Do two addresses lie in one object?
+pub fn are_together(addr: usize, other: usize) -> bool {
+    range_of(addr).is_some_and(|range| range.contains(&other))
+}
+
 /// The object that holds a live code address, which stays loaded meanwhile.
 pub fn object_of(addr: usize) -> Option<Object> {
     let map = find(addr)?.link_map;
@@ -106,7 +127,7 @@ pub fn object_of(addr: usize) -> Option<Object> {
 
 /// Calls `each` with the object that holds `addr`.
 pub fn module_of(addr: usize, each: &mut dyn FnMut(&Module<'_>)) {
-    let Some(found) = find(addr) else { return };
+    let Some(found) = find(addr) else { return unload::module_of(addr, each) };
     if found.link_map.is_null() {
         return;
     }

@@ -16,7 +16,7 @@ use crate::host::Host;
 use crate::say::{self, Line};
 use crate::{
     arena, collector, exit, foreign, fork, heal, jump, modules, operators, overrides, provoke,
-    real, record_file, signal, stack, sweeper, timer_list, tls,
+    real, record_file, signal, stack, sweeper, timer_list, tls, unload,
 };
 
 #[used]
@@ -44,6 +44,7 @@ extern "C" fn constructor(_argc: c_int, argv: *const *const c_char, _envp: *cons
     }
     say::remember_stderr();
     modules::prepare();
+    unload::prepare();
     real::prepare();
     sweeper::prepare();
     jump::prepare();
@@ -118,6 +119,7 @@ fn start(argv: *const *const c_char) {
     DETECTOR.configure(options.del, options.tail_us, options.deadlock_ms);
     DETECTOR.set_heal(options.heal);
     timer_list::configure(&options);
+    unload::configure(options.keep_unloaded);
     DETECTOR.provoke.configure(options.provoke_us, options.provoke_seed.unwrap_or(0));
     new_record(false);
     DETECTOR.activate(&Host);

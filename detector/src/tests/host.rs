@@ -42,6 +42,7 @@ pub struct Host {
     pause: Mutex<Option<Pause>>,
     hook: Mutex<Option<(Point, Hook)>>,
     pub wakes: AtomicU64,
+    has_code: AtomicBool,
     head: &'static HeadSegment,
     body: &'static BodySegment,
 }
@@ -71,6 +72,7 @@ impl Host {
             pause: Mutex::default(),
             hook: Mutex::default(),
             wakes: AtomicU64::new(0),
+            has_code: AtomicBool::new(true),
             head,
             body,
         }))
@@ -119,6 +121,11 @@ impl Host {
     /// What the kernel says of a handle; `true` if nothing was set.
     pub fn set_pending(&self, handle: u64, pending: bool) {
         self.pending.lock().unwrap().insert(handle, pending);
+    }
+
+    /// Is the code of handlers there?
+    pub fn set_code(&self, is_there: bool) {
+        self.has_code.store(is_there, SeqCst);
     }
 
     /// What happens in a waiting delete.
@@ -283,6 +290,10 @@ impl Platform for Host {
 
     fn waits_for_caller(&self, _thread: ThreadToken) -> bool {
         false
+    }
+
+    fn may_call(&self, _addr: usize) -> bool {
+        self.has_code.load(SeqCst)
     }
 
     fn pause(&self, attempt: u32) {

@@ -6,6 +6,7 @@
 //! * [`rearms`]: a handler arms a timer that was disarmed.
 //! * [`stale`]: expiries that are another timer's.
 //! * [`stress`]: real threads; what must add up at the end.
+//! * [`unloads`]: code that goes under timers.
 //! * [`loom`]: every interleaving of the protocols where two threads meet.
 
 #[cfg(not(loom))]
@@ -26,3 +27,5 @@ mod signals;
 mod stale;
 #[cfg(not(loom))]
 mod stress;
+#[cfg(not(loom))]
+mod unloads;

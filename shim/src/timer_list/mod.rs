@@ -12,6 +12,8 @@ mod process;
 mod ticks;
 mod usable;
 
+use core::ops::Range;
+
 use deadwalk_detector::counters::Counter;
 use deadwalk_detector::options::{DelPolicy, Options};
 use deadwalk_detector::{DETECTOR, HeapBlock};
@@ -73,6 +75,17 @@ pub fn freeing(block: &deadwalk_alloc::Block, site: usize) {
 pub fn uses(addr: usize, block: &HeapBlock) -> bool {
     let (base, size) = (block.base, block.size);
     ENGINE.uses(addr, &Block { base, size, ..Block::default() })
+}
+
+/// Calls `each` with handler, address and whether it runs of every armed or running
+/// timer.
+pub fn each_live(each: &mut dyn FnMut(usize, usize, bool)) {
+    ENGINE.each_live(each);
+}
+
+/// The code in `text` was unloaded by a call from `site`.
+pub fn unloaded(text: &Range<usize>, site: usize) {
+    ENGINE.unload(text.clone(), site);
 }
 
 /// The process ends: no handler starts from now on, and the books must balance.

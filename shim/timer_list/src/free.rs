@@ -34,7 +34,26 @@ impl<H: Host> Engine<H> {
         call.end();
     }
 
-    /// The code in `text` is about to be unloaded: timers with handlers there
+    /// Calls `each`, under the lock, for every timer that is armed or whose handler
+    /// runs: with the handler, the timer's address and whether it runs.
+    pub fn each_live(&self, each: &mut dyn FnMut(usize, usize, bool)) {
+        let Some(mut call) = Call::begin(self) else { return };
+        let mut from = 0;
+        while let Some(id) = call.state.table.next_used(from) {
+            from = id + 1;
+            let running = call.state.table.run(id).map(|run| run.handler);
+            let record = call.state.table.at(id);
+            if record.is_pending() {
+                each(record.function, record.addr, false);
+            }
+            if let Some(handler) = running {
+                each(handler, record.addr, true);
+            }
+        }
+        call.end();
+    }
+
+    /// The code in `text` is unloaded, or about to be: timers with handlers there
     /// are reported, armed ones detached. How many were found.
     pub fn unload(&self, text: core::ops::Range<usize>, site: usize) -> usize {
         let me = self.host.thread();

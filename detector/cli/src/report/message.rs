@@ -136,10 +136,11 @@ fn text(finding: &reader::Finding, handler: &str, whose: &str) -> String {
             format!("{handler} called a delete that waits for itself, on {timer}")
         }
         Kind::UnloadWhilePending => {
+            let timer = words::unloaded_timer(finding);
             format!("the code of {handler} was unloaded while {timer} was armed; it was detached")
         }
         Kind::UnloadWhileRunning => {
-            let timer = words::timer_in_block(finding);
+            let timer = words::unloaded_timer(finding);
             format!("the code of {handler} of {timer} was unloaded while it ran")
         }
         Kind::AllocDeallocMismatch => words::mismatch(finding),

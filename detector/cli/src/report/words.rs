@@ -1,5 +1,6 @@
 //! Words for a finding's timer, its memory and its handler.
 
+use deadwalk_detector::Api;
 use deadwalk_detector::record::reader;
 
 use super::model::Frame;
@@ -32,6 +33,14 @@ pub fn timer(finding: &reader::Finding) -> String {
 /// The same, for a finding whose address may be that of the whole block.
 pub fn timer_in_block(finding: &reader::Finding) -> String {
     if finding.addr == finding.base { "the timer_list".to_owned() } else { timer(finding) }
+}
+
+/// The timer whose handler's code was unloaded: a timer_list, or one of POSIX.
+pub fn unloaded_timer(finding: &reader::Finding) -> String {
+    match finding.api {
+        Api::TimerList => timer_in_block(finding),
+        _ => "a timer".to_owned(),
+    }
 }
 
 /// "a block of 96 bytes", or "memory" if no heap block is known.
