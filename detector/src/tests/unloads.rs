@@ -4,6 +4,7 @@ use super::host::Host;
 use crate::core::Detector;
 use crate::counters::Counter;
 use crate::deletes::NewTimer;
+use crate::timers::Notify;
 use crate::{Consequence, Kind, Op, TimerRef};
 
 const HANDLER: usize = 0x4000;
@@ -20,7 +21,7 @@ fn scene() -> (&'static Host, &'static Detector) {
 }
 
 fn armed(detector: &Detector) -> TimerRef {
-    let new = NewTimer { handler: HANDLER, threaded: true, ..NewTimer::default() };
+    let new = NewTimer { handler: HANDLER, notify: Notify::Thread, ..NewTimer::default() };
     let timer = detector.init_timer(&new).unwrap();
     detector.bind_timer(timer, 7);
     detector.arm(timer, true, 0, 0x6001).unwrap();
