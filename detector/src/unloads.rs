@@ -48,6 +48,18 @@ impl Detector {
         }
     }
 
+    /// Looks at which handlers the signals of timers call now: `handler_of` says.
+    /// A run keeps the one that it began with.
+    pub fn look_at_signals(&self, handler_of: &dyn Fn(i32) -> usize) {
+        for (timer, slot) in self.registry.each() {
+            let (state, signal) = (slot.state(), slot.signal.load(Relaxed));
+            let is_live = !matches!(state.phase, Phase::Vacant | Phase::Retired);
+            if signal != 0 && is_live && state.runs == 0 {
+                self.set_handler(timer, handler_of(signal as i32));
+            }
+        }
+    }
+
     /// The code in `text` may be about to go: its handlers' expiries ask first.
     pub fn doubt_code(&self, text: &Range<usize>) {
         for slot in self.timers_in(text) {

@@ -107,14 +107,22 @@ pub fn handler_of(signal: c_int) -> usize {
     if is_function(handler) { handler } else { 0 }
 }
 
+/// The program's handler of a signal, if it is in force; else 0.
+pub fn handler_in_force(signal: c_int) -> usize {
+    if is_in_force(signal) { handler_of(signal) } else { 0 }
+}
+
 /// Is the program's handler of this signal in force, and told the value that is sent
 /// with it?
 pub fn passes_value(signal: c_int) -> bool {
+    wants_info(signal) && is_in_force(signal)
+}
+
+fn is_in_force(signal: c_int) -> bool {
     // SAFETY: a structure of ours; nothing is changed.
     unsafe {
         let mut now: libc::sigaction = core::mem::zeroed();
         is_known(signal)
-            && wants_info(signal)
             && real_sigaction(signal, core::ptr::null(), &raw mut now) == 0
             && now.sa_sigaction == trampoline()
     }

@@ -30,7 +30,7 @@ use deadwalk_detector::DETECTOR;
 use crate::real::Real;
 use crate::thunk::not_cancelled_at_once;
 use crate::tls::keeping_errno;
-use crate::{jump, modules, timer_list};
+use crate::{jump, modules, signal, timer_list};
 use objects::Unit;
 
 pub use objects::{module_of, prepare};
@@ -87,6 +87,7 @@ struct Closing {
 impl Closing {
     fn begin(handle: *mut c_void) -> Option<Closing> {
         DETECTOR.platform()?;
+        DETECTOR.look_at_signals(&signal::handler_in_force);
         let mut live = Live::none();
         DETECTOR.each_live_handler(&mut |handler, is_running| live.add(handler, is_running));
         timer_list::each_live(&mut |handler, addr, _| {
@@ -113,6 +114,8 @@ impl Closing {
     }
 
     fn finish(self, site: usize) {
+        // A destructor may have set another handler.
+        DETECTOR.look_at_signals(&signal::handler_in_force);
         self.unit.each(|object| {
             let range = object.range();
             if object.is_loaded() {

@@ -353,7 +353,7 @@ const P12: Pattern = Pattern {
             &[(HANDLED, &[Named::error("unload-while-pending")])],
         )
         .with(P12_LIBRARY)
-        .missed(SIGNALS),
+        .missed(CLOCKS),
         bad(
             P12_SOURCE,
             "BAD=2",
@@ -367,7 +367,7 @@ const P12: Pattern = Pattern {
             )],
         )
         .with(P12_LIBRARY)
-        .missed(SIGNALS),
+        .missed(CLOCKS),
         fixed(P12_SOURCE, "FIXED", "deleted, and waited for the handler, first", EVERY)
             .with(P12_LIBRARY),
         like(P12_SOURCE, "LOOKALIKE=1", "another object is closed", EVERY).with(P12_LIBRARY),
