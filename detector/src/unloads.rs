@@ -19,6 +19,7 @@ use crate::counters::Counter;
 use crate::harms::Harm;
 use crate::platform::Platform;
 use crate::record::layout::{StackRole, Verdict};
+use crate::runs::RunRef;
 use crate::state::Phase;
 use crate::timers::TimerSlot;
 use crate::{Api, Consequence, Kind, Subject};
@@ -109,6 +110,16 @@ impl Detector {
                 block: HeapBlock::default(),
             };
             self.harm(platform, run_ref, &harm, &mut stack);
+        }
+    }
+
+    /// The calling thread, in `run`, dies for want of its code, which nobody could
+    /// report yet. In a signal handler.
+    pub fn code_missing(&self, run_ref: RunRef) {
+        let (Some(platform), Some(run)) = (self.platform(), self.runs.get(run_ref)) else { return };
+        let is_noted = run.harms.iter().any(|harm| harm.note.is_written(run_ref.generation));
+        if let (Some(slot), false) = (self.registry.get(run.timer()), is_noted) {
+            self.tell_unloaded(platform, slot, Kind::UnloadWhileRunning, &mut Some(0));
         }
     }
 

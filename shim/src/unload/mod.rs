@@ -30,7 +30,7 @@ use deadwalk_detector::DETECTOR;
 use crate::real::Real;
 use crate::thunk::not_cancelled_at_once;
 use crate::tls::keeping_errno;
-use crate::{jump, modules, signal, timer_list};
+use crate::{jump, modules, signal, timer_list, tls};
 use objects::Unit;
 
 pub use objects::{module_of, prepare};
@@ -77,6 +77,17 @@ pub fn may_call(addr: usize) -> bool {
     // The loader forgets an object before it unmaps it: what it knows now is sealed,
     // or is not being unloaded.
     modules::is_loaded(addr)
+}
+
+/// The calling thread faulted at the instruction at `addr`. If that is code which was
+/// unloaded under a timer's handler, it is told: the thread may have been faster than
+/// who unloads. In a signal handler.
+pub fn faulted(addr: usize) {
+    if let Some(run) = tls::run()
+        && objects::is_gone(addr)
+    {
+        DETECTOR.code_missing(run);
+    }
 }
 
 /// A `dlclose` that may unload code of live timers.

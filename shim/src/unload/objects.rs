@@ -133,6 +133,11 @@ pub fn hold(addr: usize) {
     }
 }
 
+/// Is `addr` in an object that is remembered and not loaded any more?
+pub fn is_gone(addr: usize) -> bool {
+    entries().any(|object| object.range().contains(&addr)) && !modules::is_loaded(addr)
+}
+
 /// Calls `each` with the object that was at `addr`, if one is remembered.
 pub fn module_of(addr: usize, each: &mut dyn FnMut(&Module<'_>)) {
     if let Some(object) = entries().find(|object| object.range().contains(&addr)) {
