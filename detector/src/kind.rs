@@ -252,11 +252,11 @@ impl Kind {
     }
 
     /// The severity of an occurrence whose verdict the process did not live to
-    /// give: as in the table, but for a free under an armed timer, which does
-    /// no harm when the process ends before the expiry.
+    /// give: as in the table, but for a free under an armed timer, and a clock that
+    /// was taken, which do no harm when the process ends before the expiry.
     pub const fn unresolved_severity(self, consequence: Consequence) -> Severity {
         match (self, consequence) {
-            (Kind::DataFreeWhilePending, _) => Severity::Info,
+            (Kind::DataFreeWhilePending | Kind::ItimerClobbered, _) => Severity::Info,
             (Kind::DelWhileRunning, Consequence::None) => Severity::Warning,
             (Kind::DelWhileRunning, _) => Severity::Error,
             _ => self.default_severity(),

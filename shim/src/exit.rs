@@ -8,7 +8,7 @@ use deadwalk_detector::record::layout::{END_EXIT, READY, Verdict};
 use deadwalk_detector::{Consequence, DETECTOR, Kind, Severity};
 
 use crate::say::Line;
-use crate::{collector, host, leaks, sandbox, start, sweeper, timer_list};
+use crate::{clock_users, collector, host, leaks, sandbox, start, sweeper, timer_list};
 
 /// How long handlers in their last instructions may take at the end; a verdict
 /// is given within microseconds of CPU time.
@@ -54,6 +54,7 @@ fn record_end(status: c_int) {
         return;
     }
     deadwalk_alloc::flush_counters();
+    clock_users::at_exit();
     let head = DETECTOR.record.head();
     let end = host::now_ns().saturating_sub(head.start_mono_ns.load(Relaxed));
     head.end_ns.store(end, Relaxed);

@@ -6,7 +6,9 @@ use core::sync::atomic::Ordering::Relaxed;
 use deadwalk_detector::DETECTOR;
 use deadwalk_detector::counters::Counter;
 
-use crate::{collector, itimer, kernel, record_file, signal, start, sweeper, timer_list, tls};
+use crate::{
+    clock_users, collector, itimer, kernel, record_file, signal, start, sweeper, timer_list, tls,
+};
 
 /// Registers the handler, after the heap's own: in the child it is open before
 /// this one runs.
@@ -36,5 +38,6 @@ unsafe extern "C" fn child() {
     }
     DETECTOR.reset_after_fork();
     itimer::reset_after_fork();
+    clock_users::reset_after_fork();
     timer_list::reset_after_fork();
 }

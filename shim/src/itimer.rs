@@ -16,6 +16,7 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use deadwalk_detector::deletes::{Arming, Deletion};
 use deadwalk_detector::{DETECTOR, Op, TimerRef};
 
+use crate::clock_users::Setting;
 use crate::tls::keeping_errno;
 use crate::{collector, exit, host, jump, posix_timer, real, signal};
 
@@ -34,7 +35,7 @@ struct Wanted {
     which: c_int,
     /// 0 disarms.
     value_ns: u64,
-    is_periodic: bool,
+    interval_ns: u64,
     op: Op,
     site: usize,
 }
@@ -83,7 +84,7 @@ fn known_or_new(which: usize) -> Option<TimerRef> {
 }
 
 impl Wanted {
-    fn tell(&self) -> Told {
+    fn tell(&self, now_ns: u64) -> Told {
         let Ok(which) = usize::try_from(self.which) else { return Told::Nothing };
         if which >= CLOCKS.len() || DETECTOR.platform().is_none() {
             return Told::Nothing;
@@ -97,10 +98,10 @@ impl Wanted {
         DETECTOR.set_handler(timer, signal::handler_of(SIGNALS[which]));
         // The other two count time that the process computes.
         let due_ns = match self.which {
-            libc::ITIMER_REAL => host::now_ns().saturating_add(self.value_ns / 2),
+            libc::ITIMER_REAL => now_ns.saturating_add(self.value_ns / 2),
             _ => 0,
         };
-        let arming = DETECTOR.arm(timer, self.is_periodic, due_ns, self.site);
+        let arming = DETECTOR.arm(timer, self.interval_ns != 0, due_ns, self.site);
         arming.map_or(Told::Nothing, Told::Arming)
     }
 }
@@ -115,11 +116,19 @@ fn is_answered_for(timer: TimerRef) -> bool {
 /// Makes a call; `is_done` says of its result whether it succeeded.
 fn make<T: Copy>(wanted: &Wanted, call: impl FnOnce() -> T, is_done: impl Fn(T) -> bool) -> T {
     jump::called();
-    let told = keeping_errno(|| {
+    let (setting, told) = keeping_errno(|| {
         collector::start_if_wished();
-        wanted.tell()
+        let now_ns = host::now_ns();
+        let is_real = wanted.which == libc::ITIMER_REAL;
+        let setting = is_real.then(|| Setting::new(known(0), now_ns, wanted.site));
+        (setting, wanted.tell(now_ns))
     });
     let result = call();
+    if let Some(setting) = setting
+        && is_done(result)
+    {
+        keeping_errno(|| setting.done(known(0), wanted.value_ns, wanted.interval_ns));
+    }
     match told {
         Told::Deletion(deletion) if is_done(result) => posix_timer::finish(deletion),
         Told::Arming(arming) if !is_done(result) => {
@@ -150,7 +159,7 @@ unsafe extern "C-unwind" fn set(
     let wanted = Wanted {
         which,
         value_ns: ns(&spec.it_value),
-        is_periodic: ns(&spec.it_interval) != 0,
+        interval_ns: ns(&spec.it_interval),
         op: Op::Setitimer,
         site,
     };
@@ -162,7 +171,7 @@ unsafe extern "C-unwind" fn set_alarm(seconds: u32, site: usize) -> u32 {
     let wanted = Wanted {
         which: libc::ITIMER_REAL,
         value_ns: u64::from(seconds) * 1_000_000_000,
-        is_periodic: false,
+        interval_ns: 0,
         op: Op::Alarm,
         site,
     };
@@ -175,7 +184,7 @@ unsafe extern "C-unwind" fn set_ualarm(value_us: u32, interval_us: u32, site: us
     let wanted = Wanted {
         which: libc::ITIMER_REAL,
         value_ns: u64::from(value_us) * 1_000,
-        is_periodic: interval_us != 0,
+        interval_ns: u64::from(interval_us) * 1_000,
         op: Op::Ualarm,
         site,
     };

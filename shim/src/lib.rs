@@ -8,6 +8,8 @@
 //! | `operators`, `overrides` | C++'s new and delete, and who else defines them |
 //! | `malloc_info` | what is asked of a heap: mallinfo, malloc_stats, malloc_trim |
 //! | `posix_timer`, `thunk` | the `timer_*` family and the handlers of SIGEV_THREAD |
+//! | `sigwait` | signals that are waited for instead of handled |
+//! | `clock_users` | who set the clock of alarm, and who took it from whom |
 //! | `itimer` | the three clocks of setitimer, alarm and ualarm |
 //! | `heal` | frees that `heal=on` puts off |
 //! | `provoke` | delays that make races happen |
@@ -38,6 +40,7 @@ mod export;
 
 mod api;
 mod arena;
+mod clock_users;
 mod collector;
 mod elf;
 mod exit;
@@ -62,6 +65,7 @@ mod sample;
 mod sandbox;
 mod say;
 mod signal;
+mod sigwait;
 mod stack;
 mod start;
 mod sweeper;

@@ -16,7 +16,7 @@ use crate::host::Host;
 use crate::say::{self, Line};
 use crate::{
     arena, collector, exit, foreign, fork, heal, jump, modules, operators, overrides, provoke,
-    real, record_file, signal, stack, sweeper, timer_list, tls, unload,
+    real, record_file, signal, sigwait, stack, sweeper, timer_list, tls, unload,
 };
 
 #[used]
@@ -50,6 +50,7 @@ extern "C" fn constructor(_argc: c_int, argv: *const *const c_char, _envp: *cons
     jump::prepare();
     foreign::prepare();
     signal::prepare();
+    sigwait::prepare();
     arena::survive_fork();
     fork::register();
     // A set-id program trusts no variable of its caller: we stay passive.

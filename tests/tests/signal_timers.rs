@@ -128,3 +128,62 @@ fn a_clock_stopped_legally() {
         assert_eq!(report.counter("del.while_running"), 0);
     });
 }
+
+/// A program and a library that use the process's one clock.
+#[track_caller]
+fn each_user(user: &str, library: &str, check: impl Fn(&Report)) {
+    let library = Program::library("clock_library", &[library]);
+    let run = Run::of(&Program::with_flags("clock_user", &[user])).arg(&library.path);
+    for _ in 0..repeats(1, 3) {
+        let watched = run.watched();
+        assert_eq!(watched.outcome.status, 0, "{:#?}", watched.outcome);
+        check(&watched.report);
+    }
+}
+
+#[test]
+fn a_clock_taken_and_kept() {
+    each_user("-DBAD=1", "-DKEEPS", |report| {
+        let taken = report.assert_kind("itimer-clobbered", Warning);
+        taken.assert_stack("handler", "first");
+        taken.assert_stack("arm", "start");
+        taken.assert_stack("access", "library_timeout");
+        assert_eq!(taken.count(), 1);
+        report.assert_only(&["itimer-clobbered"]);
+    });
+    each_user("-DBAD=2", "-DKEEPS", |report| {
+        let taken = report.assert_kind("itimer-clobbered", Warning);
+        taken.assert_stack("arm", "main");
+    });
+}
+
+#[test]
+fn a_clock_taken_legally() {
+    for (user, library) in [
+        ("-DLOOKALIKE=1", "-DGIVESBACK"),
+        ("-DLOOKALIKE=2", "-DLATE"),
+        ("-DLOOKALIKE=3", "-DKEEPS"),
+        ("-DLOOKALIKE=4", "-DKEEPS"),
+    ] {
+        each_user(user, library, |report| {
+            report.assert_clean();
+            report.assert_kind("itimer-clobbered", Info);
+        });
+    }
+    for user in ["-DLOOKALIKE=5", "-DLOOKALIKE=6"] {
+        each_user(user, "-DKEEPS", |report| report.assert_none("itimer-clobbered"));
+    }
+}
+
+/// sigwait and its kin use an expiry up, and tell what they told without us.
+#[test]
+fn expiries_that_are_waited_for() {
+    let run = Run::of(&Program::new("signal_waits"));
+    let plain = run.plain().assert_status(0);
+    let watched = run.watched();
+    watched.assert_same(&plain);
+    watched.report.assert_clean();
+    assert_eq!(watched.report.counter("timers.consumed"), 4, "one each, and one of alarm");
+    assert_eq!(watched.report.counter("timers.handlers_run"), 0);
+    assert_eq!(watched.report.counter("timers.pending_at_end"), 0);
+}

@@ -29,7 +29,7 @@ use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering
 
 pub use fault::install;
 pub use leave::{leaving, switching};
-pub use timed::is_in_handler;
+pub use timed::{consumed, is_in_handler};
 
 use crate::real::Real;
 use crate::sandbox;
@@ -40,6 +40,8 @@ const SIGNALS: usize = 65;
 /// The program's handler of each signal, as it was set last: 0 and 1 are SIG_DFL
 /// and SIG_IGN, of SIGSEGV only.
 static HANDLERS: [AtomicUsize; SIGNALS] = [const { AtomicUsize::new(0) }; SIGNALS];
+/// What the program set last for each signal, SIG_DFL and SIG_IGN too.
+static SET_LAST: [AtomicUsize; SIGNALS] = [const { AtomicUsize::new(0) }; SIGNALS];
 /// A bit per signal: the program's mask for its handler has SIGSEGV in it.
 static MASKS_SEGV: AtomicU64 = AtomicU64::new(0);
 /// A bit per signal: the program's handler wants its siginfo.
@@ -110,6 +112,11 @@ pub fn handler_of(signal: c_int) -> usize {
 /// The program's handler of a signal, if it is in force; else 0.
 pub fn handler_in_force(signal: c_int) -> usize {
     if is_in_force(signal) { handler_of(signal) } else { 0 }
+}
+
+/// What the program set last for a signal: a handler, SIG_DFL or SIG_IGN.
+pub fn set_last(signal: c_int) -> usize {
+    SET_LAST[signal as usize % SIGNALS].load(Relaxed)
 }
 
 /// Is the program's handler of this signal in force, and told the value that is sent
@@ -188,6 +195,9 @@ pub unsafe extern "C" fn sigaction(
         }
         if let Some(ours) = ours {
             mark(&HAS_INFO, signal, ours.sa_sigaction == trampoline());
+        }
+        if let Some(wanted) = wanted {
+            SET_LAST[signal as usize].store(wanted.sa_sigaction, Relaxed);
         }
         if let Some(old) = old.as_mut() {
             *old = before.told(signal, found);

@@ -4,8 +4,8 @@ use core::ffi::c_int;
 use core::sync::atomic::Ordering::Relaxed;
 
 use super::{
-    HAS_INFO, SEGV, SEGV_IS_OURS, Set, fault, is_function, is_known, is_vfork_child, mark,
-    real_sigaction, sigaction, trampoline,
+    HAS_INFO, SEGV, SEGV_IS_OURS, SET_LAST, Set, fault, is_function, is_known, is_vfork_child,
+    mark, real_sigaction, sigaction, trampoline,
 };
 use crate::real::Real;
 
@@ -69,8 +69,11 @@ fn set(real: &Real, signal: c_int, handler: usize) -> usize {
     let found = unsafe { real(signal, ours) };
     if found == libc::SIG_ERR {
         before.store(signal);
-    } else if takes_over {
-        fault::readapt();
+    } else {
+        SET_LAST[signal as usize].store(handler, Relaxed);
+        if takes_over {
+            fault::readapt();
+        }
     }
     if ours == trampoline() {
         ask_for_info(signal);

@@ -65,12 +65,23 @@ pub fn is_in_handler() -> bool {
 
 /// Can this be a timer's expiry?
 pub fn may_be_expiry(signal: c_int, info: &libc::siginfo_t) -> bool {
-    let is_timers = match info.si_code {
+    is_timers(signal, info) && HAS_INFO.load(Relaxed) & bit(signal) != 0
+}
+
+/// Does a siginfo say that a timer sent it?
+fn is_timers(signal: c_int, info: &libc::siginfo_t) -> bool {
+    match info.si_code {
         libc::SI_TIMER => true,
         libc::SI_KERNEL => itimer::is_clocks(signal),
         _ => false,
-    };
-    is_timers && HAS_INFO.load(Relaxed) & bit(signal) != 0
+    }
+}
+
+/// The program took a signal without a handler: a timer's expiry is used up by that.
+pub fn consumed(signal: c_int, info: &libc::siginfo_t) {
+    if let Some(timer) = timer_of(signal, info) {
+        DETECTOR.consumed(timer);
+    }
 }
 
 /// The timer that sent this signal, if it is one that is watched.
@@ -82,7 +93,7 @@ fn timer_of(signal: c_int, info: &libc::siginfo_t) -> Option<TimerRef> {
         id: c_int,
     }
     // A vfork child's own expiries are not to be counted in its parent's memory.
-    if !may_be_expiry(signal, info) || DETECTOR.platform().is_none() || is_vfork_child() {
+    if !is_timers(signal, info) || DETECTOR.platform().is_none() || is_vfork_child() {
         return None;
     }
     if info.si_code == libc::SI_KERNEL {
