@@ -62,6 +62,10 @@ static ROBBED: User = User::new();
 /// The open finding about that, counted from 1.
 static OPEN: AtomicU64 = AtomicU64::new(0);
 
+/// Times nearer to each other than this are not told apart: a tick, and what a signal
+/// takes on its way.
+const SLACK_NS: u64 = 20_000_000;
+
 /// A call that is about to set the clock.
 pub struct Setting {
     handler: usize,
@@ -90,7 +94,7 @@ impl Setting {
     pub fn done(&self, timer: Option<TimerRef>, value_ns: u64, interval_ns: u64) {
         self.settle(value_ns != 0);
         if let Some(timer) = timer
-            && self.taken_due_ns > self.now_ns
+            && self.taken_due_ns > self.now_ns + SLACK_NS
             && OPEN.load(Relaxed) == 0
             && !ARMED.is_object_of(self.site)
             && !exit::is_other_process()
@@ -114,7 +118,7 @@ impl Setting {
         }
         let is_given_back = arms && self.handler == ROBBED.handler.load(Relaxed);
         if is_given_back || ROBBED.is_object_of(self.site) {
-            judge(!is_given_back && self.now_ns > ROBBED.due_ns.load(Relaxed));
+            judge(!is_given_back && is_past(self.now_ns));
         }
     }
 }
@@ -128,6 +132,11 @@ fn next_due_ns(user: &User, now_ns: u64) -> u64 {
     }
 }
 
+/// Is the time over when the first user's expiry was to come?
+fn is_past(now_ns: u64) -> bool {
+    now_ns > ROBBED.due_ns.load(Relaxed).saturating_add(SLACK_NS)
+}
+
 fn judge(is_lost: bool) {
     if let Some(finding) = OPEN.swap(0, AcqRel).checked_sub(1) {
         DETECTOR.judge_taken(finding as u32, is_lost);
@@ -137,7 +146,7 @@ fn judge(is_lost: bool) {
 /// The process ends: an expiry that was due and did not come is lost.
 pub fn at_exit() {
     if OPEN.load(Relaxed) != 0 {
-        judge(host::now_ns() > ROBBED.due_ns.load(Relaxed));
+        judge(is_past(host::coarse_ns()));
     }
 }
 

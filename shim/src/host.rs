@@ -31,6 +31,11 @@ pub fn now_ns() -> u64 {
     clock_ns(libc::CLOCK_MONOTONIC)
 }
 
+/// Monotonic time of the last tick, ns: a few milliseconds in the past, and cheap.
+pub fn coarse_ns() -> u64 {
+    clock_ns(libc::CLOCK_MONOTONIC_COARSE)
+}
+
 /// Sleeps until this monotonic time, ns; signals are handled meanwhile. A raw
 /// call: no cancellation point.
 pub fn sleep_until(ns: u64) {

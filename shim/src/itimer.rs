@@ -118,7 +118,7 @@ fn make<T: Copy>(wanted: &Wanted, call: impl FnOnce() -> T, is_done: impl Fn(T) 
     jump::called();
     let (setting, told) = keeping_errno(|| {
         collector::start_if_wished();
-        let now_ns = host::now_ns();
+        let now_ns = host::coarse_ns();
         let is_real = wanted.which == libc::ITIMER_REAL;
         let setting = is_real.then(|| Setting::new(known(0), now_ns, wanted.site));
         (setting, wanted.tell(now_ns))

@@ -92,12 +92,13 @@ fn timer_of(signal: c_int, info: &libc::siginfo_t) -> Option<TimerRef> {
         head: [c_int; 4],
         id: c_int,
     }
-    // A vfork child's own expiries are not to be counted in its parent's memory.
-    if !is_timers(signal, info) || DETECTOR.platform().is_none() || is_vfork_child() {
+    if !is_timers(signal, info) || DETECTOR.platform().is_none() {
         return None;
     }
     if info.si_code == libc::SI_KERNEL {
-        return itimer::timer_of(signal);
+        // A vfork child's own alarm is not to be counted in its parent's memory. (It
+        // has no other timers.)
+        return if is_vfork_child() { None } else { itimer::timer_of(signal) };
     }
     // SAFETY: a siginfo is larger, aligned, and has the timer's number there.
     let id = unsafe { (*(&raw const *info).cast::<TimerInfo>()).id };
@@ -115,13 +116,14 @@ pub extern "C-unwind" fn call(signal: c_int, info: *mut libc::siginfo_t, context
         return;
     }
     // SAFETY: the kernel's structures; what the program set is a handler.
-    let (timer, stack, handler) = unsafe {
-        let timer = tls::keeping_errno(|| timer_of(signal, &*info));
+    let (info_of, stack, handler) = unsafe {
         let stack = register(&*context.cast::<libc::ucontext_t>(), libc::REG_RSP);
-        (timer, stack, core::mem::transmute::<usize, Handler>(addr))
+        (&*info, stack, core::mem::transmute::<usize, Handler>(addr))
     };
-    let enter = |timer| DETECTOR.enter_signal(timer, addr, wants_info(signal));
-    let entry = timer.and_then(|timer| tls::keeping_errno(|| enter(timer)));
+    let entry = tls::keeping_errno(|| {
+        let timer = timer_of(signal, info_of)?;
+        DETECTOR.enter_signal(timer, addr, wants_info(signal))
+    });
     if entry.is_some_and(|entry| !entry.call) {
         return;
     }
