@@ -131,10 +131,15 @@ impl Detector {
         let slot = self.registry.get(run.timer())?;
         let (block, stack) = match harm {
             Some(harm) => (harm.block(), harm.stack.load(Relaxed)),
-            None => (HeapBlock::default(), 0),
+            None => {
+                let site = landing.releases.used_site().saturating_sub(1);
+                (HeapBlock::default(), self.record.single(platform, site))
+            }
         };
-        let unloaded = consequence == Consequence::TextUnloaded;
-        let role = if unloaded { StackRole::Access } else { StackRole::Free };
+        let role = match consequence {
+            Consequence::TextUnloaded | Consequence::ResourceClosed => StackRole::Access,
+            _ => StackRole::Free,
+        };
         let spec = self.timer_finding(platform, Kind::DelWhileRunning, slot);
         let mut spec = self
             .about_block(platform, spec, &block)

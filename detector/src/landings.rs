@@ -106,6 +106,7 @@ impl Detector {
         };
         landing.again.store(again, Relaxed);
         landing.waited.clear();
+        landing.releases.clear();
         let stack = *call.stack.get_or_insert_with(|| self.record.capture(platform));
         let mut spec =
             self.timer_finding(platform, Kind::DelWhileRunning, slot).with(StackRole::Del, stack);

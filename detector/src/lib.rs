@@ -7,6 +7,7 @@
 //! | enter, leave | the handler's thread | [`handlers`] |
 //! | freed | whoever frees | [`frees`] |
 //! | code gone | whoever unloads it | `unloads` |
+//! | released, and used | a deleter, and the handler | [`releases`] |
 //!
 //! The state machine ([`state`]) is pure; [`timers`], [`blocks`] and [`runs`]
 //! are its lock-free tables; [`ladder`] gives verdicts; [`record`] is the file
@@ -56,6 +57,8 @@ pub mod provoke;
 mod rearms;
 #[cfg(not(loom))]
 pub mod record;
+#[cfg(not(loom))]
+pub mod releases;
 #[cfg(not(loom))]
 mod run_notes;
 mod run_word;

@@ -11,6 +11,7 @@ use crate::Consequence;
 use crate::blocks::HeapBlock;
 use crate::ladder::Sample;
 use crate::note::Note;
+use crate::releases::Releases;
 
 /// Objects remembered that a handler posted, or a deleter waited for.
 pub const OBJECTS: usize = 4;
@@ -113,6 +114,8 @@ pub struct LandingNote {
     pub gave_up: AtomicU32,
     /// `FLAG_*` of the finding.
     pub flags: AtomicU32,
+    /// What the deleter released since.
+    pub releases: Releases,
 }
 
 impl LandingNote {
@@ -131,6 +134,7 @@ impl LandingNote {
             waited: Objects::new(),
             gave_up: AtomicU32::new(0),
             flags: AtomicU32::new(0),
+            releases: Releases::new(),
         }
     }
 }

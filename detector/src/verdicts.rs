@@ -62,7 +62,7 @@ impl Detector {
             let site = landing.site.load(Relaxed);
             let handled = run.handled.load(Relaxed) != 0 || waited_for(run, landing);
             let rearms = timer.is_some_and(|timer| timer.api() == Api::TimerList) && !handled;
-            let (consequence, verdict) = match worst(&harms, run, del_ns, rearms) {
+            let (consequence, verdict) = match worst(&harms, run, landing, rearms) {
                 Some((consequence, harm, went_on)) => {
                     let worse = self.worsened(platform, run, landing, consequence, harm);
                     let verdict = freed_while_running(went_on);
@@ -174,22 +174,27 @@ impl Detector {
     }
 }
 
-/// The worst that followed a delete on a run: a harm done to it since, or its
-/// own arming of the timer if that counts at once (`rearms`).
+/// The worst that followed a delete on a run: a harm done to it since, its use
+/// of what was released, or its own arming of the timer if that counts at once
+/// (`rearms`).
 fn worst<'a>(
     harms: &[Option<(&'a HarmNote, WentOn)>; HARMS],
     run: &RunSlot,
-    del_ns: u64,
+    landing: &LandingNote,
     rearms: bool,
 ) -> Option<(Consequence, Option<&'a HarmNote>, WentOn)> {
+    let del_ns = landing.del_ns.load(Relaxed);
     let since = |at: &AtomicU64| at.load(Relaxed) != 0 && at.load(Relaxed) >= del_ns;
     let harmed = harms.iter().flatten().filter(|(harm, _)| since(&harm.at_ns));
     let harmed = harmed.map(|&(harm, went_on)| (harm.consequence(), Some(harm), went_on));
     let rearms = rearms && is_undone(run, del_ns);
     let rearmed = rearms.then_some((Consequence::Rearmed, None, WentOn::Yes));
+    let is_used = landing.releases.used_site() != 0;
+    let used = is_used.then_some((Consequence::ResourceClosed, None, WentOn::Yes));
     harmed
         .filter(|(consequence, ..)| *consequence != Consequence::None)
         .chain(rearmed)
+        .chain(used)
         // Certain harm before what may have been the tail.
         .max_by_key(|&(consequence, _, went_on)| (went_on != WentOn::No, consequence))
 }

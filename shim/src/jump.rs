@@ -7,13 +7,14 @@
 //!
 //! | role | means |
 //! |---|---|
-//! | Call, Wait, Lock | a handler that does this goes on: it is not in its tail |
+//! | Call, Wait, SemWait, Lock | a handler that does this goes on: it is not in its tail |
 //! | Post, Signal, Unlock | a handler hands over to who waits for this object |
-//! | Wait, Lock | a deleter waits for what a handler hands over |
+//! | Wait, SemWait, Lock | a deleter waits for what a handler hands over |
 //! | Privilege | after this the record may not be extendable any more: extend it now |
 //! | Sandbox | the same, and no system call is safe any more that could be missed |
 //! | Load | dlopen, without RTLD_DEEPBIND |
 //! | Asynchronous | the thread may be cancelled at any instruction from now on |
+//! | Use, Close, Destroy, SemDestroy, Unmap, Init | descriptors and other things that may go: `resources` |
 //! | Leave | a jump, perhaps out of a signal handler of a timer, or that interrupted the heap |
 //! | Switch | another stack, perhaps instead of a timer's signal handler |
 //!
@@ -28,13 +29,14 @@ use deadwalk_detector::DETECTOR;
 use deadwalk_detector::handlers::MUTEX;
 
 use crate::sandbox::{self, Arguments};
-use crate::{real, signal, thunk, tls};
+use crate::{real, resources, signal, thunk, tls};
 
 /// What a call means; see the module's head.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Role {
+pub enum Role {
     Call,
     Wait,
+    SemWait,
     Lock,
     Post,
     Signal,
@@ -45,6 +47,12 @@ enum Role {
     Asynchronous,
     Leave,
     Switch,
+    Use,
+    Close,
+    Destroy,
+    SemDestroy,
+    Unmap,
+    Init,
 }
 
 /// The calling thread made a call that deadwalk sees.
@@ -78,16 +86,28 @@ fn note(object: usize, role: Role) {
         && let Some(run) = tls::run()
     {
         match role {
-            Role::Call | Role::Wait | Role::Lock | Role::Load => {
-                DETECTOR.handler_called(run);
-            }
+            Role::Call
+            | Role::Wait
+            | Role::SemWait
+            | Role::Lock
+            | Role::Load
+            | Role::Use
+            | Role::Close
+            | Role::Destroy
+            | Role::SemDestroy
+            | Role::Unmap => DETECTOR.handler_called(run),
             Role::Post => DETECTOR.handler_posted(run, object),
             Role::Signal => DETECTOR.handler_signalled(run, object),
             Role::Unlock => DETECTOR.handler_posted(run, object | MUTEX),
-            Role::Privilege | Role::Sandbox | Role::Asynchronous | Role::Leave | Role::Switch => {}
+            Role::Privilege
+            | Role::Sandbox
+            | Role::Asynchronous
+            | Role::Leave
+            | Role::Switch
+            | Role::Init => {}
         }
     }
-    if tls::hooks() & tls::LANDED != 0 && matches!(role, Role::Wait | Role::Lock) {
+    if tls::hooks() & tls::LANDED != 0 && matches!(role, Role::Wait | Role::SemWait | Role::Lock) {
         let object = if role == Role::Lock { object | MUTEX } else { object };
         if !DETECTOR.deleter_waits(object) {
             tls::set_hooks(tls::hooks() & !tls::LANDED);
@@ -134,7 +154,7 @@ impl Target {
 }
 
 /// The slow path: notes the call and returns where to jump.
-fn enter(arguments: Arguments, role: Role, target: &Target) -> usize {
+fn enter(arguments: Arguments, role: Role, target: &Target, site: usize) -> usize {
     let object = arguments.0[0];
     // SAFETY: errno is thread-local and always valid.
     let errno = unsafe { *libc::__errno_location() };
@@ -150,6 +170,10 @@ fn enter(arguments: Arguments, role: Role, target: &Target) -> usize {
     }
     if tls::hooks() != 0 {
         note(object, role);
+        resources::note(&arguments, role, site);
+    }
+    if role == Role::Init {
+        resources::made(object);
     }
     // SAFETY: as above.
     unsafe { *libc::__errno_location() = errno };
@@ -226,8 +250,8 @@ macro_rules! jumps {
             #[unsafe(naked)]
             #[unsafe(no_mangle)]
             pub unsafe extern "C" fn $name() {
-                extern "C" fn slow(a: usize, b: usize, c: usize, d: usize) -> usize {
-                    enter(Arguments([a, b, c, d]), Role::$role, &$name::TARGET)
+                extern "C" fn slow(a: usize, b: usize, c: usize, d: usize, site: usize) -> usize {
+                    enter(Arguments([a, b, c, d]), Role::$role, &$name::TARGET, site)
                 }
                 naked_asm!(
                     first!($first),
@@ -243,6 +267,8 @@ macro_rules! jumps {
                     "push r8",
                     "push r9",
                     "push rax",
+                    // The return address, behind the seven.
+                    "mov r8, qword ptr [rsp + 56]",
                     "call {slow}",
                     "mov r11, rax",
                     "pop rax",
@@ -263,10 +289,18 @@ macro_rules! jumps {
 }
 
 jumps! {
-    Call watched: read, write, close, poll, nanosleep, clock_nanosleep, usleep, sleep;
-    Wait watched:
-        sem_wait, sem_trywait, sem_timedwait, sem_clockwait, pthread_cond_wait,
-        pthread_cond_timedwait, pthread_cond_clockwait;
+    Call watched: poll, nanosleep, clock_nanosleep, usleep, sleep;
+    Use watched:
+        read, write, readv, writev, pread, pwrite, pread64, pwrite64, send, sendto, sendmsg,
+        recv, recvfrom, recvmsg, ioctl, lseek, lseek64, fsync, fdatasync, ftruncate,
+        ftruncate64, accept, accept4, epoll_wait;
+    Close watched: close;
+    Destroy watched: pthread_mutex_destroy;
+    SemDestroy watched: sem_destroy;
+    Unmap watched: munmap;
+    Init always: sem_init;
+    Wait watched: pthread_cond_wait, pthread_cond_timedwait, pthread_cond_clockwait;
+    SemWait watched: sem_wait, sem_trywait, sem_timedwait, sem_clockwait;
     Lock watched:
         pthread_mutex_lock, pthread_mutex_trylock, pthread_mutex_timedlock,
         pthread_mutex_clocklock;

@@ -13,6 +13,7 @@
 //! | `itimer` | the three clocks of setitimer, alarm and ualarm |
 //! | `heal` | frees that `heal=on` puts off |
 //! | `provoke` | delays that make races happen |
+//! | `resources` | descriptors and the like that go under a handler |
 //! | `unload` | `dlclose` under live timers |
 //! | `jump` | exports that note a call and jump on to libc: waits, posts, dlopen |
 //! | `kernel` | the exports of kernel-style programs: locks, slab |
@@ -61,6 +62,7 @@ mod posix_timer;
 mod provoke;
 mod real;
 mod record_file;
+mod resources;
 mod sample;
 mod sandbox;
 mod say;

@@ -6,6 +6,7 @@
 //! * [`rearms`]: a handler arms a timer that was disarmed.
 //! * [`stale`]: expiries that are another timer's.
 //! * [`stress`]: real threads; what must add up at the end.
+//! * [`releases`]: descriptors and the like that go after a landing.
 //! * [`unloads`]: code that goes under timers.
 //! * [`loom`]: every interleaving of the protocols where two threads meet.
 
@@ -19,6 +20,8 @@ mod loom;
 mod model;
 #[cfg(not(loom))]
 mod rearms;
+#[cfg(not(loom))]
+mod releases;
 #[cfg(not(loom))]
 mod scenarios;
 #[cfg(not(loom))]

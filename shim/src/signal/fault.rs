@@ -16,7 +16,7 @@ use deadwalk_alloc::trap;
 use super::trampoline::register;
 use super::{HANDLERS, SEGV, SEGV_FLAGS, SEGV_IS_OURS, is_function, real_sigaction, trampoline};
 use crate::tls::keeping_errno;
-use crate::unload;
+use crate::{resources, unload};
 
 /// Sets our handler, in the constructor; whether that worked. What was set before
 /// (an ignored signal survives exec) becomes the program's.
@@ -85,7 +85,10 @@ pub fn is_handled(info: &libc::siginfo_t, context: &libc::ucontext_t, handler: u
         if is_ours {
             return true;
         }
-        keeping_errno(|| unload::faulted(register(context, libc::REG_RIP)));
+        keeping_errno(|| {
+            unload::faulted(register(context, libc::REG_RIP));
+            resources::faulted(addr);
+        });
     }
     if !is_function(handler) {
         let is_ignored = handler == libc::SIG_IGN && !is_fault;
