@@ -91,16 +91,37 @@ static int one_cpu(pid_t *threads)
 	return count;
 }
 
-/* Arms the timer and waits until its handler's thread is queued. */
+/* A thread that was not there before and is queued, or 0. */
+static pid_t queued_thread(const pid_t *before, int known)
+{
+	pid_t now[ROOM], tid;
+	int count = thread_list(now, ROOM);
+
+	for (int i = 0; i < count; i++) {
+		tid = thread_added(before, known, &now[i], 1);
+		if (tid && is_queued(tid))
+			return tid;
+	}
+	return 0;
+}
+
+/*
+ * Arms the timer and waits until its handler's thread is queued. The kernel takes the
+ * CPU away from real-time threads that have had it for long, whosever they are: what
+ * ran then was not queued, and the timer is armed again.
+ */
 static pid_t arm_until_queued(timer_t timer)
 {
-	pid_t before[ROOM], now[ROOM], tid = 0;
+	pid_t before[ROOM], tid;
 	int known = one_cpu(before);
 
-	arm(timer, 0);
-	while (!tid || !is_queued(tid))
-		tid = thread_added(before, known, now, thread_list(now, ROOM));
-	return tid;
+	for (;;) {
+		atomic_store(&runs, 0);
+		arm(timer, 0);
+		while (!atomic_load(&runs))
+			if ((tid = queued_thread(before, known)))
+				return tid;
+	}
 }
 
 static void let_run(pid_t tid)

@@ -12,12 +12,13 @@ struct pair {
 	struct pair *other;
 };
 
-static sem_t done;
+static sem_t ready, done;
 
 static HANDLER(handler)
 {
 	struct pair *pair = HANDLER_DATA;
 
+	gate_pass(&ready); /* both pairs are complete */
 	gate_open(&pair->entered);
 	gate_pass(&pair->other->entered);
 #if defined BAD
@@ -32,6 +33,7 @@ int main(void)
 {
 	static struct pair a, b;
 
+	gate_init(&ready);
 	gate_init(&done);
 	gate_init(&a.entered);
 	gate_init(&b.entered);
@@ -41,6 +43,8 @@ int main(void)
 	b.own = a.partner = make_timer(handler, &b);
 	start(a.own, 1);
 	start(b.own, 1);
+	gate_open(&ready);
+	gate_open(&ready);
 	gate_pass(&done);
 	gate_pass(&done);
 #if defined FIXED
