@@ -28,7 +28,7 @@ struct Entry {
     state: AtomicU64,
     del_tid: AtomicU32,
     finding: AtomicU32,
-    posted: [AtomicU64; OBJECTS],
+    posted: [AtomicU64; OBJECTS + 1],
 }
 
 /// The ring; see the module's head.
@@ -47,7 +47,7 @@ impl Aftermath {
                     state: AtomicU64::new(EMPTY),
                     del_tid: AtomicU32::new(0),
                     finding: AtomicU32::new(0),
-                    posted: [const { AtomicU64::new(0) }; OBJECTS],
+                    posted: [const { AtomicU64::new(0) }; OBJECTS + 1],
                 }
             }; ENTRIES],
         }

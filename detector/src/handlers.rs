@@ -50,7 +50,15 @@ impl Detector {
     pub fn enter_signal(&self, timer: TimerRef, handler: usize, sees_value: bool) -> Option<Entry> {
         let slot = self.registry.get(timer)?;
         self.set_handler(timer, handler);
-        self.enter_with(timer, slot, if sees_value { slot.block.load(Relaxed) } else { 0 })
+        let used = if sees_value { slot.block.load(Relaxed) } else { 0 };
+        let entry = self.enter_with(timer, slot, used)?;
+        // Unlike libc's threads for timers, this one may be joined.
+        if let (Some(platform), Some(run)) = (self.platform(), entry.run)
+            && let Some(run) = self.runs.get(run)
+        {
+            run.joinable.store(platform.thread_object(), Relaxed);
+        }
+        Some(entry)
     }
 
     /// The handler starts; `used` is the block that it is told of, index + 1 or 0.

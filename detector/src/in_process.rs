@@ -92,6 +92,10 @@ impl Platform for InProcess {
         None
     }
 
+    fn thread_object(&self) -> u64 {
+        0
+    }
+
     fn is_pending(&self, _handle: u64) -> bool {
         false
     }

@@ -41,6 +41,8 @@ pub trait Platform: Sync {
     fn now_ns(&self) -> u64;
     /// The calling thread.
     fn thread(&self) -> ThreadToken;
+    /// The calling thread as who joins it names it (a `pthread_t`); 0 if nobody can.
+    fn thread_object(&self) -> u64;
     /// Samples another thread. What cannot be seen (it has ended, no /proc) is
     /// `u64::MAX`, which no later sample exceeds.
     fn sample(&self, thread: ThreadToken) -> Sample;

@@ -61,6 +61,8 @@ pub struct RunSlot {
     late: AtomicU32,
     /// 1 if it was started by an expiry that is not its timer's.
     is_stale: AtomicU32,
+    /// The handler's thread as who joins it names it; 0 for one that nobody can.
+    pub joinable: AtomicU64,
     /// What the handler posted.
     pub posted: Objects,
     /// Deletes that landed.
@@ -87,6 +89,7 @@ impl RunSlot {
             is_held: AtomicU32::new(0),
             late: AtomicU32::new(0),
             is_stale: AtomicU32::new(0),
+            joinable: AtomicU64::new(0),
             posted: Objects::new(),
             landings: [const { LandingNote::new() }; LANDINGS],
             harms: [const { HarmNote::new() }; HARMS],
@@ -165,6 +168,7 @@ impl RunTable {
         slot.is_held.store(0, Relaxed);
         slot.late.store(0, Relaxed);
         slot.is_stale.store(is_stale.into(), Relaxed);
+        slot.joinable.store(0, Relaxed);
         slot.posted.clear();
         for landing in &slot.landings {
             landing.note.reset(generation);

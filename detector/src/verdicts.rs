@@ -207,11 +207,13 @@ fn waited_for(run: &RunSlot, landing: &LandingNote) -> bool {
 }
 
 /// What a wait or a second delete by the deleter may name: what the handler
-/// posted since, and a timer_list itself.
+/// posted since, the thread of its handler, and a timer_list itself.
 fn awaited<'a>(run: &'a RunSlot, landing: &LandingNote) -> impl Iterator<Item = u64> + use<'a> {
     let again = landing.again.load(Relaxed);
     let again = (again != 0).then_some(again);
-    again.into_iter().chain(posted(run, landing.del_ns.load(Relaxed)))
+    let joinable = run.joinable.load(Relaxed);
+    let joinable = (joinable != 0).then_some(joinable);
+    again.into_iter().chain(joinable).chain(posted(run, landing.del_ns.load(Relaxed)))
 }
 
 /// What the handler posted since. A mutex counts only if it signalled a

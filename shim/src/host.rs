@@ -103,6 +103,11 @@ impl Platform for Host {
         record_file::private_body()
     }
 
+    fn thread_object(&self) -> u64 {
+        // SAFETY: takes no arguments and cannot fail.
+        unsafe { libc::pthread_self() as u64 }
+    }
+
     fn is_pending(&self, handle: u64) -> bool {
         // SAFETY: an all-zero itimerspec is valid and writable; the handle is
         // one that the registry holds as live.

@@ -299,7 +299,9 @@ jumps! {
     SemDestroy watched: sem_destroy;
     Unmap watched: munmap;
     Init always: sem_init;
-    Wait watched: pthread_cond_wait, pthread_cond_timedwait, pthread_cond_clockwait;
+    Wait watched:
+        pthread_cond_wait, pthread_cond_timedwait, pthread_cond_clockwait, pthread_join,
+        pthread_tryjoin_np, pthread_timedjoin_np, pthread_clockjoin_np;
     SemWait watched: sem_wait, sem_trywait, sem_timedwait, sem_clockwait;
     Lock watched:
         pthread_mutex_lock, pthread_mutex_trylock, pthread_mutex_timedlock,

@@ -1,7 +1,7 @@
 /*
  * A clock of setitimer, alarm (-DALARM) or ualarm (-DUALARM) is stopped while its
  * handler runs on another thread. BAD: the handler goes on. FIXED: the stopper waits
- * for it. LOOKALIKE 1: the handler stops it. 2: the expiry was on its way, blocked,
+ * for it. LOOKALIKE 4: it joins the handler's thread after it has stopped the clock. LOOKALIKE 1: the handler stops it. 2: the expiry was on its way, blocked,
  * when the clock was stopped, and its handler runs after that. 3: the signal is sent
  * by somebody, not by the clock.
  */
@@ -39,7 +39,7 @@ static void stop(void)
 static void handler(int number)
 {
 	(void)number;
-#if defined LOOKALIKE && LOOKALIKE != 3
+#if defined LOOKALIKE && LOOKALIKE < 3
 #if LOOKALIKE == 1
 	stop();
 #endif
@@ -90,6 +90,12 @@ int main(void)
 #endif
 	stop();
 	gate_open(&go);
+#if defined LOOKALIKE && LOOKALIKE == 4
 	end_runner();
+	return 0;
+#endif
+	/* Seen to its end, but not waited for by any call. */
+	gate_open(&runner_may_end);
+	wait_thread_gone(runner_thread);
 	return 0;
 }

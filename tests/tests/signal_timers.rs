@@ -122,6 +122,10 @@ fn a_clock_stopped_legally() {
         report.assert_clean();
         report.assert_kind("expiry-after-del", Info);
     });
+    each_clock("-DLOOKALIKE=4", |report, _| {
+        report.assert_clean();
+        report.assert_kind("del-while-running", Info);
+    });
     each_clock("-DLOOKALIKE=3", |report, _| {
         report.assert_clean();
         assert_eq!(report.counter("timers.handlers_run"), 0, "no clock's expiry");

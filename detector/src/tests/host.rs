@@ -276,6 +276,10 @@ impl Platform for Host {
         Some(self.body)
     }
 
+    fn thread_object(&self) -> u64 {
+        0x9_0000 + u64::from(THREAD.get())
+    }
+
     fn is_pending(&self, handle: u64) -> bool {
         self.pending.lock().unwrap().get(&handle).copied().unwrap_or(true)
     }

@@ -108,3 +108,27 @@ fn a_run_that_is_told_nothing_uses_no_data() {
         assert_eq!(harmed.is_some(), sees_value);
     }
 }
+
+/// Who joins the thread that the handler runs on waits for the handler, before it has
+/// ended or after.
+#[test]
+fn a_join_is_a_wait() {
+    for (joined, want) in [(0x9_0000 + HANDLER, [0, 1, 0, 0]), (0x9_0000, [0, 0, 1, 0])] {
+        for is_early in [true, false] {
+            let s = Scene::new();
+            let run = s.host.on(HANDLER, || {
+                s.detector.enter_signal(s.timer, 0x4000, true).unwrap().run.unwrap()
+            });
+            assert_eq!(s.delete(), 1);
+            s.host.sleeps(HANDLER);
+            if is_early {
+                s.detector.deleter_waits(joined as usize);
+            }
+            s.host.on(HANDLER, || s.detector.leave(run));
+            if !is_early {
+                s.detector.deleter_waits(joined as usize);
+            }
+            assert_eq!(s.host.verdicts(Kind::DelWhileRunning), want);
+        }
+    }
+}
