@@ -23,6 +23,7 @@ use crate::runs::{RunSlot, RunTable};
 use crate::state::{Phase, State};
 use crate::suspects::Suspects;
 use crate::timers::{Registry, TimerSlot};
+use crate::waits::Waits;
 use crate::{Api, Kind};
 
 /// Everything deadwalk knows of this process.
@@ -36,6 +37,7 @@ pub struct Detector {
     pub(crate) runs: RunTable,
     pub(crate) aftermath: Aftermath,
     pub(crate) suspects: Suspects,
+    pub(crate) waits: Waits,
     platform: OnceLock<&'static dyn Platform>,
     policy: AtomicU32,
     pub(crate) heals: AtomicBool,
@@ -52,6 +54,7 @@ pub static DETECTOR: Detector = Detector {
     runs: RunTable::global(),
     aftermath: Aftermath::new(),
     suspects: Suspects::new(),
+    waits: Waits::new(),
     platform: OnceLock::new(),
     policy: AtomicU32::new(DelPolicy::Async as u32),
     heals: AtomicBool::new(false),
@@ -71,6 +74,7 @@ impl Detector {
             runs: RunTable::small(),
             aftermath: Aftermath::new(),
             suspects: Suspects::new(),
+            waits: Waits::new(),
             platform: OnceLock::new(),
             policy: AtomicU32::new(DelPolicy::Async as u32),
             heals: AtomicBool::new(false),
@@ -124,6 +128,7 @@ impl Detector {
         self.runs.reset_after_fork();
         self.aftermath.reset_after_fork();
         self.suspects.reset_after_fork();
+        self.waits.reset_after_fork();
     }
 
     /// A counter by its path in the JSON report (`"del.while_running"`).

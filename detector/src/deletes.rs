@@ -346,27 +346,25 @@ impl Detector {
         self.record.count(Counter::DelSyncWaits, 1);
         let start = platform.now_ns();
         let (bound, spent) = (self.deadlock_ns.load(Relaxed), self.provoke.spent_ns());
+        let me = platform.thread().tid;
+        let mut wait = None;
         let mut attempt = 0;
         while running() {
-            let is_proven = || {
-                let mut handlers = self.runs.each().filter(|(_, run)| run.timer() == timer);
-                attempt % PROOF_EVERY == PROOF_EVERY - 1
-                    && handlers.any(|(_, run)| platform.waits_for_caller(run.thread()))
-            };
+            let mut cycle = None;
+            if attempt % PROOF_EVERY == PROOF_EVERY - 1 {
+                wait = wait.or_else(|| self.waits.begin(me, timer, self.record.capture(platform)));
+                cycle = self.proven_cycle(platform, timer, me);
+            }
             let bound = bound + self.provoke.stretch_ns(spent, bound);
-            if platform.now_ns().saturating_sub(start) > bound || is_proven() {
-                let spec = self
-                    .timer_finding(platform, Kind::DelDeadlock, slot)
-                    .with(StackRole::Del, self.record.capture(platform));
-                let blameless = self.runs_are_stale(timer);
-                let verdict = if blameless { Verdict::Info } else { Verdict::Error };
-                if let Some(finding) = self.record.finding(platform, &spec) {
-                    self.record.occurred(platform, finding, verdict);
-                }
+            if cycle.is_some() || platform.now_ns().saturating_sub(start) > bound {
+                self.tell_deadlock(platform, timer, slot, cycle);
                 break;
             }
             platform.pause(attempt);
             attempt += 1;
+        }
+        if let Some(wait) = wait {
+            self.waits.end(wait);
         }
         count_wait(site, platform.now_ns().saturating_sub(start));
         true

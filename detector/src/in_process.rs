@@ -108,8 +108,12 @@ impl Platform for InProcess {
         HELPER.get().is_none_or(|helper| helper.list_uses(addr, block))
     }
 
-    fn waits_for_caller(&self, _thread: ThreadToken) -> bool {
-        false
+    fn waits_for(&self, _tid: u32) -> Option<u32> {
+        None
+    }
+
+    fn stack_of_waiter(&self, _tid: u32, _out: &mut [usize]) -> usize {
+        0
     }
 
     fn pause(&self, _attempt: u32) {

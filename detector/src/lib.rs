@@ -82,6 +82,8 @@ mod timers;
 mod unloads;
 #[cfg(not(loom))]
 mod verdicts;
+#[cfg(not(loom))]
+mod waits;
 
 #[cfg(not(loom))]
 pub use self::core::{DETECTOR, Detector};

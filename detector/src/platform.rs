@@ -63,13 +63,16 @@ pub trait Platform: Sync {
     /// Does the argument of the armed timer_list at `addr` point into `block`?
     /// The program may change it while the timer is armed.
     fn list_uses(&self, addr: u64, block: &HeapBlock) -> bool;
-    /// Does the calling thread, which waits, hold what this one is blocked on?
-    fn waits_for_caller(&self, thread: ThreadToken) -> bool;
     /// May the handler at `addr`, whose code may be unloaded meanwhile, be called?
     /// Then that code stays.
     fn may_call(&self, _addr: usize) -> bool {
         true
     }
+    /// The thread that holds the lock on which this one is blocked now.
+    fn waits_for(&self, tid: u32) -> Option<u32>;
+    /// Where this thread called for that lock, as far as it can be told: as
+    /// [`capture`](Self::capture).
+    fn stack_of_waiter(&self, tid: u32, out: &mut [usize]) -> usize;
     /// Lets time pass in a waiting delete; `attempt` counts from 0.
     fn pause(&self, attempt: u32);
     /// Tells the collector that there is something new.

@@ -126,8 +126,12 @@ impl Platform for Host {
         timer_list::uses(addr as usize, block)
     }
 
-    fn waits_for_caller(&self, thread: ThreadToken) -> bool {
-        holder::waits_for(thread.tid) == Some(tls::tid())
+    fn waits_for(&self, tid: u32) -> Option<u32> {
+        holder::waits_for(tid)
+    }
+
+    fn stack_of_waiter(&self, tid: u32, out: &mut [usize]) -> usize {
+        holder::stack_of_waiter(tid, out)
     }
 
     fn may_call(&self, addr: usize) -> bool {

@@ -37,6 +37,7 @@ pub struct Host {
     now: AtomicU64,
     samples: Mutex<BTreeMap<u32, Sample>>,
     pending: Mutex<BTreeMap<u64, bool>>,
+    holders: Mutex<BTreeMap<u32, u32>>,
     /// Do signal handlers see the value that comes with their signal?
     pub passes_value: AtomicBool,
     pause: Mutex<Option<Pause>>,
@@ -68,6 +69,7 @@ impl Host {
             now: AtomicU64::new(1_000),
             samples: Mutex::default(),
             pending: Mutex::default(),
+            holders: Mutex::default(),
             passes_value: AtomicBool::new(true),
             pause: Mutex::default(),
             hook: Mutex::default(),
@@ -116,6 +118,11 @@ impl Host {
     /// The thread uses CPU.
     pub fn burns(&self, tid: u32, ns: u64) {
         self.samples.lock().unwrap().entry(tid).or_default().cpu_ns += ns;
+    }
+
+    /// Thread `tid` is blocked on a lock of `holder`'s.
+    pub fn blocks(&self, tid: u32, holder: u32) {
+        self.holders.lock().unwrap().insert(tid, holder);
     }
 
     /// What the kernel says of a handle; `true` if nothing was set.
@@ -292,8 +299,13 @@ impl Platform for Host {
         true
     }
 
-    fn waits_for_caller(&self, _thread: ThreadToken) -> bool {
-        false
+    fn waits_for(&self, tid: u32) -> Option<u32> {
+        self.holders.lock().unwrap().get(&tid).copied()
+    }
+
+    fn stack_of_waiter(&self, _tid: u32, out: &mut [usize]) -> usize {
+        out[0] = 0x8000;
+        1
     }
 
     fn may_call(&self, _addr: usize) -> bool {

@@ -8,6 +8,7 @@
 //! * [`stress`]: real threads; what must add up at the end.
 //! * [`releases`]: descriptors and the like that go after a landing.
 //! * [`unloads`]: code that goes under timers.
+//! * [`waits`]: deletes and handlers that wait for each other.
 //! * [`loom`]: every interleaving of the protocols where two threads meet.
 
 #[cfg(not(loom))]
@@ -32,3 +33,4 @@ mod stale;
 mod stress;
 #[cfg(not(loom))]
 mod unloads;
+mod waits;
