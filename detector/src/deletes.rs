@@ -186,7 +186,8 @@ impl Detector {
         if earliest_ns < slot.earliest_ns.load(Relaxed) {
             slot.earliest_ns.fetch_min(earliest_ns, Relaxed);
         }
-        let arming_before = (slot.due_ns.swap(due_ns, Relaxed), slot.arm_site.load(Relaxed));
+        let arming_before = (slot.due_ns.load(Relaxed), slot.arm_site.load(Relaxed));
+        slot.due_ns.store(due_ns, Relaxed);
         slot.arm_site.store(site as u64, Relaxed);
         let (before, after, _) = slot.apply(timer.generation, Verb::Arm { periodic })?;
         self.phase_changed(slot, before, after);
@@ -232,7 +233,7 @@ impl Detector {
         };
         slot.del_site.store(site_addr as u64, Relaxed);
         if op == Op::TimerDelete {
-            slot.retired_ns.store(platform.now_ns(), Relaxed);
+            slot.retired_ns.store(platform.coarse_ns(), Relaxed);
         }
         let verb = match op {
             Op::TimerDelete => Verb::Delete,

@@ -7,6 +7,10 @@ use crate::blocks::HeapBlock;
 use crate::ladder::Sample;
 use crate::record::layout::BodySegment;
 
+/// How far a clock that advances by ticks may be behind: ten ticks of the slowest
+/// kernel, for the processor that keeps the time may be a virtual one that waits.
+pub const COARSE_NS: u64 = 100_000_000;
+
 /// A thread as another thread may sample it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ThreadToken {
@@ -39,6 +43,10 @@ pub struct Module<'a> {
 pub trait Platform: Sync {
     /// Monotonic time, ns.
     fn now_ns(&self) -> u64;
+    /// The same, cheaper and at most [`COARSE_NS`] behind.
+    fn coarse_ns(&self) -> u64 {
+        self.now_ns()
+    }
     /// The calling thread.
     fn thread(&self) -> ThreadToken;
     /// The calling thread as who joins it names it (a `pthread_t`); 0 if nobody can.

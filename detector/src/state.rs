@@ -109,6 +109,7 @@ impl State {
 
     /// The state after `verb`, or `None` if the verb is impossible here: the
     /// caller has lost track (a slot reused, a call on a deleted timer).
+    #[inline(always)]
     pub const fn step(self, verb: Verb) -> Option<(State, Outcome)> {
         let outcome = Outcome {
             was_pending: matches!(self.phase, Phase::Armed),

@@ -12,6 +12,7 @@ use core::ffi::c_void;
 use deadwalk_alloc::BlockState;
 use deadwalk_detector::counters::Counter;
 use deadwalk_detector::deletes::{Arming, Deleted, Deletion, Handle, NewTimer};
+use deadwalk_detector::platform::COARSE_NS;
 use deadwalk_detector::{Api, DETECTOR, HeapBlock, Notify, Op, TimerRef};
 
 use crate::tls::keeping_errno;
@@ -253,17 +254,23 @@ fn arm(
         (libc::CLOCK_MONOTONIC, true) => DETECTOR.arm_not_before(timer, periodic, value_ns, site),
         // The kernel counts a relative time of CLOCK_REALTIME on this clock too.
         (libc::CLOCK_MONOTONIC | libc::CLOCK_REALTIME, false) => {
-            let due_ns = host::now_ns().saturating_add(value_ns);
+            let due_ns = arming_ns(value_ns).saturating_add(value_ns);
             DETECTOR.arm_not_before(timer, periodic, due_ns, site)
         }
         // A time on a clock that we do not keep.
         (_, true) => DETECTOR.arm(timer, periodic, 0, site),
         // Clocks that stand still, or run ahead of ours: somewhat early.
         (_, false) => {
-            let due_ns = host::now_ns().saturating_add(value_ns / 2);
+            let due_ns = arming_ns(value_ns).saturating_add(value_ns / 2);
             DETECTOR.arm(timer, periodic, due_ns, site)
         }
     }
+}
+
+/// The time, or a little earlier where that is nothing beside the delay: a clock is a
+/// third of what there is to do for an arming.
+fn arming_ns(delay_ns: u64) -> u64 {
+    if delay_ns > COARSE_NS { host::coarse_ns() } else { host::now_ns() }
 }
 
 unsafe extern "C" fn gettime(handle: usize, value: *mut libc::itimerspec, _site: usize) -> i32 {

@@ -428,6 +428,8 @@ pub(crate) fn add_locked(cell: &AtomicU64, n: u64) {
 }
 
 /// Finds the entry of `key`, or claims an empty one; `true` if it is new.
+/// Inlined, so that the table's length is known and nothing is divided by it.
+#[inline(always)]
 fn claim<T>(entries: &[T], key: u64, key_of: impl Fn(&T) -> &AtomicU64) -> Option<(usize, bool)> {
     let start = (mix(0, key) >> 16) as usize % entries.len();
     (0..entries.len()).map(|i| (start + i) % entries.len()).find_map(|index| {

@@ -16,6 +16,7 @@
 //! | `scaling` | more threads, ten million live blocks |
 //! | `endurance` | ten minutes of allocations, or `--seconds N`; only if named |
 //! | `timers` | stress-ng's timers |
+//! | `posix-timers` | what an arming, a delete and an expiry cost |
 //! | `--peers none` | glibc and deadwalk only; also `all`, `mimalloc,scudo` |
 //! | `--rounds N` | so many rounds, of which the medians count (5) |
 //!
@@ -34,6 +35,7 @@ mod page;
 mod patterns;
 mod peers;
 mod plot;
+mod posix_timers;
 mod profile;
 mod programs;
 mod redis;
@@ -66,6 +68,7 @@ fn main() {
     section("profile", &|| profile::profile(folder));
     section("scaling", &|| scaling::scaling(folder, rounds.min(FEWER_ROUNDS)));
     section("timers", &|| timers::timers(folder, rounds));
+    section("posix-timers", &|| Some(posix_timers::posix_timers(folder, rounds)));
     if arguments.names_section("endurance") {
         section("endurance", &|| endurance::endurance(folder, arguments.seconds));
     }
