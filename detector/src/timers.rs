@@ -449,8 +449,8 @@ mod tests {
 
     #[test]
     fn a_crowded_registry_takes_timers_that_never_fired_at_once() {
-        let registry = Registry::small(5);
-        for (due_ns, reusable) in [(50, 0), (0, 0), (COARSE_NS, 0), (2 * COARSE_NS, 1)] {
+        let registry = Registry::small(4);
+        for (due_ns, reusable) in [(COARSE_NS, 0), (0, 0), (2 * COARSE_NS, 1)] {
             let (timer, slot) = registry.init(0, |_| {}).unwrap();
             slot.apply(timer.generation, Verb::Arm { periodic: false }).unwrap();
             slot.arm_site.store(1, Relaxed);
@@ -463,7 +463,7 @@ mod tests {
         while let Some((timer, _)) = registry.init(101, |_| {}) {
             taken.push(timer.index);
         }
-        assert_eq!(taken, [3, 4], "the one that never fired, and the unused one");
+        assert_eq!(taken, [2, 3], "the one that never fired, and the unused one");
     }
 
     #[test]
