@@ -1,6 +1,6 @@
 //! Programs that nobody here wrote: same exit status, same output, and not one
 //! warning or error. Each is skipped aloud where it is not installed; on Debian
-//! `apt-get install python3 perl gcc git sqlite3 redis-server redis-tools stress-ng`.
+//! `apt-get install python3 perl gcc git sqlite3 redis-server redis-tools`.
 
 use deadwalk_tests::{Live, Run, alone, find_tool};
 use std::fmt::Write;
@@ -166,31 +166,4 @@ fn redis_server_under_its_benchmark() {
     assert_eq!(live.wait(), 0);
     assert!(benchmark_ok, "the benchmark was served");
     deadwalk_tests::Report::read(&json).expect("a report").assert_clean();
-}
-
-#[track_caller]
-fn stress(words: &str) {
-    let Some(stress) = find_tool("stress-ng") else { return };
-    let _alone = alone();
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let run = Run::command([stress]).args(words).folder(folder.path());
-    run.plain().assert_status(0);
-    let watched = run.watched();
-    assert_eq!(watched.outcome.status, 0, "{words}: {:#?}", watched.outcome);
-    watched.report.assert_clean();
-}
-
-#[test]
-fn stress_ng_timer() {
-    stress("--timer 1 --timer-ops 20000");
-}
-
-#[test]
-fn stress_ng_pthread() {
-    stress("--pthread 1 --pthread-ops 2000");
-}
-
-#[test]
-fn stress_ng_vfork() {
-    stress("--vfork 1 --vfork-ops 1000");
 }

@@ -51,6 +51,17 @@ fn in_folder<T: Debug>(python: &Path, name: &str, how: impl Fn(&Run) -> T) -> (T
     (ended, pairs.map(|(name, result)| (name.into(), result.into())).collect())
 }
 
+/// Modules of the package's that schedule most; all of it takes minutes.
+mod asyncio {
+    macro_rules! modules {
+        ($($name:ident)*) => {
+            $(#[test] fn $name() { super::module(concat!("test_asyncio.", stringify!($name))); })*
+        };
+    }
+
+    modules! { test_base_events test_unix_events test_subprocess test_timeouts test_locks }
+}
+
 macro_rules! modules {
     ($($name:ident)*) => {
         $(#[test] fn $name() { module(stringify!($name)); })*

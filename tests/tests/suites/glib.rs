@@ -43,6 +43,7 @@ programs! {
     mainloop "mainloop"
     timer "timer"
     sources "sources"
+    unix "unix"
     thread "thread"
     thread_pool "thread-pool"
     threadtests "threadtests"

@@ -98,6 +98,13 @@ fn postgres_under_pgbench() {
     let said = bench("-c 8 -j 2 -T 5");
     assert!(said.contains("number of failed transactions: 0 "), "{said}");
     bench("-c 4 -j 2 -t 200 -S -M prepared -C");
+    // Every statement arms the one clock of setitimer, and disarms it.
+    let limits = "-c statement_timeout=20s -c lock_timeout=10s -c deadlock_timeout=5ms \
+                  -c idle_in_transaction_session_timeout=30s";
+    let mut command = place.plain("pgbench");
+    command.env("PGOPTIONS", limits).args(["-c", "4", "-j", "2", "-t", "300", "postgres"]);
+    let said = finish(command);
+    assert!(said.contains("number of failed transactions: 0 "), "{said}");
 
     // A fast shutdown: clients are sent away, the log is written out.
     let pid = std::fs::read_to_string(data.join("postmaster.pid")).expect("the server runs");
