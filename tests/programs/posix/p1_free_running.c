@@ -41,6 +41,7 @@ static HANDLER(handler)
 	pthread_mutex_unlock(&device->lock);
 	return;
 #endif
+	say_over();
 	gate_open(&done);
 }
 
@@ -61,7 +62,8 @@ int main(void)
 	cancel(timer);
 	free(device);
 	chance_open(&go);
-	gate_pass(&done);
+	look_until_over();
+	return 0;
 #elif defined FIXED && defined API_THREAD
 	cancel(timer);
 	chance_open(&go);

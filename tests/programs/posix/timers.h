@@ -160,6 +160,23 @@ static inline void end_receivers(void)
 #endif
 }
 
+/*
+ * How a bad program learns that its handler is done, before it ends: it looks, and
+ * waits for nobody, for that would be half of what it lacks.
+ */
+static atomic_int is_over;
+
+static inline void say_over(void)
+{
+	atomic_store(&is_over, 1);
+}
+
+static inline void look_until_over(void)
+{
+	while (!atomic_load(&is_over))
+		sched_yield();
+}
+
 /* Waits until the handler that has said "done" has returned. */
 static inline void wait_handler_over(void)
 {
