@@ -288,11 +288,12 @@ const P8: Pattern = Pattern {
             "the deleter joins the thread that runs the handler",
             &[(&[Signal, ThreadId], &[DEADLOCK])],
         )
-        .missed(HANDLED)
         .also(&["del-while-running"])
+        .missed(HANDLED)
         .ends(KILL),
         fixed(P8_SOURCE, "FIXED=1", "the lock is dropped first (`del=sync`)", BY_VALUE).sync(),
         fixed(P8_SOURCE, "FIXED=2", "dropped before waiting for \"done\"", BY_VALUE),
+        fixed(P8_SOURCE, "FIXED=3", "dropped before the join", &[(&[Signal, ThreadId], &[])]),
         like(
             P8_SOURCE,
             "LOOKALIKE=1",
