@@ -1,6 +1,6 @@
 //! The patterns and their programs.
 
-use super::Api::{Alarm, Setitimer, Signal, Thread, ThreadId, Timerfd};
+use super::Api::{Setitimer, Signal, Thread, ThreadId, Timerfd};
 use super::{Api, CLOCKS, HANDLED, Named, Pattern, SIGNALS, Twin, VALUED, Variant};
 
 /// What SIGSEGV and SIGKILL make of a program's end.
