@@ -4,9 +4,9 @@
 //! thread. All signals are blocked in it, it opens no descriptor (the host's
 //! numbers are not its own), and it does not exist in a fork child.
 //!
-//! Not started from inside an allocation that libc or the loader makes: they may
-//! hold a lock that `pthread_create` takes. The wish is kept until a call of the
-//! program's own comes by.
+//! Not started from inside an allocation that libc or the loader makes, nor in a
+//! timer's signal handler: what is interrupted may hold a lock that `pthread_create`
+//! takes. The wish is kept until a call of the program's own comes by.
 
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::*};
@@ -17,7 +17,7 @@ use deadwalk_detector::collect::{self, Collector, Finding};
 use deadwalk_detector::options::LogLevel;
 use deadwalk_detector::{Kind, Severity};
 
-use crate::{host, sandbox, say, start, threads, tls};
+use crate::{host, sandbox, say, signal, start, threads, tls};
 
 const NONE: u32 = 0;
 const STARTED: u32 = 1;
@@ -61,6 +61,7 @@ pub fn wake() {
 pub fn start_if_wished() {
     if WISHED.load(Relaxed)
         && tls::hooks() & tls::IN_LIBC == 0
+        && !signal::is_in_handler()
         && !sandbox::is_sandboxed()
         && WISHED.swap(false, AcqRel)
         && STATE.compare_exchange(NONE, STARTED, AcqRel, Relaxed).is_ok()

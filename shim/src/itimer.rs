@@ -117,7 +117,10 @@ fn is_answered_for(timer: TimerRef) -> bool {
 fn make<T: Copy>(wanted: &Wanted, call: impl FnOnce() -> T, is_done: impl Fn(T) -> bool) -> T {
     jump::called();
     let (setting, told) = keeping_errno(|| {
-        collector::start_if_wished();
+        // `alarm` may be called in any signal handler, where no thread may be started.
+        if wanted.op != Op::Alarm {
+            collector::start_if_wished();
+        }
         let now_ns = host::coarse_ns();
         let is_real = wanted.which == libc::ITIMER_REAL;
         let setting = is_real.then(|| Setting::new(known(0), now_ns, wanted.site));

@@ -34,6 +34,7 @@ static PATH: Path = Path {
 };
 
 impl Path {
+    /// Sets it; `path` ends with NUL.
     fn set(&self, path: &[u8], stat: &libc::stat) {
         for (cell, chunk) in self.bytes.iter().zip(path.chunks(8)) {
             let mut word = [0; 8];
@@ -45,11 +46,11 @@ impl Path {
         self.len.store(path.len(), Release);
     }
 
-    fn get(&self, out: &mut [u8; PATH_BYTES]) -> bool {
-        for (cell, chunk) in self.bytes.iter().zip(out.chunks_mut(8)) {
-            chunk.copy_from_slice(&cell.load(Relaxed).to_le_bytes());
-        }
-        self.len.load(Acquire) > 0
+    /// The path, if there is one. No copy: a handler's stack may be too small for it.
+    fn get(&self) -> Option<&CStr> {
+        // SAFETY: ends with NUL by the promise of `set`, whose callers, the constructor
+        // and a fork child, are the process's only thread.
+        (self.len.load(Acquire) > 0).then(|| unsafe { CStr::from_ptr(self.bytes.as_ptr().cast()) })
     }
 }
 
@@ -148,17 +149,14 @@ pub enum Extended {
 
 /// Extends the record by its body.
 pub fn extend() -> Extended {
-    let mut path = [0u8; PATH_BYTES];
-    if !PATH.get(&mut path) {
-        return Extended::NoFile;
-    }
+    let Some(path) = PATH.get() else { return Extended::NoFile };
     // SAFETY: errno is thread-local and always valid.
     let saved = unsafe { *libc::__errno_location() };
     // A handler that arms a timer may want the same in the middle of this, and
     // a periodic signal would break `fallocate` off again and again.
     let mut old = 0;
     mask(libc::SIG_SETMASK, !0, &mut old);
-    let result = try_extend(&path);
+    let result = try_extend(path);
     mask(libc::SIG_SETMASK, old, &mut 0);
     if let Err(failure) = &result {
         complain("the record cannot be extended", failure);
@@ -169,10 +167,9 @@ pub fn extend() -> Extended {
     result.map_or(Extended::Failed, Extended::Yes)
 }
 
-fn try_extend(path: &[u8; PATH_BYTES]) -> Result<&'static BodySegment, Failure> {
+fn try_extend(path: &CStr) -> Result<&'static BodySegment, Failure> {
     check_size_limit(FULL_BYTES)?;
-    let end = path.iter().position(|&b| b == 0).map_or(path.len(), |n| n + 1);
-    let fd = open(&path[..end], libc::O_RDWR | libc::O_NOFOLLOW | libc::O_CLOEXEC)
+    let fd = open(path.to_bytes_with_nul(), libc::O_RDWR | libc::O_NOFOLLOW | libc::O_CLOEXEC)
         .map_err(|code| Failure("open", code))?;
     let same = stat_of(fd).is_some_and(|s| {
         s.st_dev == PATH.device.load(Relaxed) && s.st_ino == PATH.inode.load(Relaxed)

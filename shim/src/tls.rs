@@ -61,7 +61,8 @@ global_asm!(
 pub const IN_HANDLER: u64 = 1;
 /// Hook: a delete by this thread landed on a handler.
 pub const LANDED: u64 = 2;
-/// Hook: the thread is in an allocation that libc itself or the loader makes.
+/// Hook: the thread is in an allocation that libc itself or the loader makes, or at the
+/// start or end of a timer's signal handler, which may have interrupted anything.
 pub const IN_LIBC: u64 = 4;
 
 macro_rules! cell {

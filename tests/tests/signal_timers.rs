@@ -191,3 +191,22 @@ fn expiries_that_are_waited_for() {
     assert_eq!(watched.report.counter("timers.handlers_run"), 0);
     assert_eq!(watched.report.counter("timers.pending_at_end"), 0);
 }
+
+/// Of a handler's stack little is used, and none of it for the record's path.
+#[test]
+fn handlers_on_small_alternate_stacks() {
+    let watched = Run::of(&Program::new("signal_small_stack")).watched();
+    assert_eq!(watched.outcome.status, 0, "{:#?}", watched.outcome);
+    watched.report.assert_clean();
+    assert_eq!(watched.report.counter("timers.handlers_run"), 2);
+    assert_eq!(watched.report.counter("del.self"), 2);
+}
+
+#[test]
+fn a_finding_in_a_handler_starts_no_thread() {
+    let watched = Run::of(&Program::new("signal_no_thread")).watched();
+    let said = "1 in the handler, 1 behind it, 2 after timer_create";
+    assert_eq!(watched.outcome.status, 0, "{:#?}", watched.outcome);
+    assert!(watched.outcome.stdout.contains(said), "{:#?}", watched.outcome);
+    watched.report.assert_kind("expiry-after-del", Info);
+}

@@ -7,6 +7,7 @@ use core::arch::asm;
 use deadwalk_alloc::signal as heap;
 
 use super::timed;
+use crate::tls;
 
 /// Word of glibc's `jmp_buf` that holds the stack pointer.
 const STACK_WORD: usize = 6;
@@ -14,6 +15,8 @@ const STACK_WORD: usize = 6;
 /// The calling thread, in a handler, is about to jump to `target`, a `jmp_buf`. Ends
 /// every run, and every interruption of the heap, that the jump leaves.
 pub fn leaving(target: usize) {
+    // What the handler had interrupted may have been the start or end of another.
+    tls::set_hooks(tls::hooks() & !tls::IN_LIBC);
     // SAFETY: a `jmp_buf` that setjmp filled, by the promise of longjmp's caller.
     let stack = unsafe { stack_of(target) };
     let alternate = alternate_stack();

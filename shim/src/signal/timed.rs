@@ -120,7 +120,7 @@ pub extern "C-unwind" fn call(signal: c_int, info: *mut libc::siginfo_t, context
         let stack = register(&*context.cast::<libc::ucontext_t>(), libc::REG_RSP);
         (&*info, stack, core::mem::transmute::<usize, Handler>(addr))
     };
-    let entry = tls::keeping_errno(|| {
+    let entry = interrupting(|| {
         let timer = timer_of(signal, info_of)?;
         DETECTOR.enter_signal(timer, addr, wants_info(signal))
     });
@@ -129,6 +129,19 @@ pub extern "C-unwind" fn call(signal: c_int, info: *mut libc::siginfo_t, context
     }
     let _leaving = entry.and_then(|entry| entry.run).map(|run| InHandler::new(run, stack));
     handler(signal, info, context);
+}
+
+/// Runs `f` on a thread of which nobody knows what it was doing: errno stays, and no
+/// thread is started.
+fn interrupting<T>(f: impl FnOnce() -> T) -> T {
+    tls::keeping_errno(|| {
+        let before = tls::hooks() & tls::IN_LIBC;
+        tls::set_hooks(tls::hooks() | tls::IN_LIBC);
+        let result = f();
+        // `f` may have changed the others.
+        tls::set_hooks(tls::hooks() & !tls::IN_LIBC | before);
+        result
+    })
 }
 
 /// The calling thread is in a timer's signal handler; dropping this ends the run, if
@@ -148,7 +161,7 @@ impl InHandler {
 
 impl Drop for InHandler {
     fn drop(&mut self) {
-        tls::keeping_errno(|| end(self.0));
+        interrupting(|| end(self.0));
     }
 }
 
