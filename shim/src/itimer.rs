@@ -134,9 +134,8 @@ fn make<T: Copy>(wanted: &Wanted, call: impl FnOnce() -> T, is_done: impl Fn(T) 
     }
     match told {
         Told::Deletion(deletion) if is_done(result) => posix_timer::finish(deletion),
-        Told::Arming(arming) if !is_done(result) => {
-            keeping_errno(|| DETECTOR.arm_refused(arming));
-        }
+        Told::Arming(arming) if is_done(result) => keeping_errno(|| DETECTOR.arm_done(&arming)),
+        Told::Arming(arming) => keeping_errno(|| DETECTOR.arm_refused(arming)),
         _ => {}
     }
     result

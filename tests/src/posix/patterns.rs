@@ -160,8 +160,7 @@ const P3: Pattern = Pattern {
                 (CLOCKS, &[Named::warning("rearm-after-del"), REARMED, WRITTEN]),
             ],
         )
-        .also(&["enter-with-freed-data"])
-        .missed(CLOCKS),
+        .also(&["enter-with-freed-data"]),
         fixed(P3_SOURCE, "FIXED", "the handler is told not to arm it again", EVERY),
         like(
             P3_SOURCE,
