@@ -32,14 +32,25 @@ impl Detector {
         self.registry.get(timer).is_some_and(|slot| slot.state().phase == Phase::Armed)
     }
 
-    /// An expiry was taken by a call that waits for it, or reads it.
-    pub fn consumed(&self, timer: TimerRef) {
+    /// A new timer that is a descriptor, of this number. `None`: no room, it is not
+    /// watched.
+    pub fn init_timerfd(&self, number: u64) -> Option<TimerRef> {
+        let timer = self.init_timer(&NewTimer::default())?;
+        let slot = self.registry.get(timer)?;
+        slot.api.store(Api::Timerfd as u32, Relaxed);
+        slot.handle.store(number, Relaxed);
+        self.record.count(Counter::TimersInited, 1);
+        Some(timer)
+    }
+
+    /// So many expiries were taken by a call that waits for them, or reads them.
+    pub fn consumed(&self, timer: TimerRef, expiries: u64) {
         let Some(slot) = self.registry.get(timer) else { return };
         let enter = Verb::Enter { due: true };
         if let Some((before, after, _)) = slot.apply(timer.generation, enter) {
             self.phase_changed(slot, before, after);
             slot.apply(timer.generation, Verb::Leave);
-            self.record.count(Counter::TimersConsumed, 1);
+            self.record.count(Counter::TimersConsumed, expiries);
         }
     }
 

@@ -232,13 +232,11 @@ impl Detector {
             return Deleted::default();
         };
         slot.del_site.store(site_addr as u64, Relaxed);
-        if op == Op::TimerDelete {
+        let is_end = matches!(op, Op::TimerDelete | Op::Close);
+        if is_end {
             slot.retired_ns.store(platform.coarse_ns(), Relaxed);
         }
-        let verb = match op {
-            Op::TimerDelete => Verb::Delete,
-            _ => Verb::Disarm { seen_arms },
-        };
+        let verb = if is_end { Verb::Delete } else { Verb::Disarm { seen_arms } };
         let Some((before, after, outcome)) = slot.apply(timer.generation, verb) else {
             return Deleted::default();
         };

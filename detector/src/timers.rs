@@ -356,8 +356,8 @@ fn is_rested(slot: &TimerSlot, now_ns: u64) -> bool {
     match state.phase {
         Phase::Vacant => true,
         Phase::Retired => {
-            // Its engine knows that no expiry is on its way.
-            let is_over = never_armed(slot) || slot.api() == Api::TimerList;
+            // Its engine knows that no expiry is on its way; a closed descriptor's are lost.
+            let is_over = never_armed(slot) || matches!(slot.api(), Api::TimerList | Api::Timerfd);
             let age = now_ns.saturating_sub(slot.retired_ns.load(Relaxed));
             state.runs == 0 && (is_over || age > REST_NS)
         }

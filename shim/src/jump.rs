@@ -14,7 +14,7 @@
 //! | Sandbox | the same, and no system call is safe any more that could be missed |
 //! | Load | dlopen, without RTLD_DEEPBIND |
 //! | Asynchronous | the thread may be cancelled at any instruction from now on |
-//! | Use, Close, Destroy, SemDestroy, Unmap, Init | descriptors and other things that may go: `resources` |
+//! | Read, Use, Close, Destroy, SemDestroy, Unmap, Init | descriptors and other things that may go: `resources` |
 //! | Leave | a jump, perhaps out of a signal handler of a timer, or that interrupted the heap |
 //! | Switch | another stack, perhaps instead of a timer's signal handler |
 //!
@@ -29,7 +29,7 @@ use deadwalk_detector::DETECTOR;
 use deadwalk_detector::handlers::MUTEX;
 
 use crate::sandbox::{self, Arguments};
-use crate::{real, resources, signal, thunk, tls};
+use crate::{descriptors, real, resources, signal, thunk, tls};
 
 /// What a call means; see the module's head.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -47,6 +47,7 @@ pub enum Role {
     Asynchronous,
     Leave,
     Switch,
+    Read,
     Use,
     Close,
     Destroy,
@@ -91,6 +92,7 @@ fn note(object: usize, role: Role) {
             | Role::SemWait
             | Role::Lock
             | Role::Load
+            | Role::Read
             | Role::Use
             | Role::Close
             | Role::Destroy
@@ -175,6 +177,7 @@ fn enter(arguments: Arguments, role: Role, target: &Target, site: usize) -> usiz
     if role == Role::Init {
         resources::made(object);
     }
+    let addr = descriptors::instead(&arguments, role).unwrap_or(addr);
     // SAFETY: as above.
     unsafe { *libc::__errno_location() = errno };
     addr
@@ -193,6 +196,19 @@ macro_rules! first {
         "mov r11, qword ptr [rip + deadwalk_shim_hooks@GOTTPOFF]
          cmp qword ptr fs:[r11], 0
          jne 2f"
+    };
+    // The number of a timer or of signals too: its cell in the table of `descriptors.rs`.
+    (descriptor) => {
+        "mov r11, qword ptr [rip + deadwalk_shim_hooks@GOTTPOFF]
+         cmp qword ptr fs:[r11], 0
+         jne 2f
+         cmp edi, 65535
+         ja 3f
+         mov eax, edi
+         lea r11, [rip + deadwalk_shim_descriptors]
+         cmp qword ptr [r11 + 8 * rax], 0
+         jne 2f
+         3:"
     };
     // Only a thread that is in a handler, or that a signal interrupted in the heap.
     (nested) => {
@@ -290,11 +306,12 @@ macro_rules! jumps {
 
 jumps! {
     Call watched: poll, nanosleep, clock_nanosleep, usleep, sleep;
+    Read descriptor: read;
     Use watched:
-        read, write, readv, writev, pread, pwrite, pread64, pwrite64, send, sendto, sendmsg,
+        write, readv, writev, pread, pwrite, pread64, pwrite64, send, sendto, sendmsg,
         recv, recvfrom, recvmsg, ioctl, lseek, lseek64, fsync, fdatasync, ftruncate,
         ftruncate64, accept, accept4, epoll_wait;
-    Close watched: close;
+    Close descriptor: close;
     Destroy watched: pthread_mutex_destroy;
     SemDestroy watched: sem_destroy;
     Unmap watched: munmap;

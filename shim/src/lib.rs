@@ -11,6 +11,7 @@
 //! | `sigwait` | signals that are waited for instead of handled |
 //! | `clock_users` | who set the clock of alarm, and who took it from whom |
 //! | `itimer` | the three clocks of setitimer, alarm and ualarm |
+//! | `timerfd`, `descriptors` | timers that are descriptors, and signals that are read |
 //! | `heal` | frees that `heal=on` puts off |
 //! | `provoke` | delays that make races happen |
 //! | `resources` | descriptors and the like that go under a handler |
@@ -43,6 +44,7 @@ mod api;
 mod arena;
 mod clock_users;
 mod collector;
+mod descriptors;
 mod elf;
 mod exit;
 mod foreign;
@@ -74,5 +76,6 @@ mod sweeper;
 mod threads;
 mod thunk;
 mod timer_list;
+mod timerfd;
 mod tls;
 mod unload;

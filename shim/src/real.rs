@@ -102,6 +102,24 @@ real_fn!(
     ualarm, c"ualarm", (value_us: u32, interval_us: u32) -> i32
 );
 
+real_fn!(
+    /// libc's `timerfd_create`.
+    timerfd_create, c"timerfd_create", (clock: i32, flags: i32) -> i32
+);
+real_fn!(
+    /// libc's `timerfd_settime`.
+    timerfd_settime, c"timerfd_settime",
+    (number: i32, flags: i32, new: *const libc::itimerspec, old: *mut libc::itimerspec) -> i32
+);
+real_fn!(
+    /// libc's `timerfd_gettime`.
+    timerfd_gettime, c"timerfd_gettime", (number: i32, value: *mut libc::itimerspec) -> i32
+);
+real_fn!(
+    /// libc's `signalfd`.
+    signalfd, c"signalfd", (number: i32, mask: *const libc::sigset_t, flags: i32) -> i32
+);
+
 /// Looks the timer functions up, in the constructor: `timer_settime` may be
 /// called first in a signal handler, where `dlsym` must not be called.
 pub fn prepare() {
@@ -114,6 +132,10 @@ pub fn prepare() {
         &setitimer::REAL,
         &alarm::REAL,
         &ualarm::REAL,
+        &timerfd_create::REAL,
+        &timerfd_settime::REAL,
+        &timerfd_gettime::REAL,
+        &signalfd::REAL,
     ] {
         real.addr();
     }

@@ -20,7 +20,7 @@ use crate::tls;
 pub fn note(arguments: &Arguments, role: Role, site: usize) {
     let [first, second, ..] = arguments.0;
     let what = match role {
-        Role::Use | Role::Close => Resource::Descriptor(first as i32),
+        Role::Read | Role::Use | Role::Close => Resource::Descriptor(first as i32),
         Role::Lock | Role::Unlock | Role::Destroy => Resource::Mutex(first),
         Role::Post | Role::SemWait | Role::SemDestroy => Resource::Semaphore(first),
         Role::Unmap if first != 0 && second > 1 => Resource::Mapping(first, second),

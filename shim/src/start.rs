@@ -15,8 +15,8 @@ use deadwalk_detector::{DETECTOR, HeapBlock, Kind};
 use crate::host::Host;
 use crate::say::{self, Line};
 use crate::{
-    arena, collector, exit, foreign, fork, heal, jump, modules, operators, overrides, provoke,
-    real, record_file, signal, sigwait, stack, sweeper, timer_list, tls, unload,
+    arena, collector, descriptors, exit, foreign, fork, heal, jump, modules, operators, overrides,
+    provoke, real, record_file, signal, sigwait, stack, sweeper, timer_list, tls, unload,
 };
 
 #[used]
@@ -46,6 +46,7 @@ extern "C" fn constructor(_argc: c_int, argv: *const *const c_char, _envp: *cons
     modules::prepare();
     unload::prepare();
     real::prepare();
+    descriptors::prepare();
     sweeper::prepare();
     jump::prepare();
     foreign::prepare();

@@ -80,7 +80,20 @@ fn is_timers(signal: c_int, info: &libc::siginfo_t) -> bool {
 /// The program took a signal without a handler: a timer's expiry is used up by that.
 pub fn consumed(signal: c_int, info: &libc::siginfo_t) {
     if let Some(timer) = timer_of(signal, info) {
-        DETECTOR.consumed(timer);
+        DETECTOR.consumed(timer, 1);
+    }
+}
+
+/// As [`consumed`], of a signal that was read from a descriptor: its code, and the
+/// number of the timer if that is SI_TIMER.
+pub fn consumed_from(signal: c_int, code: c_int, id: u32) {
+    let timer = match code {
+        libc::SI_TIMER => timer_with(signal, id),
+        libc::SI_KERNEL => itimer::timer_of(signal),
+        _ => None,
+    };
+    if let Some(timer) = timer {
+        DETECTOR.consumed(timer, 1);
     }
 }
 
@@ -102,6 +115,12 @@ fn timer_of(signal: c_int, info: &libc::siginfo_t) -> Option<TimerRef> {
     }
     // SAFETY: a siginfo is larger, aligned, and has the timer's number there.
     let id = unsafe { (*(&raw const *info).cast::<TimerInfo>()).id };
+    timer_with(signal, id as u32)
+}
+
+/// The watched timer of the kernel's number `id`, if it sends this signal.
+fn timer_with(signal: c_int, id: u32) -> Option<TimerRef> {
+    DETECTOR.platform()?;
     let (Handle::Known(timer) | Handle::Stale(timer)) = DETECTOR.handle(id as u64) else {
         return None;
     };
