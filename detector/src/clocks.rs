@@ -35,11 +35,17 @@ impl Detector {
     /// A new timer that is a descriptor, of this number. `None`: no room, it is not
     /// watched.
     pub fn init_timerfd(&self, number: u64) -> Option<TimerRef> {
+        let timer = self.inherit_timerfd(number)?;
+        self.record.count(Counter::TimersInited, 1);
+        Some(timer)
+    }
+
+    /// The same, of one that the process has from its parent.
+    pub fn inherit_timerfd(&self, number: u64) -> Option<TimerRef> {
         let timer = self.init_timer(&NewTimer::default())?;
         let slot = self.registry.get(timer)?;
         slot.api.store(Api::Timerfd as u32, Relaxed);
         slot.handle.store(number, Relaxed);
-        self.record.count(Counter::TimersInited, 1);
         Some(timer)
     }
 

@@ -9,7 +9,7 @@
 //! * A number is given up before the kernel is asked to close it, for another thread
 //!   may get it at once.
 //! * A vfork child has descriptors of its own and its parent's memory: what it does is
-//!   not noted. A fork child's timers are not watched.
+//!   not noted. A fork child goes on with its parent's timers, as its own.
 //!
 //! Contexts: as libc's functions, also in a signal handler: atomics only.
 
@@ -71,6 +71,19 @@ static CLOSEFROM: Real = Real::new(c"closefrom");
 pub fn prepare() {
     for real in [&READ, &CLOSE, &DUP, &DUP2, &DUP3, &FCNTL, &FCNTL64, &CLOSE_RANGE, &CLOSEFROM] {
         real.addr();
+    }
+}
+
+/// In a fork child, whose detector knows no timer: it has its parent's descriptors.
+pub fn reset_after_fork() {
+    let end = END.load(Relaxed) as c_int;
+    for number in 0..end {
+        let Descriptor::Timer(parents) = at(number) else { continue };
+        let own = DETECTOR.inherit_timerfd(number as u64);
+        let what = own.map_or(Descriptor::Other, Descriptor::Timer);
+        for same in (number..end).filter(|&same| at(same) == Descriptor::Timer(parents)) {
+            opened(same, what);
+        }
     }
 }
 

@@ -7,7 +7,8 @@ use deadwalk_detector::DETECTOR;
 use deadwalk_detector::counters::Counter;
 
 use crate::{
-    clock_users, collector, itimer, kernel, record_file, signal, start, sweeper, timer_list, tls,
+    clock_users, collector, descriptors, itimer, kernel, record_file, signal, start, sweeper,
+    timer_list, tls,
 };
 
 /// Registers the handler, after the heap's own: in the child it is open before
@@ -39,5 +40,6 @@ unsafe extern "C" fn child() {
     DETECTOR.reset_after_fork();
     itimer::reset_after_fork();
     clock_users::reset_after_fork();
+    descriptors::reset_after_fork();
     timer_list::reset_after_fork();
 }
