@@ -102,6 +102,7 @@ static void children(void)
 		_exit(0);
 	}
 	waitpid(child, &status, 0);
+	deletes++; /* the fork child's, of its own last descriptor */
 	set(fd, NS_PER_MS, 0);
 	wait_for(fd);
 	end(fd, 1);
