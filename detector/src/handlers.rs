@@ -156,6 +156,16 @@ impl Detector {
         noted
     }
 
+    /// Calls `each` with the runs of signal handlers on the calling thread.
+    pub fn each_signal_run_here(&self, each: &mut dyn FnMut(RunRef)) {
+        let Some(me) = self.platform().map(|platform| platform.thread().tid) else { return };
+        for (run, slot) in self.runs.each().filter(|(_, slot)| slot.thread().tid == me) {
+            if self.registry.get(slot.timer()).is_some_and(|t| t.notify() == Notify::Signal) {
+                each(run);
+            }
+        }
+    }
+
     /// Lets handlers on which something landed end, when the process is about
     /// to: one that is in its last instructions has done nothing wrong, and its
     /// verdict should be given. Does not wait for a handler that sleeps, nor

@@ -112,8 +112,13 @@ cell!(cpu_word, set_cpu_word, "deadwalk_shim_cpu");
 pub fn run() -> Option<RunRef> {
     match run_word() {
         0 => None,
-        word => Some(RunRef { index: (word >> 32) as u32, generation: word as u32 }),
+        word => Some(unpacked_run(word)),
     }
+}
+
+/// The run of a word that is not 0, as [`run_word`] tells it.
+pub fn unpacked_run(word: u64) -> RunRef {
+    RunRef { index: (word >> 32) as u32, generation: word as u32 }
 }
 
 /// Sets or clears the handler run of this thread; returns the one before.

@@ -210,3 +210,12 @@ fn a_finding_in_a_handler_starts_no_thread() {
     assert!(watched.outcome.stdout.contains(said), "{:#?}", watched.outcome);
     watched.report.assert_kind("expiry-after-del", Info);
 }
+
+/// A jump may leave the start or the end of another timer's handler.
+#[test]
+fn jumps_from_anywhere() {
+    let watched = Run::of(&Program::new("signal_jumps")).watched();
+    assert_eq!(watched.outcome.status, 0, "{:#?}", watched.outcome);
+    watched.report.assert_clean();
+    assert!(watched.report.counter("timers.expired") >= 50_000);
+}

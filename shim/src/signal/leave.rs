@@ -15,8 +15,6 @@ const STACK_WORD: usize = 6;
 /// The calling thread, in a handler, is about to jump to `target`, a `jmp_buf`. Ends
 /// every run, and every interruption of the heap, that the jump leaves.
 pub fn leaving(target: usize) {
-    // What the handler had interrupted may have been the start or end of another.
-    tls::set_hooks(tls::hooks() & !tls::IN_LIBC);
     // SAFETY: a `jmp_buf` that setjmp filled, by the promise of longjmp's caller.
     let stack = unsafe { stack_of(target) };
     let alternate = alternate_stack();
@@ -28,6 +26,11 @@ pub fn leaving(target: usize) {
             _ => stack >= interrupted_at,
         }
     });
+    // What the handler had interrupted may have been the start or end of another.
+    if tls::hooks() & tls::IN_LIBC != 0 {
+        tls::set_hooks(tls::hooks() & !tls::IN_LIBC);
+        timed::end_unframed();
+    }
     if alternate.contains(&stack) {
         return;
     }

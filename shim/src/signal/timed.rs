@@ -139,14 +139,14 @@ pub extern "C-unwind" fn call(signal: c_int, info: *mut libc::siginfo_t, context
         let stack = register(&*context.cast::<libc::ucontext_t>(), libc::REG_RSP);
         (&*info, stack, core::mem::transmute::<usize, Handler>(addr))
     };
-    let entry = interrupting(|| {
+    let entered = interrupting(|| {
         let timer = timer_of(signal, info_of)?;
-        DETECTOR.enter_signal(timer, addr, wants_info(signal))
+        let entry = DETECTOR.enter_signal(timer, addr, wants_info(signal))?;
+        Some((entry.call, entry.run.map(|run| InHandler::new(run, stack))))
     });
-    if entry.is_some_and(|entry| !entry.call) {
+    if matches!(entered, Some((false, _))) {
         return;
     }
-    let _leaving = entry.and_then(|entry| entry.run).map(|run| InHandler::new(run, stack));
     handler(signal, info, context);
 }
 
@@ -192,6 +192,26 @@ pub fn end_those(is_left: impl Fn(usize) -> bool) {
     {
         end(run);
     }
+}
+
+/// Ends those of the calling thread's runs that a jump has left at their very start or
+/// end: what it jumps out of interrupted [`call`] itself. (One that it has not left goes
+/// on uncounted.)
+pub fn end_unframed() {
+    DETECTOR.each_signal_run_here(&mut |run| {
+        if !is_framed(run) {
+            DETECTOR.leave(run);
+        }
+    });
+}
+
+/// Is it the calling thread's innermost run, or one around that?
+fn is_framed(run: RunRef) -> bool {
+    let around = |inner: &RunRef| {
+        let outer = Frame::of(*inner)?.outer.load(Relaxed);
+        (outer != 0).then(|| tls::unpacked_run(outer))
+    };
+    core::iter::successors(tls::run(), around).take(RUNS).any(|one| one == run)
 }
 
 /// Ends a run of the calling thread, once.
