@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use deadwalk_detector::{Api, DETECTOR, RunRef, TimerRef};
 
-use crate::{heal, provoke, tls};
+use crate::{heal, provoke, signal, tls};
 
 unsafe extern "C-unwind" {
     fn pthread_setcancelstate(state: c_int, old: *mut c_int) -> c_int;
@@ -113,6 +113,7 @@ pub unsafe extern "C-unwind" fn timer_thunk(value: usize) {
     if entry.handler == 0 {
         return;
     }
+    signal::open_for_faults();
     provoke::before_handler(Api::Posix, entry.run);
     // SAFETY: the program gave this function to timer_create as its handler.
     let handler: Handler = unsafe { core::mem::transmute(entry.handler) };

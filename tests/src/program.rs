@@ -29,7 +29,7 @@ impl Program {
 
     /// `programs/<name>.c` with extra flags for the compiler.
     pub fn with_flags(name: &str, flags: &[&str]) -> Program {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs");
+        let folder = sources();
         compile(&folder.join(name).with_extension("c"), flags, Linked::Alone)
     }
 
@@ -40,7 +40,7 @@ impl Program {
 
     /// [`cxx`](Self::cxx) with extra flags for the compiler.
     pub fn cxx_with_flags(name: &str, flags: &[&str]) -> Program {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs");
+        let folder = sources();
         compile(&folder.join(name).with_extension("cc"), flags, Linked::Alone)
     }
 
@@ -62,13 +62,13 @@ impl Program {
 
     /// [`kernel`](Self::kernel) with extra flags for the compiler.
     pub fn kernel_with_flags(name: &str, flags: &[&str]) -> Program {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs");
+        let folder = sources();
         compile(&folder.join(name).with_extension("c"), flags, Linked::WithLibrary)
     }
 
     /// `programs/<name>.c`, with deadwalk's C headers but without the library.
     pub fn with_headers(name: &str, flags: &[&str]) -> Program {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("programs");
+        let folder = sources();
         compile(&folder.join(name).with_extension("c"), flags, Linked::HeadersOnly)
     }
 
@@ -161,6 +161,10 @@ fn joined(prefix: &str, folder: &Path) -> OsString {
     flag
 }
 
+fn sources() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("programs")
+}
+
 fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/c")
 }
@@ -173,7 +177,10 @@ fn compile(source: &Path, flags: &[&str], linked: Linked) -> Program {
     std::fs::create_dir_all(&folder).expect("the target folder is writable");
 
     let stem = source.file_stem().and_then(OsStr::to_str).expect("a source has a name");
-    let mut name = stem.to_string() + linked.suffix();
+    // Programs in a folder of their own may have other programs' names.
+    let own = source.strip_prefix(sources()).ok().and_then(Path::parent);
+    let folders = own.into_iter().flatten().filter_map(OsStr::to_str);
+    let mut name = folders.chain([stem]).collect::<Vec<_>>().join("-") + linked.suffix();
     for flag in flags {
         name.push('-');
         name.extend(flag.chars().filter(|c| c.is_ascii_alphanumeric()));

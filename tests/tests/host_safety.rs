@@ -1,6 +1,6 @@
 //! The host comes first: what deadwalk must never do to a program.
 
-use deadwalk_tests::{Live, Program, Run, Target, Tmpfs, is_root, skip};
+use deadwalk_tests::{Live, Program, Run, Severity::Error, Target, Tmpfs, is_root, skip};
 
 #[test]
 fn full_tmpfs_is_no_bus_error() {
@@ -190,4 +190,15 @@ fn bare_use_is_terse() {
     assert_eq!(bare("FIXED").stderr, "");
     let lines = bare("BAD").stderr.lines().count();
     assert!((1..=3).contains(&lines), "{lines} lines");
+}
+
+/// libc's threads for handlers have every signal blocked, and the kernel kills a thread
+/// that runs into a guard page so.
+#[test]
+fn a_handler_thread_survives_a_guard_page() {
+    let run = Run::of(&Program::new("handler_guard"));
+    let plain = run.plain().assert_status(0);
+    let watched = run.watched();
+    assert_eq!((watched.outcome.status, &watched.outcome.stdout), (0, &plain.stdout));
+    watched.report.assert_kind("heap-buffer-overflow", Error);
 }

@@ -15,7 +15,7 @@ use deadwalk_alloc::trap;
 
 use super::trampoline::register;
 use super::{HANDLERS, SEGV, SEGV_FLAGS, SEGV_IS_OURS, is_function, real_sigaction, trampoline};
-use crate::tls::keeping_errno;
+use crate::tls::{self, keeping_errno};
 use crate::{resources, unload};
 
 /// Sets our handler, in the constructor; whether that worked. What was set before
@@ -89,6 +89,12 @@ pub fn is_handled(info: &libc::siginfo_t, context: &libc::ucontext_t, handler: u
             unload::faulted(register(context, libc::REG_RIP));
             resources::faulted(addr);
         });
+    }
+    // The kernel kills a thread that faults with the signal blocked, as the program
+    // believes it is.
+    if is_fault && tls::segv_blocked() != 0 {
+        die(is_fault);
+        return true;
     }
     if !is_function(handler) {
         let is_ignored = handler == libc::SIG_IGN && !is_fault;

@@ -3,6 +3,7 @@
 //! what it believes.
 
 use core::ffi::c_int;
+use core::sync::atomic::Ordering::Relaxed;
 
 use super::SEGV;
 use crate::real::Real;
@@ -15,6 +16,28 @@ static SIGPROCMASK: Real = Real::new(c"sigprocmask");
 pub fn prepare() {
     PTHREAD_SIGMASK.addr();
     SIGPROCMASK.addr();
+}
+
+/// Opens the calling thread for SIGSEGV, if it is a new one of libc's: those of
+/// SIGEV_THREAD handlers run with every signal blocked. No libc function is called,
+/// since ours would not tell.
+pub fn open_for_faults() {
+    if !super::SEGV_IS_OURS.load(Relaxed) || tls::segv_blocked() != 0 {
+        return;
+    }
+    let segv = super::bit(SEGV - 1);
+    let mut old = 0u64;
+    let size = size_of_val(&segv);
+    // SAFETY: errno is thread-local and always valid; two sets of the kernel's size.
+    unsafe {
+        let errno = *libc::__errno_location();
+        let how = libc::SIG_UNBLOCK as libc::c_long;
+        libc::syscall(libc::SYS_rt_sigprocmask, how, &raw const segv, &raw mut old, size);
+        *libc::__errno_location() = errno;
+    }
+    if old & segv != 0 {
+        tls::set_segv_blocked(1);
+    }
 }
 
 /// `pthread_sigmask` of libc.

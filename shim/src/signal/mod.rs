@@ -29,6 +29,7 @@ use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering
 
 pub use fault::install;
 pub use leave::{leaving, switching};
+pub use mask::open_for_faults;
 pub use timed::{consumed, consumed_from, is_in_handler};
 
 use crate::real::Real;

@@ -125,9 +125,7 @@ const P2: Pattern = Pattern {
             "a descriptor is closed under the handler",
             &[(HANDLED, &[CLOSED])],
         ),
-        bad(P2_SOURCE, "BAD=2", "a page is unmapped", &[(HANDLED, &[CLOSED])])
-            .ends(SEGV)
-            .missed(&[Thread]),
+        bad(P2_SOURCE, "BAD=2", "a page is unmapped", &[(HANDLED, &[CLOSED])]).ends(SEGV),
         bad(P2_SOURCE, "BAD=3", "a mutex is destroyed", &[(&[Thread], &[CLOSED])]),
         bad(P2_SOURCE, "BAD=4", "a semaphore is destroyed", &[(HANDLED, &[CLOSED])]),
         fixed(P2_SOURCE, "FIXED=1", "descriptor: waits first", EVERY),
