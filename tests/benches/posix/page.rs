@@ -45,7 +45,7 @@ warning or error. {RUNS} runs of each program.
 ## Patterns by timers
 
 A cell is bad / fixed / look-alike: in how many of the runs of its programs it was as it
-should be.
+should be. What is not found in any run, [limits.md](limits.md) says too.
 "
     )
 }
@@ -87,8 +87,7 @@ fn part(pattern: &Pattern, api: Api, twin: Twin, jobs: &[Job], scores: &Scores) 
     let (mut right, mut runs) = (0, 0);
     for (job, score) in jobs.iter().zip(scores) {
         if job.pattern.name == pattern.name && job.api == api && job.variant.twin == twin {
-            // What is not asked of deadwalk is not in its favour.
-            right += if job.is_missed() { 0 } else { score.right };
+            right += job.right(score);
             runs += score.runs;
         }
     }
@@ -99,11 +98,11 @@ fn bad_programs(page: &mut String, jobs: &[Job], peers: &[Peer], scores: &Scores
     page.push_str("\n## Bad programs, and who else says something\n\n");
     let _ = writeln!(
         page,
-        "The same programs under other checkers, {PEER_RUNS} runs each. Their words are taken\n\
-         in their favour, whatever they are about; gates that only direct a race are hidden\n\
-         from them (`-DUNSEEN` in `timers.h`), for a race detector would take them for the\n\
+        "The same programs under other checkers, {PEER_RUNS} runs each. Their words are taken in\n\
+         their favour, whatever they are about. Gates that only direct a race are hidden from\n\
+         them (`-DUNSEEN` in `timers.h`), for a race detector would take them for the\n\
          synchronisation that the program lacks. *crashes*: the program died of SIGSEGV, and\n\
-         nothing was said. With a figure where that was not so in every run.\n"
+         nothing was said. With a figure where it was not so in every run.\n"
     );
     let _ = writeln!(page, "| | run |\n|---|---|");
     for peer in peers {
@@ -121,7 +120,7 @@ fn bad_programs(page: &mut String, jobs: &[Job], peers: &[Peer], scores: &Scores
             continue;
         };
         let named: Vec<_> = named.iter().map(finding).collect();
-        let right = if job.is_missed() { 0 } else { score.right };
+        let right = job.right(score);
         let said: Vec<_> = score.peers.iter().map(|runs| words(runs)).collect();
         let _ = writeln!(
             page,
