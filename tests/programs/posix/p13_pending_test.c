@@ -34,7 +34,7 @@ int main(void)
 	gate_init(&done);
 	timer = make_timer(handler, session);
 	start(timer, 0);
-	chance_pass(&entered);
+	chance_pass_asleep(&entered);
 #if defined BAD
 	if (is_armed(timer)) {
 		cancel(timer);

@@ -57,7 +57,7 @@ int main(void)
 	pthread_mutex_init(&device->lock, NULL);
 	pthread_cond_init(&device->finished, NULL);
 	start(timer, 0);
-	chance_pass(&entered);
+	chance_pass_asleep(&entered);
 #if defined BAD
 	cancel(timer);
 	free(device);

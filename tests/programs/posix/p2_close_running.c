@@ -114,7 +114,7 @@ int main(void)
 	acquire(&other);
 	timer = make_timer(handler, NULL);
 	start(timer, 0);
-	chance_pass(&entered);
+	chance_pass_asleep(&entered);
 #if defined FIXED
 	chance_open(&go);
 	gate_pass(&done);

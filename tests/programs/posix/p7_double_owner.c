@@ -61,7 +61,7 @@ int main(void)
 	free(node);
 #else
 	start(node->timer, 0);
-	chance_pass(&entered);
+	chance_pass_asleep(&entered);
 	stop(node->timer);
 	cancel(node->timer);
 #if defined BAD && BAD == 1

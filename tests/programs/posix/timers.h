@@ -177,6 +177,13 @@ static inline void look_until_over(void)
 		sched_yield();
 }
 
+/* Passes the gate behind which a bad program's handler waits, and lets it get there. */
+static inline void chance_pass_asleep(sem_t *entered)
+{
+	chance_pass(entered);
+	wait_thread_asleep(handler_thread);
+}
+
 /* Waits until the handler that has said "done" has returned. */
 static inline void wait_handler_over(void)
 {
