@@ -77,14 +77,11 @@ pub const SCENARIOS: [Scenario; 24] = [
             WAITED,
         ),
     ),
-    Scenario {
-        note: "Descriptors are not followed: that the device was closed is not seen.",
-        ..scenario(
-            "D2 device shut down",
-            "d2_device",
-            or_waits(landed(&[warning(LANDING)]), WAITED),
-        )
-    },
+    scenario(
+        "D2 device shut down",
+        "d2_device",
+        or_waits(landed(&[error(LANDING).so("resource-closed")]), WAITED),
+    ),
     Scenario {
         options: FAST,
         ..scenario(
