@@ -33,4 +33,5 @@ mod stale;
 mod stress;
 #[cfg(not(loom))]
 mod unloads;
+#[cfg(not(loom))]
 mod waits;
