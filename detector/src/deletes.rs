@@ -10,6 +10,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use crate::blocks::HeapBlock;
 use crate::core::Detector;
 use crate::counters::Counter;
+use crate::landings::LandingCall;
 use crate::platform::Platform;
 use crate::rearms::Fate;
 use crate::record::layout::{SiteEntry, StackRole, Verdict};
@@ -251,10 +252,13 @@ impl Detector {
         let mut deleted = Deleted { was_pending: outcome.was_pending, ..Deleted::default() };
         if outcome.runs_before > 0 {
             let own = self.note_self_delete(timer, site.map(|s| s.1), me);
+            let mut waited = Waited::No;
             if own == 0 && self.policy().waits() {
-                deleted.waited = self.wait_for_handlers(platform, timer, slot, site.map(|s| s.1));
+                waited = self.wait_for_handlers(platform, timer, slot, site.map(|s| s.1));
             }
-            deleted.landed = self.land(platform, timer, slot, site, before, me);
+            deleted.waited = waited != Waited::No;
+            let call = LandingCall::new(site, me, waited == Waited::InVain);
+            deleted.landed = self.land(platform, timer, slot, before, call);
         }
         deleted
     }
@@ -327,26 +331,26 @@ impl Detector {
     }
 
     /// The waiting delete: returns when no handler of the timer runs, or the
-    /// bound is reached. Whether it had to wait.
+    /// bound is reached.
     fn wait_for_handlers(
         &self,
         platform: &dyn Platform,
         timer: TimerRef,
         slot: &TimerSlot,
         site: Option<&SiteEntry>,
-    ) -> bool {
+    ) -> Waited {
         let running = || {
             let state = slot.state();
             state.generation == timer.generation && state.runs > 0
         };
         if !running() {
-            return false;
+            return Waited::No;
         }
         self.record.count(Counter::DelSyncWaits, 1);
         let start = platform.now_ns();
         let (bound, spent) = (self.deadlock_ns.load(Relaxed), self.provoke.spent_ns());
         let me = platform.thread().tid;
-        let mut wait = None;
+        let (mut wait, mut waited) = (None, Waited::ToTheEnd);
         let mut attempt = 0;
         while running() {
             let mut cycle = None;
@@ -357,6 +361,7 @@ impl Detector {
             let bound = bound + self.provoke.stretch_ns(spent, bound);
             if cycle.is_some() || platform.now_ns().saturating_sub(start) > bound {
                 self.tell_deadlock(platform, timer, slot, cycle);
+                waited = Waited::InVain;
                 break;
             }
             platform.pause(attempt);
@@ -366,8 +371,19 @@ impl Detector {
             self.waits.end(wait);
         }
         count_wait(site, platform.now_ns().saturating_sub(start));
-        true
+        waited
     }
+}
+
+/// How a delete waited for handlers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Waited {
+    /// There was none.
+    No,
+    /// Until none ran any more.
+    ToTheEnd,
+    /// It gave up.
+    InVain,
 }
 
 /// Counts a waiting delete that found the handler running.

@@ -32,6 +32,13 @@ pub(crate) struct LandingCall<'a> {
     pub stack: Option<u32>,
 }
 
+impl<'a> LandingCall<'a> {
+    /// A delete that takes effect now.
+    pub(crate) fn new(site: Option<(u32, &'a SiteEntry)>, me: u32, gave_up: bool) -> Self {
+        LandingCall { site, me, flags: 0, gave_up, at_ns: None, stack: None }
+    }
+}
+
 impl LandingNote {
     /// Was it left on this run by an earlier call of the same thread at the same site?
     fn is_of(&self, generation: u32, call: &LandingCall<'_>) -> bool {
@@ -50,14 +57,12 @@ impl Detector {
         platform: &dyn Platform,
         timer: TimerRef,
         slot: &TimerSlot,
-        site: Option<(u32, &SiteEntry)>,
         before: State,
-        me: u32,
+        mut call: LandingCall<'_>,
     ) -> u32 {
         let mut landed = 0;
-        let mut call = LandingCall { site, me, flags: 0, gave_up: false, at_ns: None, stack: None };
         for (run_ref, run) in self.runs.each() {
-            if run.timer() != timer || run.thread().tid == me {
+            if run.timer() != timer || run.thread().tid == call.me {
                 continue;
             }
             let Some(run) = self.runs.announce(run_ref, News::Delete) else { continue };

@@ -82,6 +82,7 @@ struct Landing {
     del_ns: u64,
     at: At,
     waited: Ring,
+    gave_up: bool,
 }
 
 struct Run {
@@ -162,9 +163,11 @@ impl Model {
         for &r in &own {
             self.runs[r].handled = true;
         }
+        // Every wait of these verbs is in vain.
+        let gave_up = self.sync && own.is_empty();
         if !own.is_empty() {
             self.count(Counter::DelSelf);
-        } else if self.sync {
+        } else if gave_up {
             self.count(Counter::DelSyncWaits);
             self.find(Kind::DelDeadlock, Verdict::Error);
         }
@@ -177,7 +180,7 @@ impl Model {
             if self.runs[r].landings.len() == LANDINGS {
                 self.count(Counter::DroppedEvents);
             } else {
-                let landing = Landing { tid, del_ns: now, at, waited: Ring::new() };
+                let landing = Landing { tid, del_ns: now, at, waited: Ring::new(), gave_up };
                 self.runs[r].landings.push(landing);
             }
         }
@@ -227,7 +230,8 @@ impl Model {
             }
             let posted = run.posted_since(landing.del_ns);
             let waited = landing.waited.iter().any(|(o, _)| posted.contains(o));
-            let verdict = match (went_on(landing.at), run.handled || waited) {
+            let handled = run.handled || waited || landing.gave_up;
+            let verdict = match (went_on(landing.at), handled) {
                 (false, _) => Verdict::Tail,
                 (true, true) => Verdict::Info,
                 (true, false) => {

@@ -703,8 +703,20 @@ fn a_wait_without_end_is_a_deadlock_and_then_a_landing() {
     assert_eq!(s.verdicts(Kind::DelDeadlock), ERROR);
     s.goes_on();
     s.leave(run);
-    assert_eq!(s.verdicts(Kind::DelWhileRunning), WARNING);
+    assert_eq!(s.verdicts(Kind::DelWhileRunning), INFO, "told as a deadlock");
     assert_eq!((s.count(Counter::DelSyncWaits), s.count(Counter::DelWhileRunning)), (1, 1));
+}
+
+#[test]
+fn harm_after_a_wait_without_end_is_an_error() {
+    let s = Scene::sync();
+    let (timer, run) = s.running();
+    assert_eq!(s.delete_timer(timer).landed, 1);
+    s.free();
+    s.goes_on();
+    s.leave(run);
+    let freed = s.host.found(Kind::DelWhileRunning, Consequence::DataFreed).unwrap();
+    assert_eq!(freed.verdicts, ERROR);
 }
 
 #[test]

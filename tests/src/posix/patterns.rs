@@ -312,7 +312,6 @@ const P9: Pattern = Pattern {
             "two handlers delete each other's timer (`del=sync`)",
             &[(VALUED, &[DEADLOCK])],
         )
-        .also(&["del-while-running"])
         .sync(),
         fixed(P9_SOURCE, "FIXED", "the main thread deletes both (`del=sync`)", BY_VALUE).sync(),
         like(P9_SOURCE, "LOOKALIKE", "each handler deletes its own (`del=sync`)", BY_VALUE).sync(),
