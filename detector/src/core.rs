@@ -91,6 +91,7 @@ impl Detector {
     }
 
     /// The host, once there is one.
+    #[inline]
     pub fn platform(&self) -> Option<&'static dyn Platform> {
         self.platform.get().copied()
     }
@@ -137,6 +138,7 @@ impl Detector {
     }
 
     /// Keeps the gauges of armed timers right.
+    #[inline]
     pub(crate) fn phase_changed(&self, slot: &TimerSlot, before: State, after: State) {
         let change = match (before.phase == Phase::Armed, after.phase == Phase::Armed) {
             (false, true) => 1,

@@ -55,9 +55,15 @@ impl Arming {
         self.timer
     }
 
+    /// Did a handler of the timer run when it began?
+    #[inline]
+    pub const fn is_under_handler(&self) -> bool {
+        self.under_handler_ns != 0
+    }
+
     /// When it began, if a handler of the timer ran then.
     pub(crate) fn under_handler_ns(&self) -> Option<u64> {
-        (self.under_handler_ns != 0).then_some(self.under_handler_ns)
+        self.is_under_handler().then_some(self.under_handler_ns)
     }
 }
 
@@ -128,6 +134,7 @@ impl Detector {
     }
 
     /// The timer's handler is this from now on: a signal's may change.
+    #[inline]
     pub fn set_handler(&self, timer: TimerRef, handler: usize) {
         if let Some(slot) = self.registry.get(timer)
             && slot.handler.load(Relaxed) != handler as u64
@@ -137,6 +144,7 @@ impl Detector {
     }
 
     /// The signal by which the timer's handler is called; 0 for none.
+    #[inline]
     pub fn signal_of(&self, timer: TimerRef) -> u32 {
         self.registry.get(timer).map_or(0, |slot| slot.signal.load(Relaxed))
     }
@@ -160,6 +168,7 @@ impl Detector {
     }
 
     /// What a handle is.
+    #[inline]
     pub fn handle(&self, handle: u64) -> Handle {
         match self.registry.find(handle) {
             None => Handle::Unknown,
@@ -170,11 +179,13 @@ impl Detector {
 
     /// The timer is about to be armed; before the system call, since a handler
     /// may start before that returns. `due_ns` 0 = unknown; it may fire earlier.
+    #[inline]
     pub fn arm(&self, timer: TimerRef, periodic: bool, due_ns: u64, site: usize) -> Option<Arming> {
         self.arm_as(timer, periodic, due_ns, 0, site)
     }
 
     /// ... and before `earliest_ns` it certainly does not fire.
+    #[inline]
     pub(crate) fn arm_as(
         &self,
         timer: TimerRef,
@@ -201,27 +212,30 @@ impl Detector {
 
     /// The system call refused the arming: an earlier one stands.
     pub fn arm_refused(&self, arming: Arming) {
+        self.record.count(Counter::TimersArmed, u64::MAX); // minus one
         let Some(slot) = self.registry.get(arming.timer) else { return };
         slot.due_ns.store(arming.due_ns, Relaxed);
         slot.arm_site.store(arming.site, Relaxed);
         if slot.undo_arm(arming.after, arming.before) {
             self.phase_changed(slot, arming.after, arming.before);
         }
-        self.record.count(Counter::TimersArmed, u64::MAX); // minus one
     }
 
     /// A delete or disarm is about to be made from `site` (return address).
+    #[inline]
     pub fn begin_delete(&self, timer: TimerRef, op: Op, site: usize) -> Option<Deletion> {
         let slot = self.registry.get(timer)?;
         Some(Deletion { timer, op, seen_arms: slot.state().arms, site_addr: site })
     }
 
     /// Do handlers of the timer run on threads that the C library makes?
+    #[inline]
     pub fn has_thread(&self, timer: TimerRef) -> bool {
         self.registry.get(timer).is_some_and(|slot| slot.notify() == Notify::Thread)
     }
 
     /// Does a handler of the timer run now?
+    #[inline]
     pub fn is_running(&self, timer: TimerRef) -> bool {
         self.registry.get(timer).is_some_and(|slot| slot.state().runs > 0)
     }

@@ -38,12 +38,14 @@ impl IndexMap {
         IndexMap { cells, reach: AtomicU32::new(0) }
     }
 
+    #[inline]
     fn start(&self, key: u64) -> usize {
         // Fibonacci hashing; the upper bits are the well-mixed ones.
         let hash = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         (hash >> 32) as usize & (self.cells.len() - 1)
     }
 
+    #[inline]
     fn cell(&self, start: usize, distance: usize) -> &AtomicU32 {
         &self.cells[(start + distance) & (self.cells.len() - 1)]
     }
@@ -75,6 +77,7 @@ impl IndexMap {
     }
 
     /// The first index under `key` that `accept` takes.
+    #[inline]
     pub fn find(&self, key: u64, mut accept: impl FnMut(u32) -> bool) -> Option<u32> {
         let start = self.start(key);
         (0..self.reach.load(Ordering::Relaxed) as usize)

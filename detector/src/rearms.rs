@@ -56,7 +56,7 @@ const BAD: u64 = 3;
 pub struct Rearm {
     /// A fate; of Good the thread in the upper half.
     fate: AtomicU64,
-    /// The open `rearm-after-del`, `u32::MAX` for none.
+    /// The open `rearm-after-del`.
     finding: AtomicU32,
     /// 1: the cells below are a landing that waits for the fate.
     has_landing: AtomicU32,
@@ -74,7 +74,7 @@ impl Rearm {
     pub const fn new() -> Rearm {
         Rearm {
             fate: AtomicU64::new(NONE),
-            finding: AtomicU32::new(u32::MAX),
+            finding: AtomicU32::new(0),
             has_landing: AtomicU32::new(0),
             del_tid: AtomicU32::new(0),
             plain: AtomicU32::new(0),

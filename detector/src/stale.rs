@@ -42,12 +42,14 @@ impl Detector {
     }
 
     /// The clock that a timer runs on.
+    #[inline]
     pub fn clock(&self, timer: TimerRef) -> Option<u32> {
         self.registry.get(timer).map(|slot| slot.clock.load(Relaxed))
     }
 
     /// As [`arm`](Self::arm), for an arming that certainly does not fire before
     /// `due_ns`.
+    #[inline]
     pub fn arm_not_before(
         &self,
         timer: TimerRef,

@@ -130,6 +130,8 @@ pub struct TimerSlot {
 }
 
 impl TimerSlot {
+    /// All zero, so that the table costs the library's file nothing; taking a slot
+    /// fills it.
     const fn new() -> TimerSlot {
         TimerSlot {
             word: AtomicU64::new(0),
@@ -139,13 +141,13 @@ impl TimerSlot {
             block: AtomicU32::new(0),
             notify: AtomicU32::new(0),
             signal: AtomicU32::new(0),
-            api: AtomicU32::new(Api::Posix as u32),
+            api: AtomicU32::new(0),
             clock: AtomicU32::new(0),
             uses: AtomicU32::new(0),
             arm_site: AtomicU64::new(0),
             del_site: AtomicU64::new(0),
             due_ns: AtomicU64::new(0),
-            earliest_ns: AtomicU64::new(NEVER_NS),
+            earliest_ns: AtomicU64::new(0),
             shares_handle: AtomicU32::new(0),
             retired_ns: AtomicU64::new(0),
             freed_pending: AtomicU64::new(0),
@@ -155,6 +157,7 @@ impl TimerSlot {
     }
 
     /// Where it comes from.
+    #[inline]
     pub fn api(&self) -> Api {
         Api::from_u8(self.api.load(Relaxed) as u8).unwrap_or(Api::Posix)
     }
@@ -167,11 +170,13 @@ impl TimerSlot {
     }
 
     /// How its handler is called.
+    #[inline]
     pub fn notify(&self) -> Notify {
         Notify::from_u32(self.notify.load(Relaxed))
     }
 
     /// Its state now.
+    #[inline]
     pub fn state(&self) -> State {
         State::unpack(self.word.load(Acquire))
     }
@@ -314,17 +319,20 @@ impl Registry {
     }
 
     /// The timer of a handle, live or deleted.
+    #[inline]
     pub fn find(&self, handle: u64) -> Option<(TimerRef, &TimerSlot)> {
         let index = self.handles.find(handle, |i| self.has_handle(i, handle))?;
         let slot = &self.slots[index as usize];
         Some((TimerRef { index, generation: slot.state().generation }, slot))
     }
 
+    #[inline]
     fn has_handle(&self, index: u32, handle: u64) -> bool {
         self.slots.get(index as usize).is_some_and(|s| s.handle.load(Acquire) == handle)
     }
 
     /// The slot of a timer, if it still is that timer's.
+    #[inline]
     pub fn get(&self, timer: TimerRef) -> Option<&TimerSlot> {
         let slot = self.slots.get(timer.index as usize)?;
         let state = slot.state();

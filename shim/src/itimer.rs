@@ -13,11 +13,11 @@
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use deadwalk_detector::deletes::{Arming, Deletion};
 use deadwalk_detector::{DETECTOR, Op, TimerRef};
 
 use crate::clock_users::Setting;
 use crate::tls::keeping_errno;
+use crate::told::Told;
 use crate::{collector, exit, host, jump, posix_timer, real, signal};
 
 export_with_site!("rcx", set, setitimer);
@@ -38,13 +38,6 @@ struct Wanted {
     interval_ns: u64,
     op: Op,
     site: usize,
-}
-
-/// What was told of a call before it was made.
-enum Told {
-    Nothing,
-    Arming(Arming),
-    Deletion(Deletion),
 }
 
 /// The watched timer whose expiry sends this signal, if the kernel sent it.
@@ -91,8 +84,8 @@ impl Wanted {
         }
         if self.value_ns == 0 {
             let timer = known(which).filter(|&timer| is_answered_for(timer));
-            let deletion = timer.and_then(|timer| DETECTOR.begin_delete(timer, self.op, self.site));
-            return deletion.map_or(Told::Nothing, Told::Deletion);
+            let begin = |timer| DETECTOR.begin_delete(timer, self.op, self.site);
+            return Told::deletion(timer.and_then(begin));
         }
         let Some(timer) = known_or_new(which) else { return Told::Nothing };
         DETECTOR.set_handler(timer, signal::handler_of(SIGNALS[which]));
@@ -101,8 +94,7 @@ impl Wanted {
             libc::ITIMER_REAL => now_ns.saturating_add(self.value_ns / 2),
             _ => 0,
         };
-        let arming = DETECTOR.arm(timer, self.interval_ns != 0, due_ns, self.site);
-        arming.map_or(Told::Nothing, Told::Arming)
+        Told::arming(DETECTOR.arm(timer, self.interval_ns != 0, due_ns, self.site))
     }
 }
 
@@ -132,12 +124,7 @@ fn make<T: Copy>(wanted: &Wanted, call: impl FnOnce() -> T, is_done: impl Fn(T) 
     {
         keeping_errno(|| setting.done(known(0), wanted.value_ns, wanted.interval_ns));
     }
-    match told {
-        Told::Deletion(deletion) if is_done(result) => posix_timer::finish(deletion),
-        Told::Arming(arming) if is_done(result) => keeping_errno(|| DETECTOR.arm_done(&arming)),
-        Told::Arming(arming) => keeping_errno(|| DETECTOR.arm_refused(arming)),
-        _ => {}
-    }
+    told.called(is_done(result));
     result
 }
 

@@ -78,4 +78,5 @@ mod thunk;
 mod timer_list;
 mod timerfd;
 mod tls;
+mod told;
 mod unload;

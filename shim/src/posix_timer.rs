@@ -16,6 +16,7 @@ use deadwalk_detector::platform::COARSE_NS;
 use deadwalk_detector::{Api, DETECTOR, HeapBlock, Notify, Op, TimerRef};
 
 use crate::tls::keeping_errno;
+use crate::told::Told;
 use crate::{collector, heal, host, jump, provoke, real, signal, thunk, tls};
 
 /// `struct sigevent` as glibc lays it out.
@@ -168,18 +169,18 @@ fn watch_waits(deleted: Deleted) {
 
 unsafe extern "C-unwind" fn delete(handle: usize, site: usize) -> i32 {
     jump::called();
-    let timer = match keeping_errno(|| known(handle)) {
-        Ok(timer) => timer,
+    let told = keeping_errno(|| -> Result<Told, Refused> {
+        let timer = known(handle)?;
+        let begin = |timer| DETECTOR.begin_delete(timer, Op::TimerDelete, site);
+        Ok(Told::deletion(timer.and_then(begin)))
+    });
+    let told = match told {
+        Ok(told) => told,
         Err(refused) => return refused.answer(),
     };
-    let deletion = keeping_errno(|| {
-        timer.and_then(|timer| DETECTOR.begin_delete(timer, Op::TimerDelete, site))
-    });
     // SAFETY: the caller's promise.
     let result = unsafe { real::timer_delete(handle) };
-    if let (0, Some(deletion)) = (result, deletion) {
-        finish(deletion);
-    }
+    told.called(result == 0);
     result
 }
 
@@ -191,38 +192,37 @@ unsafe extern "C-unwind" fn settime(
     site: usize,
 ) -> i32 {
     jump::called();
-    let timer = match keeping_errno(|| known(handle)) {
-        Ok(timer) => timer,
+    let told = match keeping_errno(|| tell(handle, flags, new, site)) {
+        Ok(told) => told,
         Err(refused) => return refused.answer(),
     };
-    // SAFETY: null or an itimerspec, by the caller's promise.
-    let (Some(timer), Some(wanted)) = (timer, unsafe { sane(new).as_ref() }) else {
-        // SAFETY: the caller's promise.
-        return unsafe { real::timer_settime(handle, flags, new, old) };
-    };
-    if wanted.it_value.tv_sec == 0 && wanted.it_value.tv_nsec == 0 {
-        let deletion = keeping_errno(|| DETECTOR.begin_delete(timer, Op::TimerSettime, site));
-        // SAFETY: the caller's promise.
-        let result = unsafe { real::timer_settime(handle, flags, new, old) };
-        if let (0, Some(deletion)) = (result, deletion) {
-            finish(deletion);
-        }
-        return result;
-    }
-    let periodic = wanted.it_interval.tv_sec != 0 || wanted.it_interval.tv_nsec != 0;
-    let arming = keeping_errno(|| {
-        handler_may_have_changed(timer);
-        arm(timer, flags, wanted, periodic, site)
-    });
     // SAFETY: the caller's promise.
     let result = unsafe { real::timer_settime(handle, flags, new, old) };
-    if let Some(arming) = arming {
-        keeping_errno(|| match result {
-            0 => DETECTOR.arm_done(&arming),
-            _ => DETECTOR.arm_refused(arming),
-        });
-    }
+    told.called(result == 0);
     result
+}
+
+/// Tells of a `timer_settime` that the kernel is about to be asked for.
+fn tell(
+    handle: usize,
+    flags: i32,
+    new: *const libc::itimerspec,
+    site: usize,
+) -> Result<Told, Refused> {
+    // SAFETY: null or an itimerspec, by the caller's promise.
+    let (Some(timer), Some(wanted)) = (known(handle)?, unsafe { sane(new).as_ref() }) else {
+        return Ok(Told::Nothing);
+    };
+    if is_zero(&wanted.it_value) {
+        return Ok(Told::deletion(DETECTOR.begin_delete(timer, Op::TimerSettime, site)));
+    }
+    handler_may_have_changed(timer);
+    Ok(Told::arming(arm(timer, flags, wanted, site)))
+}
+
+/// Does such a time stop a timer?
+pub fn is_zero(time: &libc::timespec) -> bool {
+    time.tv_sec == 0 && time.tv_nsec == 0
 }
 
 /// The handler of a timer that sends a signal is the one in force.
@@ -240,13 +240,8 @@ pub fn sane<T>(new: *const T) -> *const T {
 }
 
 /// Tells of an arming that the kernel is about to be asked for.
-fn arm(
-    timer: TimerRef,
-    flags: i32,
-    wanted: &libc::itimerspec,
-    periodic: bool,
-    site: usize,
-) -> Option<Arming> {
+fn arm(timer: TimerRef, flags: i32, wanted: &libc::itimerspec, site: usize) -> Option<Arming> {
+    let periodic = !is_zero(&wanted.it_interval);
     let seconds_ns = (wanted.it_value.tv_sec as u64).saturating_mul(1_000_000_000);
     let value_ns = seconds_ns.saturating_add(wanted.it_value.tv_nsec as u64);
     let clock = DETECTOR.clock(timer)? as libc::clockid_t;

@@ -5,11 +5,12 @@
 
 use core::ffi::c_int;
 
-use deadwalk_detector::deletes::{Arming, Deletion};
 use deadwalk_detector::{DETECTOR, Op, TimerRef};
 
 use crate::descriptors::{self, Descriptor};
+use crate::posix_timer::is_zero;
 use crate::tls::keeping_errno;
+use crate::told::Told;
 use crate::{collector, exit, jump, posix_timer, real};
 
 export_with_site!("rdx", create, timerfd_create);
@@ -31,33 +32,13 @@ unsafe extern "C" fn create(clock: c_int, flags: c_int, _site: usize) -> c_int {
     number
 }
 
-/// What was told of a call before it was made.
-enum Told {
-    Nothing,
-    Arming(Arming),
-    Deletion(Deletion),
-    Stale(TimerRef),
-}
-
-fn tell(number: c_int, new: *const libc::itimerspec, site: usize) -> Told {
+fn tell(timer: TimerRef, new: *const libc::itimerspec, site: usize) -> Told {
     // SAFETY: null or an itimerspec, by the caller's promise.
-    let wanted = unsafe { posix_timer::sane(new).as_ref() };
-    let told = match (descriptors::at(number), wanted) {
-        (Descriptor::Closed(timer), _) => Some(Told::Stale(timer)),
-        (Descriptor::Timer(timer), Some(wanted)) if is_zero(&wanted.it_value) => {
-            DETECTOR.begin_delete(timer, Op::TimerfdSettime, site).map(Told::Deletion)
-        }
-        (Descriptor::Timer(timer), Some(wanted)) => {
-            let is_periodic = !is_zero(&wanted.it_interval);
-            DETECTOR.arm(timer, is_periodic, 0, site).map(Told::Arming)
-        }
-        _ => None,
-    };
-    told.unwrap_or(Told::Nothing)
-}
-
-fn is_zero(time: &libc::timespec) -> bool {
-    time.tv_sec == 0 && time.tv_nsec == 0
+    let Some(wanted) = (unsafe { posix_timer::sane(new).as_ref() }) else { return Told::Nothing };
+    if is_zero(&wanted.it_value) {
+        return Told::deletion(DETECTOR.begin_delete(timer, Op::TimerfdSettime, site));
+    }
+    Told::arming(DETECTOR.arm(timer, !is_zero(&wanted.it_interval), 0, site))
 }
 
 unsafe extern "C-unwind" fn settime(
@@ -68,14 +49,16 @@ unsafe extern "C-unwind" fn settime(
     site: usize,
 ) -> c_int {
     jump::called();
-    let told = keeping_errno(|| tell(number, new, site));
+    let descriptor = descriptors::at(number);
+    let told = match descriptor {
+        Descriptor::Timer(timer) => keeping_errno(|| tell(timer, new, site)),
+        _ => Told::Nothing,
+    };
     // SAFETY: the caller's promise.
     let result = unsafe { real::timerfd_settime(number, flags, new, old) };
-    match told {
-        Told::Deletion(deletion) if result == 0 => posix_timer::finish(deletion),
-        Told::Arming(arming) if result != 0 => keeping_errno(|| DETECTOR.arm_refused(arming)),
-        Told::Stale(timer) => used_after_close(number, timer, result),
-        _ => {}
+    told.called(result == 0);
+    if let Descriptor::Closed(timer) = descriptor {
+        used_after_close(number, timer, result);
     }
     result
 }

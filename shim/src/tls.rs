@@ -150,12 +150,14 @@ pub fn tid() -> u32 {
 }
 
 /// Runs `f` and leaves errno as it was.
+#[inline]
 pub fn keeping_errno<T>(f: impl FnOnce() -> T) -> T {
-    // SAFETY: errno is thread-local and always valid.
+    // SAFETY: errno is thread-local and always valid; `f` ends on this thread.
     unsafe {
-        let errno = *libc::__errno_location();
+        let errno = libc::__errno_location();
+        let before = *errno;
         let result = f();
-        *libc::__errno_location() = errno;
+        *errno = before;
         result
     }
 }

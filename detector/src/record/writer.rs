@@ -111,16 +111,19 @@ impl Recorder {
     }
 
     /// The head segment.
+    #[inline]
     pub fn head(&self) -> &'static HeadSegment {
         self.head.get().unwrap_or(&mapped::PRIVATE_HEAD)
     }
 
     /// The body, once somebody needed it.
+    #[inline]
     pub fn body_if_any(&self) -> Option<&'static BodySegment> {
         self.body.get()
     }
 
     /// The body; asks the host for it the first time.
+    #[inline]
     pub fn body(&self, platform: &dyn Platform) -> &'static BodySegment {
         if let Some(body) = self.body_if_any() {
             return body;
@@ -130,6 +133,7 @@ impl Recorder {
     }
 
     /// Adds to a counter.
+    #[inline]
     pub fn count(&self, counter: Counter, n: u64) {
         self.head().counters[counter as usize].fetch_add(n, Relaxed);
     }
