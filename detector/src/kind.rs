@@ -366,7 +366,7 @@ impl Kind {
                 "give memory back to the family it came from: new to delete, new[] to delete[], malloc to free, and with the size of the allocation"
             }
             Kind::SignalUnsafeCall => {
-                "malloc and free may not be called in a signal handler that can interrupt them: set a flag there, or write to a pipe, and do the work outside"
+                "malloc, free and stdio may not be called in a signal handler that can interrupt them: set a flag there, or write to a pipe, and do the work outside"
             }
             Kind::UseAfterFreeRead => {
                 "something kept a pointer to this block and read through it after the free"

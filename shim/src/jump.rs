@@ -125,22 +125,24 @@ fn prepare_record() {
 }
 
 /// libc's function behind one of our exports.
-struct Target {
+pub struct Target {
     name: &'static CStr,
     /// 0 as long as nobody looked it up.
-    addr: AtomicUsize,
+    pub addr: AtomicUsize,
 }
 
 impl Target {
     /// The function called `name`, which ends with NUL.
-    const fn new(name: &'static str) -> Target {
+    pub const fn new(name: &'static str) -> Target {
         match CStr::from_bytes_with_nul(name.as_bytes()) {
             Ok(name) => Target { name, addr: AtomicUsize::new(0) },
             Err(_) => panic!("a name ends with its only NUL"),
         }
     }
 
-    fn find(&self) -> usize {
+    /// Its address, looked up if nobody did; of one that libc does not have, a
+    /// function that fails.
+    pub fn find(&self) -> usize {
         match self.addr.load(Relaxed) {
             0 => {
                 let addr = match real::next(self.name) {
@@ -210,13 +212,16 @@ macro_rules! first {
          jne 2f
          3:"
     };
-    // Only a thread that is in a handler, or that a signal interrupted in the heap.
+    // Only a thread that is in a handler, or that a signal interrupted in the heap or libc.
     (nested) => {
         "mov r11, qword ptr [rip + deadwalk_shim_hooks@GOTTPOFF]
          cmp qword ptr fs:[r11], 0
          jne 2f
          mov r11, qword ptr [rip + __deadwalk_alloc_thread@GOTTPOFF]
          cmp qword ptr fs:[r11 + 24], 0
+         jne 2f
+         mov r11, qword ptr [rip + deadwalk_shim_interrupted@GOTTPOFF]
+         cmp qword ptr fs:[r11], 0
          jne 2f"
     };
     (always) => {
@@ -333,5 +338,5 @@ jumps! {
     Load third_argument: dlmopen;
     Asynchronous cancel_asynchronous: pthread_setcanceltype;
     Leave nested: longjmp, _longjmp, siglongjmp, __longjmp_chk;
-    Switch watched: setcontext, swapcontext;
+    Switch nested: setcontext, swapcontext;
 }

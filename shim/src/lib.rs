@@ -17,6 +17,7 @@
 //! | `resources` | descriptors and the like that go under a handler |
 //! | `unload` | `dlclose` under live timers |
 //! | `jump` | exports that note a call and jump on to libc: waits, posts, dlopen |
+//! | `stdio` | stdio that a signal handler calls in the middle of stdio |
 //! | `kernel` | the exports of kernel-style programs: locks, slab |
 //! | `timer_list` | the kernel's timers: its engine in this process, its exports, its threads |
 //! | `signal` | signal handlers of the program, and faults on guard pages |
@@ -72,6 +73,7 @@ mod signal;
 mod sigwait;
 mod stack;
 mod start;
+mod stdio;
 mod sweeper;
 mod threads;
 mod thunk;

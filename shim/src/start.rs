@@ -16,7 +16,7 @@ use crate::host::Host;
 use crate::say::{self, Line};
 use crate::{
     arena, collector, descriptors, exit, foreign, fork, heal, jump, modules, operators, overrides,
-    provoke, real, record_file, signal, sigwait, stack, sweeper, timer_list, tls, unload,
+    provoke, real, record_file, signal, sigwait, stack, stdio, sweeper, timer_list, tls, unload,
 };
 
 #[used]
@@ -49,6 +49,7 @@ extern "C" fn constructor(_argc: c_int, argv: *const *const c_char, _envp: *cons
     descriptors::prepare();
     sweeper::prepare();
     jump::prepare();
+    stdio::prepare();
     foreign::prepare();
     signal::prepare();
     sigwait::prepare();

@@ -9,6 +9,8 @@
 //! | landed_ns | when its last delete that landed was, ns (timer_list) |
 //! | landed_activity | what it had allocated and freed by then |
 //! | segv_blocked | 1 if the program believes that it blocked SIGSEGV |
+//! | interrupted | the innermost signal handler that interrupted libc, 0 if in none (`stdio`) |
+//! | file_locks | streams that the program has locked by `flockfile` (`stdio`) |
 //! | cpu | which timer thread of timer_list it is, counted from 1; 0 for none |
 
 use core::arch::{asm, global_asm};
@@ -54,6 +56,16 @@ global_asm!(
     ".type deadwalk_shim_segv_blocked,@object",
     "deadwalk_shim_segv_blocked: .zero 8",
     ".size deadwalk_shim_segv_blocked, 8",
+    ".hidden deadwalk_shim_interrupted",
+    ".globl deadwalk_shim_interrupted",
+    ".type deadwalk_shim_interrupted,@object",
+    "deadwalk_shim_interrupted: .zero 8",
+    ".size deadwalk_shim_interrupted, 8",
+    ".hidden deadwalk_shim_file_locks",
+    ".globl deadwalk_shim_file_locks",
+    ".type deadwalk_shim_file_locks,@object",
+    "deadwalk_shim_file_locks: .zero 8",
+    ".size deadwalk_shim_file_locks, 8",
     ".text",
 );
 
@@ -106,6 +118,8 @@ cell!(tid_word, set_tid_word, "deadwalk_shim_tid");
 cell!(landed_ns_word, set_landed_ns_word, "deadwalk_shim_landed_ns");
 cell!(landed_activity_word, set_landed_activity_word, "deadwalk_shim_landed_activity");
 cell!(segv_blocked, set_segv_blocked, "deadwalk_shim_segv_blocked");
+cell!(interrupted, set_interrupted, "deadwalk_shim_interrupted");
+cell!(file_locks, set_file_locks, "deadwalk_shim_file_locks");
 cell!(cpu_word, set_cpu_word, "deadwalk_shim_cpu");
 
 /// The handler run of this thread.

@@ -163,6 +163,8 @@ static void jump_around(void)
 		load_end(&load);
 		sigprocmask(SIG_SETMASK, &old, NULL);
 	}
+	/* None may jump to where this function was. */
+	sigprocmask(SIG_BLOCK, &all, NULL);
 }
 
 int main(int argc, char **argv)

@@ -7,7 +7,7 @@ use core::arch::asm;
 use deadwalk_alloc::signal as heap;
 
 use super::timed;
-use crate::tls;
+use crate::{stdio, tls};
 
 /// Word of glibc's `jmp_buf` that holds the stack pointer.
 const STACK_WORD: usize = 6;
@@ -18,14 +18,16 @@ pub fn leaving(target: usize) {
     // SAFETY: a `jmp_buf` that setjmp filled, by the promise of longjmp's caller.
     let stack = unsafe { stack_of(target) };
     let alternate = alternate_stack();
-    timed::end_those(|interrupted_at| {
+    let is_left = |interrupted_at| {
         match (alternate.contains(&interrupted_at), alternate.contains(&stack)) {
             (true, false) => true,
             (false, true) => false,
             // Where `setjmp` was called may be the very function that was interrupted.
             _ => stack >= interrupted_at,
         }
-    });
+    };
+    timed::end_those(is_left);
+    stdio::end_those(is_left);
     // What the handler had interrupted may have been the start or end of another.
     if tls::hooks() & tls::IN_LIBC != 0 {
         tls::set_hooks(tls::hooks() & !tls::IN_LIBC);
@@ -48,6 +50,7 @@ pub fn leaving(target: usize) {
 /// back, but who waits for the handler meanwhile waits for another stack.
 pub fn switching() {
     timed::end_those(|_| true);
+    stdio::end_those(|_| true);
 }
 
 /// The stack pointer in a `jmp_buf`: glibc keeps it rotated and masked.

@@ -10,16 +10,13 @@
 //! stack, which may be gone when it is asked for (a jump, another context).
 
 use core::ffi::{c_int, c_void};
-use core::sync::atomic::{
-    AtomicU32, AtomicU64, AtomicUsize,
-    Ordering::{Acquire, Relaxed},
-};
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use deadwalk_detector::deletes::Handle;
 use deadwalk_detector::{DETECTOR, RUNS, RunRef, TimerRef};
 
 use super::trampoline::{Handler, register};
-use super::{HANDLERS, HAS_INFO, SIGNALS, bit, is_function, is_vfork_child, wants_info};
+use super::{HAS_INFO, bit, is_vfork_child, wants_info};
 use crate::{itimer, tls};
 
 /// What a run in a signal handler came over.
@@ -128,12 +125,13 @@ fn timer_with(signal: c_int, id: u32) -> Option<TimerRef> {
     (DETECTOR.signal_of(timer) == signal as u32).then_some(timer)
 }
 
-/// Calls the program's handler, as a run if a timer sent the signal.
-pub extern "C-unwind" fn call(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
-    let addr = HANDLERS[signal as usize % SIGNALS].load(Acquire);
-    if !is_function(addr) {
-        return;
-    }
+/// Calls the program's handler, at `addr`, as a run if a timer sent the signal.
+pub extern "C-unwind" fn call(
+    signal: c_int,
+    info: *mut libc::siginfo_t,
+    context: *mut c_void,
+    addr: usize,
+) {
     // SAFETY: the kernel's structures; what the program set is a handler.
     let (info_of, stack, handler) = unsafe {
         let stack = register(&*context.cast::<libc::ucontext_t>(), libc::REG_RSP);

@@ -1,9 +1,9 @@
 //! What the kernel calls instead of the program's handler.
 //!
 //! Nearly always it jumps on, with stack and registers as the kernel made them: the
-//! handler is called as before, and its caller is the kernel's return path. Two kinds
-//! are called from here: a timer's, and one that interrupted the heap, which runs under
-//! `deadwalk_alloc::signal::interrupt`.
+//! handler is called as before, and its caller is the kernel's return path. Three kinds
+//! are called from here: a timer's; one that interrupted the heap, which runs under
+//! `deadwalk_alloc::signal::interrupt`; and one that interrupted libc (`stdio`).
 
 use core::arch::naked_asm;
 use core::ffi::{c_int, c_void};
@@ -12,6 +12,7 @@ use core::sync::atomic::Ordering::Acquire;
 use deadwalk_alloc::signal as heap;
 
 use super::{HANDLERS, SEGV, fault, is_function, timed};
+use crate::{modules, stdio};
 
 /// What a handler is called with, whether it wants it or not.
 pub type Handler = extern "C-unwind" fn(c_int, *mut libc::siginfo_t, *mut c_void);
@@ -32,6 +33,8 @@ pub unsafe extern "C" fn trampoline() {
         "push rdx",
         ".cfi_adjust_cfa_offset 8",
         "call {decide}",
+        // Behind the arguments of a handler, for ours.
+        "mov rcx, rdx",
         "pop rdx",
         ".cfi_adjust_cfa_offset -8",
         "pop rsi",
@@ -48,21 +51,34 @@ pub unsafe extern "C" fn trampoline() {
     )
 }
 
-/// Where to jump; 0 if all is done.
-extern "C" fn decide(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) -> usize {
+/// Where the trampoline goes, in two registers.
+#[repr(C)]
+struct Way {
+    /// Where to jump; 0 if all is done.
+    to: usize,
+    /// The program's handler, for a function of ours: one that its first signal used up
+    /// stands nowhere else any more.
+    handler: usize,
+}
+
+extern "C" fn decide(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) -> Way {
     // SAFETY: the kernel's structures, valid while the handler runs.
     let (info, context) = unsafe { (&*info, &*context.cast::<libc::ucontext_t>()) };
     let handler = HANDLERS[signal as usize % super::SIGNALS].load(Acquire);
     if signal == SEGV && fault::is_handled(info, context, handler) || !is_function(handler) {
-        return 0;
+        return Way { to: 0, handler };
     }
-    if heap::is_inside(register(context, libc::REG_RIP)) {
-        return interrupting as *const () as usize;
-    }
-    if timed::may_be_expiry(signal, info) {
-        return timed::call as *const () as usize;
-    }
-    handler
+    let interrupted = register(context, libc::REG_RIP);
+    let to = if heap::is_inside(interrupted) {
+        interrupting as *const () as usize
+    } else if modules::is_libc(interrupted) {
+        interrupting_libc as *const () as usize
+    } else if timed::may_be_expiry(signal, info) {
+        timed::call as *const () as usize
+    } else {
+        handler
+    };
+    Way { to, handler }
 }
 
 /// A register of the interrupted thread.
@@ -71,8 +87,28 @@ pub fn register(context: &libc::ucontext_t, which: c_int) -> usize {
 }
 
 /// Calls the handler of a signal that interrupted the heap.
-extern "C-unwind" fn interrupting(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+extern "C-unwind" fn interrupting(
+    signal: c_int,
+    info: *mut libc::siginfo_t,
+    context: *mut c_void,
+    handler: usize,
+) {
     // SAFETY: the kernel's structure.
     let stack = unsafe { register(&*context.cast::<libc::ucontext_t>(), libc::REG_RSP) };
-    heap::interrupt(stack, || timed::call(signal, info, context));
+    // Who called the heap may have been libc.
+    stdio::interrupt(stack, || {
+        heap::interrupt(stack, || timed::call(signal, info, context, handler));
+    });
+}
+
+/// Calls the handler of a signal that interrupted libc, perhaps stdio.
+extern "C-unwind" fn interrupting_libc(
+    signal: c_int,
+    info: *mut libc::siginfo_t,
+    context: *mut c_void,
+    handler: usize,
+) {
+    // SAFETY: the kernel's structure.
+    let stack = unsafe { register(&*context.cast::<libc::ucontext_t>(), libc::REG_RSP) };
+    stdio::interrupt(stack, || timed::call(signal, info, context, handler));
 }

@@ -144,6 +144,12 @@ fn text(finding: &reader::Finding, handler: &str, whose: &str) -> String {
             format!("the code of {handler} of {timer} was unloaded while it ran")
         }
         Kind::AllocDeallocMismatch => words::mismatch(finding),
+        Kind::SignalUnsafeCall if finding.addr != 0 => {
+            let stream = finding.addr;
+            format!(
+                "a signal handler that had interrupted stdio on the stream {stream:#x} called it"
+            )
+        }
         Kind::SignalUnsafeCall => {
             "a signal handler that had interrupted malloc or free called it".to_owned()
         }
