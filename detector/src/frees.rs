@@ -143,12 +143,27 @@ impl Detector {
         self.record.occurred(platform, finding, verdict);
     }
 
+    /// A handler frees what was freed under it: it has gone on, asleep or not as that
+    /// happened.
+    fn freed_again(&self, platform: &dyn Platform, base: usize) {
+        let me = platform.thread().tid;
+        for (run_ref, run) in self.runs.each().filter(|(_, run)| run.thread().tid == me) {
+            let mut harms = run.harms.iter();
+            if harms.any(|h| h.note.is_written(run_ref.generation) && h.block().base == base) {
+                self.handler_called(run_ref);
+            }
+        }
+    }
+
     /// Records what the allocator found.
     pub fn heap_misuse(&self, misuse: &HeapMisuse<'_>) {
         let Some(platform) = self.platform() else {
             self.record.count(Counter::DroppedEvents, 1);
             return;
         };
+        if misuse.kind == Kind::DoubleFree && !misuse.late {
+            self.freed_again(platform, misuse.block.base);
+        }
         let single = |addr: usize| self.record.single(platform, addr.saturating_sub(1));
         let mut spec = FindingSpec::new(misuse.kind, Api::Heap)
             .with(StackRole::Alloc, single(misuse.block.alloc_site))

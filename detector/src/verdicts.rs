@@ -62,7 +62,15 @@ impl Detector {
             let site = landing.site.load(Relaxed);
             let handled = run.handled.load(Relaxed) != 0 || waited_for(run, landing);
             let rearms = timer.is_some_and(|timer| timer.api() == Api::TimerList) && !handled;
+            let is_undone = is_last_undone(timer, run, landing, last_ns);
             let (consequence, verdict) = match worst(&harms, run, landing, rearms) {
+                // Legal as such, and the arming before it is what it was.
+                Some((.., WentOn::No)) if is_undone => {
+                    let verdict = freed_while_running(WentOn::No);
+                    let undone = UndoneLanding { note: landing, finding, verdict };
+                    self.leave_undone(platform, run, &undone);
+                    (Consequence::None, verdict)
+                }
                 Some((consequence, harm, went_on)) => {
                     let worse = self.worsened(platform, run, landing, consequence, harm);
                     let verdict = freed_while_running(went_on);
@@ -73,7 +81,6 @@ impl Detector {
                     let mut went_on = went_on(&landing.sample.get(), &sample, tail_ns);
                     let handled = handled || landing.gave_up.load(Relaxed) != 0;
                     let verdict = landed_harmlessly(went_on, handled);
-                    let is_undone = is_last_undone(timer, run, landing, last_ns);
                     let wait_may_come = verdict == Verdict::Warning
                         && match went_on {
                             WentOn::Yes => awaited(run, landing).next().is_some(),

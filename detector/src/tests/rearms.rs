@@ -4,14 +4,17 @@
 use super::host::Host;
 use crate::core::Detector;
 use crate::deletes::NewTimer;
-use crate::{Consequence, Kind, Notify, Op, RunRef, TimerRef};
+use crate::{Consequence, HeapBlock, Kind, Notify, Op, RunRef, TimerRef};
 
 const MAIN: u32 = 1;
 const HANDLER: u32 = 2;
 const OTHER: u32 = 3;
+const BLOCK: HeapBlock = HeapBlock { base: 0x10_0000, size: 64, alloc_site: 0x5001 };
+const TAIL: [u32; 4] = [1, 0, 0, 0];
 const NOTHING: [u32; 4] = [0; 4];
 const INFO: [u32; 4] = [0, 1, 0, 0];
 const WARNING: [u32; 4] = [0, 0, 1, 0];
+const ERROR: [u32; 4] = [0, 0, 0, 1];
 
 struct Scene {
     host: &'static Host,
@@ -25,7 +28,13 @@ impl Scene {
     fn landed() -> Scene {
         let host = Host::new();
         let detector: &Detector = Box::leak(Box::new(host.detector()));
-        let new = NewTimer { handler: 0x4000, notify: Notify::Thread, ..NewTimer::default() };
+        let new = NewTimer {
+            handler: 0x4000,
+            value: BLOCK.base,
+            block: Some(BLOCK),
+            notify: Notify::Thread,
+            ..NewTimer::default()
+        };
         let timer = detector.init_timer(&new).unwrap();
         detector.bind_timer(timer, 77);
         detector.arm(timer, false, 0, 0x6001).unwrap();
@@ -158,4 +167,32 @@ fn an_arming_that_began_before_the_disarm_undoes_nothing() {
     s.host.on(HANDLER, || s.detector.arm_done(&arming));
     s.leave();
     assert_eq!(s.rearmed(), (0, 0));
+}
+
+/// The owner waited for the handler and frees its data while that is in its last
+/// instructions: the free is legal, the arming is what it was.
+#[test]
+fn its_data_is_freed_in_the_handlers_tail() {
+    let s = Scene::landed();
+    s.arm(HANDLER);
+    s.host.pass(1);
+    s.host.on(MAIN, || s.detector.freeing(&BLOCK, 0x2001));
+    s.host.on(HANDLER, || s.detector.leave(s.run));
+    assert_eq!(s.host.verdicts(Kind::DataFreeWhileRunning), TAIL);
+    assert_eq!((s.rearmed(), s.verdicts()), ((1, 0), ERROR));
+    assert_eq!(s.host.found(Kind::DelWhileRunning, Consequence::DataFreed), None);
+}
+
+/// The same, and its owner stops the timer in time.
+#[test]
+fn it_is_stopped_before_its_data_is_freed_in_the_tail() {
+    let s = Scene::landed();
+    s.arm(HANDLER);
+    s.host.pass(1);
+    s.stop(MAIN);
+    s.host.on(MAIN, || s.detector.freeing(&BLOCK, 0x2001));
+    s.host.on(HANDLER, || s.detector.leave(s.run));
+    assert_eq!((s.rearmed(), s.verdicts()), ((0, 0), INFO));
+    let all = s.host.findings();
+    assert!(all.iter().all(|f| (f.unresolved, f.verdicts[2], f.verdicts[3]) == (0, 0, 0)));
 }

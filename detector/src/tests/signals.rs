@@ -5,6 +5,7 @@ use core::sync::atomic::Ordering::SeqCst;
 use super::host::Host;
 use crate::core::Detector;
 use crate::deletes::NewTimer;
+use crate::frees::HeapMisuse;
 use crate::options::DelPolicy;
 use crate::record::layout::StackRole;
 use crate::{Consequence, HeapBlock, Kind, Notify, Op, TimerRef};
@@ -106,6 +107,40 @@ fn a_run_that_is_told_nothing_uses_no_data() {
         s.host.on(HANDLER, || s.detector.leave(run));
         let harmed = s.host.found(Kind::DataFreeWhileRunning, Consequence::None);
         assert_eq!(harmed.is_some(), sees_value);
+    }
+}
+
+/// A handler that was not asleep as its data was freed frees it too: it has gone on.
+#[test]
+fn a_double_free_is_no_tail() {
+    for (base, tid, is_its_own) in [
+        (BLOCK.base, HANDLER, true),
+        (BLOCK.base, HANDLER + 1, false),
+        (BLOCK.base + 64, HANDLER, false),
+    ] {
+        let s = Scene::new();
+        let run = s
+            .host
+            .on(HANDLER, || s.detector.enter_signal(s.timer, 0x4000, true).unwrap().run.unwrap());
+        s.detector.freeing(&BLOCK, 0x2001);
+        s.host.on(tid, || s.detector.heap_misuse(&double_free(base)));
+        s.host.on(HANDLER, || s.detector.leave(run));
+        let want = if is_its_own { [0, 0, 0, 1] } else { [1, 0, 0, 0] };
+        assert_eq!(s.host.verdicts(Kind::DataFreeWhileRunning), want, "{base:#x} by {tid}");
+    }
+}
+
+fn double_free(base: usize) -> HeapMisuse<'static> {
+    HeapMisuse {
+        kind: Kind::DoubleFree,
+        addr: base,
+        block: HeapBlock { base, ..BLOCK },
+        offset: 0,
+        free_site: 0x2001,
+        late: false,
+        caller: 0x4001,
+        bytes: None,
+        in_signal: true,
     }
 }
 

@@ -1,6 +1,7 @@
 /*
  * P3: the handler's last act arms its timer again; a disarm lands before that, and
  * the owner, who waited for the handler, frees the object with its timer armed.
+ * BAD 2: the free comes in the handler's last instructions.
  * FIXED: the handler is told first not to arm it again. LOOKALIKE 1: a periodic
  * timer, deleted between two runs. 2: its owner arms it again, not the handler.
  */
@@ -39,11 +40,27 @@ static HANDLER(handler)
 	gate_open(&done);
 }
 
+#if defined BAD && BAD == 2
+/* Who opens a gate there is still in sem_post as the other goes on, nearly always. */
+static void on_one_processor(void)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	if (sched_setaffinity(0, sizeof one, &one))
+		die("sched_setaffinity");
+}
+#endif
+
 int main(void)
 {
 	struct poller *poller = calloc(1, sizeof *poller);
 	timer_t timer;
 
+#if defined BAD && BAD == 2
+	on_one_processor();
+#endif
 	gate_init(&armed);
 	gate_init(&entered);
 	gate_init(&go);
@@ -60,7 +77,9 @@ int main(void)
 	stop(timer);
 	gate_open(&go);
 	gate_pass(&done);
+#if BAD == 1
 	wait_handler_over();
+#endif
 	free(poller);
 	gate_pass(&done); /* of the run that nobody reckons with */
 	cancel(timer);

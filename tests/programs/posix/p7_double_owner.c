@@ -1,7 +1,8 @@
 /*
  * P7: double owner: teardown deletes and frees each node, the handler frees its
  * node too. BAD 1: teardown frees first. BAD 2: the handler frees first. BAD 3:
- * its thread has ended as well when teardown frees.
+ * its thread has ended as well when teardown frees. BAD 4: as 1, while the handler
+ * computes.
  * FIXED: whoever takes the node frees it. LOOKALIKE: two threads disarm, one frees.
  */
 #include "timers.h"
@@ -13,6 +14,9 @@ struct node {
 };
 
 static sem_t entered, go, done;
+#if defined BAD && BAD == 4
+static volatile int is_freed;
+#endif
 
 static HANDLER(handler)
 {
@@ -24,7 +28,12 @@ static HANDLER(handler)
 #endif
 	handler_starts();
 	chance_open(&entered);
+#if defined BAD && BAD == 4
+	while (!is_freed)
+		;
+#else
 	chance_pass(&go);
+#endif
 #if defined FIXED
 	if (mine)
 		free(node);
@@ -61,12 +70,20 @@ int main(void)
 	free(node);
 #else
 	start(node->timer, 0);
+#if defined BAD && BAD == 4
+	chance_pass(&entered);
+#else
 	chance_pass_asleep(&entered);
+#endif
 	stop(node->timer);
 	cancel(node->timer);
 #if defined BAD && BAD == 1
 	free(node);
 	chance_open(&go);
+	gate_pass(&done);
+#elif defined BAD && BAD == 4
+	free(node);
+	is_freed = 1;
 	gate_pass(&done);
 #elif defined BAD
 	chance_open(&go);

@@ -156,6 +156,16 @@ const P3: Pattern = Pattern {
             ],
         )
         .also(&["enter-with-freed-data"]),
+        bad(
+            P3_SOURCE,
+            "BAD=2",
+            "the same, freed in the handler's last instructions",
+            &[
+                (VALUED, &[Named::warning("rearm-after-del"), REARMED, FREED_PENDING, WRITTEN]),
+                (CLOCKS, &[Named::warning("rearm-after-del"), REARMED, WRITTEN]),
+            ],
+        )
+        .also(&["enter-with-freed-data"]),
         fixed(P3_SOURCE, "FIXED", "the handler is told not to arm it again", EVERY),
         like(
             P3_SOURCE,
@@ -250,6 +260,16 @@ const P7: Pattern = Pattern {
             "BAD=3",
             "the handler frees first, and its thread has ended",
             &[(HANDLED, &[Named::error("double-free")])],
+        )
+        .also(&["del-while-running"]),
+        bad(
+            P7_SOURCE,
+            "BAD=4",
+            "teardown frees while the handler computes, which frees too",
+            &[
+                (VALUED, &[Named::error("double-free"), FREED_RUNNING]),
+                (CLOCKS, &[Named::error("double-free")]),
+            ],
         )
         .also(&["del-while-running"]),
         fixed(P7_SOURCE, "FIXED", "whoever takes the node frees it", EVERY),
