@@ -140,6 +140,7 @@ impl Detector {
         };
         if noted {
             self.settle(platform, slot, run.generation);
+            self.take_warning_back(slot);
         }
         if let Some(block) = slot.block.swap(0, Relaxed).checked_sub(1) {
             self.blocks.release(block);
@@ -227,10 +228,12 @@ impl Detector {
     pub fn deleter_waits(&self, object: usize) -> bool {
         let Some(platform) = self.platform() else { return false };
         let me = platform.thread().tid;
-        let mut left = false;
+        let (mut left, mut stack) = (false, None);
         for (_, run) in self.runs.each_taken() {
             for landing in &run.landings {
                 if landing.del_tid.load(Relaxed) == me {
+                    let stack = *stack.get_or_insert_with(|| self.record.capture(platform));
+                    landing.wait_stack.store(stack, Relaxed);
                     landing.waited.add(object as u64, platform.now_ns());
                     left = true;
                 }

@@ -108,6 +108,14 @@ impl Platform for InProcess {
         HELPER.get().is_none_or(|helper| helper.list_uses(addr, block))
     }
 
+    fn needs_waking(&self, _tid: u32) -> bool {
+        false
+    }
+
+    fn standstill(&self) -> Option<u64> {
+        None
+    }
+
     fn waits_for(&self, _tid: u32) -> Option<u32> {
         None
     }

@@ -291,7 +291,7 @@ impl Kind {
                 "two handlers of one timer ran at once: make the interval longer than the run, or arm one-shot at the handler's end"
             }
             Kind::DelDeadlock => {
-                "the handler cannot end while the deleter waits: drop the lock that the handler wants before the delete"
+                "the handler cannot end while the deleter waits: drop the lock that the handler wants before the delete or the wait"
             }
             Kind::UseAfterFreeWrite => {
                 "something kept a pointer to this block and wrote through it after the free"

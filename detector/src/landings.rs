@@ -111,6 +111,7 @@ impl Detector {
         };
         landing.again.store(again, Relaxed);
         landing.waited.clear();
+        landing.wait_stack.store(0, Relaxed);
         landing.releases.clear();
         let stack = *call.stack.get_or_insert_with(|| self.record.capture(platform));
         let mut spec =

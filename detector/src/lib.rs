@@ -84,6 +84,8 @@ mod unloads;
 mod verdicts;
 #[cfg(not(loom))]
 mod waits;
+#[cfg(not(loom))]
+pub mod watcher;
 
 #[cfg(not(loom))]
 pub use self::core::{DETECTOR, Detector};

@@ -219,7 +219,7 @@ pub const TABLE: &[OptionRow] = &[
         key: "deadlock_ms",
         values: "MS",
         default: "2000",
-        help: "how long a waiting delete waits for a handler before it reports del-deadlock and goes on",
+        help: "how long a waiting delete waits for a handler before it reports del-deadlock and goes on; how long waits of the program's own may last",
         set: |o, v| {
             o.deadlock_ms = v.parse().ok()?;
             Some(())

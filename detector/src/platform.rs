@@ -76,8 +76,15 @@ pub trait Platform: Sync {
     fn may_call(&self, _addr: usize) -> bool {
         true
     }
-    /// The thread that holds the lock on which this one is blocked now.
+    /// The thread that holds the lock on which this one is blocked now, or that this
+    /// one joins.
     fn waits_for(&self, tid: u32) -> Option<u32>;
+    /// Does this thread sleep until another one of the process wakes it?
+    fn needs_waking(&self, tid: u32) -> bool;
+    /// Names how the process stands still, if every thread but the calling one
+    /// sleeps until another one wakes it, and nothing from outside does. Two equal
+    /// answers: none of them ran in between.
+    fn standstill(&self) -> Option<u64>;
     /// Where this thread called for that lock, as far as it can be told: as
     /// [`capture`](Self::capture).
     fn stack_of_waiter(&self, tid: u32, out: &mut [usize]) -> usize;

@@ -110,6 +110,8 @@ pub struct LandingNote {
     pub again: AtomicU64,
     /// What the deleter waited for since.
     pub waited: Objects,
+    /// Stack of its last call for that, index + 1; 0 if there was none.
+    pub wait_stack: AtomicU32,
     /// 1 if the deleter gave up a wait, which is a finding of its own.
     pub gave_up: AtomicU32,
     /// `FLAG_*` of the finding.
@@ -132,6 +134,7 @@ impl LandingNote {
             sample: SampleCell::new(),
             again: AtomicU64::new(0),
             waited: Objects::new(),
+            wait_stack: AtomicU32::new(0),
             gave_up: AtomicU32::new(0),
             flags: AtomicU32::new(0),
             releases: Releases::new(),

@@ -63,6 +63,15 @@ pub struct RunSlot {
     is_stale: AtomicU32,
     /// The handler's thread as who joins it names it; 0 for one that nobody can.
     pub joinable: AtomicU64,
+    /// The mutex that the handler found taken and waits for, or has got since; 0 for
+    /// none.
+    pub lock: AtomicU64,
+    /// Stack of its call for that, index + 1; 0 if there is none.
+    pub lock_stack: AtomicU32,
+    /// Return address of that call.
+    pub lock_site: AtomicU64,
+    /// The warning that it waits for its deleter, index + 1; 0 if none stands.
+    pub warned: AtomicU32,
     /// What the handler posted.
     pub posted: Objects,
     /// Deletes that landed.
@@ -90,6 +99,10 @@ impl RunSlot {
             late: AtomicU32::new(0),
             is_stale: AtomicU32::new(0),
             joinable: AtomicU64::new(0),
+            lock: AtomicU64::new(0),
+            lock_stack: AtomicU32::new(0),
+            lock_site: AtomicU64::new(0),
+            warned: AtomicU32::new(0),
             posted: Objects::new(),
             landings: [const { LandingNote::new() }; LANDINGS],
             harms: [const { HarmNote::new() }; HARMS],
@@ -169,6 +182,8 @@ impl RunTable {
         slot.late.store(0, Relaxed);
         slot.is_stale.store(is_stale.into(), Relaxed);
         slot.joinable.store(0, Relaxed);
+        slot.lock.store(0, Relaxed);
+        slot.warned.store(0, Relaxed);
         slot.posted.clear();
         for landing in &slot.landings {
             landing.note.reset(generation);

@@ -111,7 +111,7 @@ impl Detector {
             self.runs.each().filter(|(_, run)| run.timer() == timer).find_map(|(at, run)| {
                 let handler_tid = run.thread().tid;
                 let edges = mix(0, u64::from(at.generation) << 32 | u64::from(at.index));
-                let edges = self.leads_to(platform, handler_tid, me, edges, DEPTH)?;
+                let edges = mix(edges, self.leads_to(platform, handler_tid, me)?);
                 let stack = self.waits.of(handler_tid).map_or(0, |wait| wait.stack.load(Relaxed));
                 Some(Cycle { handler_tid, stack, edges })
             })
@@ -151,8 +151,13 @@ impl Detector {
         self.record.stack(platform, &stack[..depth.min(STACK_DEPTH)])
     }
 
-    /// The edges by which `tid` waits for `me`, mixed to `edges`.
-    fn leads_to(
+    /// By which edges `tid` waits for `me`, as one number.
+    pub(crate) fn leads_to(&self, platform: &dyn Platform, tid: u32, me: u32) -> Option<u64> {
+        self.chain(platform, tid, me, 0, DEPTH)
+    }
+
+    /// ... mixed to `edges`.
+    fn chain(
         &self,
         platform: &dyn Platform,
         tid: u32,
@@ -167,7 +172,7 @@ impl Detector {
             return if holder == me {
                 Some(edges)
             } else {
-                self.leads_to(platform, holder, me, edges, depth)
+                self.chain(platform, holder, me, edges, depth)
             };
         };
         let timer = TimerRef::unpack(wait.timer.load(Relaxed));
@@ -177,13 +182,13 @@ impl Detector {
             let edges = mix(edges, u64::from(at.generation) << 32 | u64::from(at.index));
             match run.thread().tid {
                 runner if runner == me => Some(edges),
-                runner => self.leads_to(platform, runner, me, edges, depth),
+                runner => self.chain(platform, runner, me, edges, depth),
             }
         })
     }
 }
 
 /// One number for a chain of numbers.
-fn mix(edges: u64, edge: u64) -> u64 {
+pub(crate) fn mix(edges: u64, edge: u64) -> u64 {
     (edges ^ edge).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
 }

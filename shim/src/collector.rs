@@ -1,7 +1,8 @@
-//! The thread that logs findings as they happen.
+//! The thread that logs findings as they happen, and looks at handlers that may wait for
+//! who waits for them.
 //!
-//! Started at the first verdict, not before: a program without findings gets no
-//! thread. All signals are blocked in it, it opens no descriptor (the host's
+//! Started at the first verdict, or for the first such wait (`watch.rs`), not before: a
+//! program without findings gets no thread. All signals are blocked in it, it opens no descriptor (the host's
 //! numbers are not its own), and it does not exist in a fork child.
 //!
 //! Not started from inside an allocation that libc or the loader makes, nor in a
@@ -15,7 +16,8 @@ use std::panic;
 
 use deadwalk_detector::collect::{self, Collector, Finding};
 use deadwalk_detector::options::LogLevel;
-use deadwalk_detector::{Kind, Severity};
+use deadwalk_detector::watcher::Watcher;
+use deadwalk_detector::{DETECTOR, Kind, Severity};
 
 use crate::{host, sandbox, say, signal, start, threads, tls};
 
@@ -26,7 +28,10 @@ const FINISHING: u32 = 3;
 const ENDED: u32 = 4;
 
 static STATE: AtomicU32 = AtomicU32::new(NONE);
+/// Verdicts are to be logged.
 static WANTED: AtomicBool = AtomicBool::new(false);
+/// There may be such a thread: between constructor and end.
+static ALLOWED: AtomicBool = AtomicBool::new(false);
 /// A verdict waits for a thread to log it.
 static WISHED: AtomicBool = AtomicBool::new(false);
 /// 1 if there is something new; the thread sleeps on it.
@@ -42,6 +47,18 @@ const STACK_BYTES: usize = 256 << 10;
 /// Allows the thread, in the constructor.
 pub fn allow() {
     WANTED.store(start::log_level() != LogLevel::Off, Release);
+    ALLOWED.store(true, Release);
+}
+
+/// Handlers' waits are to be looked at: the next [`start_if_wished`] starts the thread,
+/// if there is none.
+pub fn wish_watch() {
+    if ALLOWED.load(Acquire) && !sandbox::is_sandboxed() {
+        if STATE.load(Acquire) == NONE {
+            WISHED.store(true, Release);
+        }
+        ring();
+    }
 }
 
 /// There is a new verdict: starts the thread if need be, and wakes it.
@@ -58,9 +75,16 @@ pub fn wake() {
 
 /// Starts the thread if a verdict waits for it. To be called where the program
 /// itself called: not below libc.
+#[inline]
 pub fn start_if_wished() {
-    if WISHED.load(Relaxed)
-        && tls::hooks() & tls::IN_LIBC == 0
+    if WISHED.load(Relaxed) {
+        tls::keeping_errno(start);
+    }
+}
+
+#[cold]
+fn start() {
+    if tls::hooks() & tls::IN_LIBC == 0
         && !signal::is_in_handler()
         && !sandbox::is_sandboxed()
         && WISHED.swap(false, AcqRel)
@@ -84,10 +108,10 @@ fn ring() {
     }
 }
 
-fn wait_for_bell() {
+fn wait_for_bell(limit_ns: i64) {
     if BELL.swap(0, AcqRel) == 0 {
         let op = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
-        let idle = libc::timespec { tv_sec: 0, tv_nsec: IDLE_NS };
+        let idle = libc::timespec { tv_sec: 0, tv_nsec: limit_ns };
         // SAFETY: the word and the time outlive the call.
         unsafe { libc::syscall(libc::SYS_futex, BELL.as_ptr(), op, 0, &raw const idle) };
         BELL.store(0, Release);
@@ -132,9 +156,11 @@ fn run() {
         .build();
     let findings = collect::add_subscriber();
     let mut collector = Collector::new();
+    let mut watcher = Watcher::new();
     let _ = STATE.compare_exchange(STARTED, RUNNING, AcqRel, Relaxed);
     loop {
         let finishing = STATE.load(Acquire) == FINISHING;
+        let soon_ns = watcher.look(&DETECTOR).map_or(IDLE_NS, |ns| ns as i64);
         collector.poll(finishing);
         for finding in findings.try_iter() {
             log(&logger, &finding);
@@ -142,7 +168,7 @@ fn run() {
         if finishing {
             return;
         }
-        wait_for_bell();
+        wait_for_bell(soon_ns.min(IDLE_NS));
     }
 }
 
@@ -185,6 +211,7 @@ impl Write for Stderr {
 
 /// Lets the thread log what is left, at the process's end; waits a little.
 pub fn finish() {
+    ALLOWED.store(false, Release);
     if WANTED.swap(false, AcqRel) {
         start_if_wished();
     }

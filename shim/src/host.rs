@@ -12,7 +12,8 @@ use crate::kernel::holder;
 use crate::record_file::Extended;
 use crate::thunk::not_cancelled;
 use crate::{
-    collector, modules, real, record_file, sample, signal, stack, timer_list, tls, unload,
+    collector, modules, real, record_file, sample, signal, stack, standstill, timer_list, tls,
+    unload,
 };
 
 /// The platform.
@@ -133,6 +134,14 @@ impl Platform for Host {
 
     fn waits_for(&self, tid: u32) -> Option<u32> {
         holder::waits_for(tid)
+    }
+
+    fn needs_waking(&self, tid: u32) -> bool {
+        tls::keeping_errno(|| holder::needs_waking(tid))
+    }
+
+    fn standstill(&self) -> Option<u64> {
+        tls::keeping_errno(standstill::seen)
     }
 
     fn stack_of_waiter(&self, tid: u32, out: &mut [usize]) -> usize {

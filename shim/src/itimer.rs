@@ -105,14 +105,18 @@ fn is_answered_for(timer: TimerRef) -> bool {
     !matters || !exit::is_other_process()
 }
 
+/// `alarm` may be called in any signal handler, where no thread may be started.
+fn start_collector(wanted: &Wanted) {
+    if wanted.op != Op::Alarm {
+        collector::start_if_wished();
+    }
+}
+
 /// Makes a call; `is_done` says of its result whether it succeeded.
 fn make<T: Copy>(wanted: &Wanted, call: impl FnOnce() -> T, is_done: impl Fn(T) -> bool) -> T {
     jump::called();
     let (setting, told) = keeping_errno(|| {
-        // `alarm` may be called in any signal handler, where no thread may be started.
-        if wanted.op != Op::Alarm {
-            collector::start_if_wished();
-        }
+        start_collector(wanted);
         let now_ns = host::coarse_ns();
         let is_real = wanted.which == libc::ITIMER_REAL;
         let setting = is_real.then(|| Setting::new(known(0), now_ns, wanted.site));
@@ -125,6 +129,7 @@ fn make<T: Copy>(wanted: &Wanted, call: impl FnOnce() -> T, is_done: impl Fn(T) 
         keeping_errno(|| setting.done(known(0), wanted.value_ns, wanted.interval_ns));
     }
     told.called(is_done(result));
+    start_collector(wanted);
     result
 }
 

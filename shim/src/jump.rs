@@ -29,7 +29,7 @@ use deadwalk_detector::DETECTOR;
 use deadwalk_detector::handlers::MUTEX;
 
 use crate::sandbox::{self, Arguments};
-use crate::{descriptors, real, resources, signal, thunk, tls};
+use crate::{collector, descriptors, real, resources, signal, thunk, tls, watch};
 
 /// What a call means; see the module's head.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -117,6 +117,19 @@ fn note(object: usize, role: Role) {
     }
 }
 
+/// Tells of a pthread mutex that a handler's thread locks, and of a deleter's wait.
+fn watch(object: usize, role: Role, site: usize) {
+    let hooks = tls::hooks();
+    match role {
+        Role::Lock if hooks & tls::IN_HANDLER != 0 => watch::handler_locks(object, site),
+        Role::Unlock if hooks & tls::IN_HANDLER != 0 => watch::handler_unlocks(object),
+        Role::Wait | Role::SemWait | Role::Lock if hooks & tls::LANDED != 0 => {
+            collector::start_if_wished();
+        }
+        _ => {}
+    }
+}
+
 /// Extends the record while that is still possible.
 fn prepare_record() {
     if let Some(platform) = DETECTOR.platform() {
@@ -175,6 +188,7 @@ fn enter(arguments: Arguments, role: Role, target: &Target, site: usize) -> usiz
     if tls::hooks() != 0 {
         note(object, role);
         resources::note(&arguments, role, site);
+        watch(object, role, site);
     }
     if role == Role::Init {
         resources::made(object);
@@ -281,25 +295,42 @@ macro_rules! jumps {
                     "je 2f",
                     "jmp r11",
                     "2:",
+                    // What the unwinder is told, for the stacks of waits.
+                    ".cfi_startproc",
                     "push rdi",
+                    ".cfi_adjust_cfa_offset 8",
                     "push rsi",
+                    ".cfi_adjust_cfa_offset 8",
                     "push rdx",
+                    ".cfi_adjust_cfa_offset 8",
                     "push rcx",
+                    ".cfi_adjust_cfa_offset 8",
                     "push r8",
+                    ".cfi_adjust_cfa_offset 8",
                     "push r9",
+                    ".cfi_adjust_cfa_offset 8",
                     "push rax",
+                    ".cfi_adjust_cfa_offset 8",
                     // The return address, behind the seven.
                     "mov r8, qword ptr [rsp + 56]",
                     "call {slow}",
                     "mov r11, rax",
                     "pop rax",
+                    ".cfi_adjust_cfa_offset -8",
                     "pop r9",
+                    ".cfi_adjust_cfa_offset -8",
                     "pop r8",
+                    ".cfi_adjust_cfa_offset -8",
                     "pop rcx",
+                    ".cfi_adjust_cfa_offset -8",
                     "pop rdx",
+                    ".cfi_adjust_cfa_offset -8",
                     "pop rsi",
+                    ".cfi_adjust_cfa_offset -8",
                     "pop rdi",
+                    ".cfi_adjust_cfa_offset -8",
                     "jmp r11",
+                    ".cfi_endproc",
                     target = sym $name::TARGET,
                     addr = const core::mem::offset_of!(Target, addr),
                     slow = sym slow,

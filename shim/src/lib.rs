@@ -27,7 +27,8 @@
 //! | `record_file` | the mapped record |
 //! | `sandbox` | what we may still ask of the kernel |
 //! | `host`, `modules`, `elf`, `stack`, `sample` | the detector's platform |
-//! | `collector` | the thread that logs findings as they happen |
+//! | `collector` | the thread that logs findings as they happen, and looks at waits |
+//! | `watch`, `standstill` | when to look at waits for handlers, and whether any thread goes on |
 //! | `real`, `tls`, `threads`, `say`, `arena`, `foreign` | libc's own functions, our TLS, our threads, stderr, our heap, other heaps |
 //!
 //! # Rules
@@ -72,6 +73,7 @@ mod say;
 mod signal;
 mod sigwait;
 mod stack;
+mod standstill;
 mod start;
 mod stdio;
 mod sweeper;
@@ -82,3 +84,4 @@ mod timerfd;
 mod tls;
 mod told;
 mod unload;
+mod watch;

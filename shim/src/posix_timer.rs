@@ -17,7 +17,7 @@ use deadwalk_detector::{Api, DETECTOR, HeapBlock, Notify, Op, TimerRef};
 
 use crate::tls::keeping_errno;
 use crate::told::Told;
-use crate::{collector, heal, host, jump, provoke, real, signal, thunk, tls};
+use crate::{collector, heal, host, jump, provoke, real, signal, thunk, tls, watch};
 
 /// `struct sigevent` as glibc lays it out.
 #[repr(C)]
@@ -164,6 +164,7 @@ pub fn finish(deletion: Deletion) {
 fn watch_waits(deleted: Deleted) {
     if deleted.landed > 0 {
         tls::set_hooks(tls::hooks() | tls::LANDED);
+        keeping_errno(watch::landed);
     }
 }
 
@@ -181,6 +182,7 @@ unsafe extern "C-unwind" fn delete(handle: usize, site: usize) -> i32 {
     // SAFETY: the caller's promise.
     let result = unsafe { real::timer_delete(handle) };
     told.called(result == 0);
+    collector::start_if_wished();
     result
 }
 

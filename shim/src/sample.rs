@@ -2,7 +2,7 @@
 
 use deadwalk_detector::ladder::Sample;
 use deadwalk_detector::platform::ThreadToken;
-pub use deadwalk_timer::sample::{read_file, read_task, threads_without_main};
+pub use deadwalk_timer::sample::{read_file, read_task, rest, threads_without_main};
 
 use crate::sandbox::is_sandboxed;
 

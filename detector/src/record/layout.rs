@@ -276,6 +276,8 @@ pub const FLAG_LATE: u32 = 1;
 pub const FLAG_BYTES: u32 = 2;
 /// `FindingEntry::flags`: the delete's name says that it does not wait.
 pub const FLAG_DECLARED_ASYNC: u32 = 4;
+/// `FindingEntry::flags`: the deleter waits by calls or a loop of its own, not in a delete.
+pub const FLAG_OWN_WAIT: u32 = 8;
 
 /// A finding: one kind, one consequence, one set of sites.
 #[repr(C)]

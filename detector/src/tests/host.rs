@@ -2,7 +2,7 @@
 
 use core::cell::Cell;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use crate::core::Detector;
@@ -38,6 +38,8 @@ pub struct Host {
     samples: Mutex<BTreeMap<u32, Sample>>,
     pending: Mutex<BTreeMap<u64, bool>>,
     holders: Mutex<BTreeMap<u32, u32>>,
+    sleepers: Mutex<BTreeSet<u32>>,
+    standstill: Mutex<Option<u64>>,
     /// Do signal handlers see the value that comes with their signal?
     pub passes_value: AtomicBool,
     pause: Mutex<Option<Pause>>,
@@ -70,6 +72,8 @@ impl Host {
             samples: Mutex::default(),
             pending: Mutex::default(),
             holders: Mutex::default(),
+            sleepers: Mutex::default(),
+            standstill: Mutex::default(),
             passes_value: AtomicBool::new(true),
             pause: Mutex::default(),
             hook: Mutex::default(),
@@ -123,6 +127,26 @@ impl Host {
     /// Thread `tid` is blocked on a lock of `holder`'s.
     pub fn blocks(&self, tid: u32, holder: u32) {
         self.holders.lock().unwrap().insert(tid, holder);
+    }
+
+    /// Thread `tid` got the lock.
+    pub fn unblocks(&self, tid: u32) {
+        self.holders.lock().unwrap().remove(&tid);
+    }
+
+    /// Does thread `tid` sleep until another one wakes it?
+    pub fn needs_waking(&self, tid: u32, sleeps: bool) {
+        let mut sleepers = self.sleepers.lock().unwrap();
+        if sleeps {
+            sleepers.insert(tid)
+        } else {
+            sleepers.remove(&tid)
+        };
+    }
+
+    /// How the whole process stands still, if it does.
+    pub fn stands_still(&self, how: Option<u64>) {
+        *self.standstill.lock().unwrap() = how;
     }
 
     /// What the kernel says of a handle; `true` if nothing was set.
@@ -301,6 +325,14 @@ impl Platform for Host {
 
     fn waits_for(&self, tid: u32) -> Option<u32> {
         self.holders.lock().unwrap().get(&tid).copied()
+    }
+
+    fn needs_waking(&self, tid: u32) -> bool {
+        self.sleepers.lock().unwrap().contains(&tid)
+    }
+
+    fn standstill(&self) -> Option<u64> {
+        *self.standstill.lock().unwrap()
     }
 
     fn stack_of_waiter(&self, _tid: u32, out: &mut [usize]) -> usize {

@@ -35,3 +35,5 @@ mod stress;
 mod unloads;
 #[cfg(not(loom))]
 mod waits;
+#[cfg(not(loom))]
+mod watcher;

@@ -1,4 +1,4 @@
-//! Who holds the lock that another thread sleeps for.
+//! Who holds the lock that another thread sleeps for, or which thread it joins.
 //!
 //! Asked by a delete that waits for a handler: if the handler's thread sleeps
 //! for a lock of the deleter's, neither will ever go on. A yes is a proof as
@@ -18,9 +18,9 @@ use crate::kernel::rwlock::{self, READERS};
 use crate::kernel::waiters::{self, SHARED};
 use crate::{sample, sandbox, tls};
 
-/// The thread that holds the lock on which `tid` is blocked now: a lock of ours or a
-/// pthread mutex; none if it is blocked on none, or that cannot be told. Of several
-/// readers the calling thread, if it is one.
+/// The thread that holds the lock on which `tid` is blocked now, a lock of ours or a
+/// pthread mutex, or that it joins; none if there is none, or that cannot be told. Of
+/// several readers the calling thread, if it is one.
 pub fn waits_for(tid: u32) -> Option<u32> {
     if sandbox::is_sandboxed() {
         return None;
@@ -29,7 +29,7 @@ pub fn waits_for(tid: u32) -> Option<u32> {
     let errno = unsafe { *libc::__errno_location() };
     let holder = match waiters::lock_of(tid) {
         Some(lock) => own_holder(tid, lock),
-        None => mutex_holder(tid),
+        None => mutex_holder(tid).or_else(|| joined(tid)),
     };
     let holder = holder.filter(|&holder| is_thread(holder));
     // SAFETY: as above.
@@ -81,6 +81,40 @@ fn mutex_holder(tid: u32) -> Option<u32> {
         Task::Sleeps(again) if again == call => Some(holder),
         _ => None,
     }
+}
+
+/// Does `tid` sleep until another thread of this process wakes it, or ends?
+pub fn needs_waking(tid: u32) -> bool {
+    if sandbox::is_sandboxed() {
+        return false;
+    }
+    match call_of(tid) {
+        Task::Sleeps(call) if call.lasts() => true,
+        Task::Sleeps(call) => joined_by(call).is_some_and(is_thread),
+        Task::Runs | Task::Unknown => false,
+    }
+}
+
+/// The thread whose end `tid` waits for.
+fn joined(tid: u32) -> Option<u32> {
+    let Task::Sleeps(call) = call_of(tid) else { return None };
+    let joined = joined_by(call)?;
+    match call_of(tid) {
+        Task::Sleeps(again) if again == call => Some(joined),
+        _ => None,
+    }
+}
+
+fn joined_by(call: Call) -> Option<u32> {
+    let [word] = read_words(call.futex()?)?;
+    call.joined(word)
+}
+
+/// Does `tid` sleep until this signal alone comes?
+pub fn awaits_signal(tid: u32, signal: u32) -> bool {
+    let Task::Sleeps(call) = call_of(tid) else { return false };
+    let set = call.signals().and_then(read_words::<2>);
+    set.is_some_and(|[low, high]| u64::from(low) | u64::from(high) << 32 == 1 << (signal - 1))
 }
 
 /// What the kernel says of a thread.

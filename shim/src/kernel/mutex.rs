@@ -1,5 +1,5 @@
 //! Is a thread that sleeps in a system call waiting for a pthread mutex, and
-//! whose? Pure: a line of /proc and the bytes at an address.
+//! whose, or for a thread's end? Pure: a line of /proc and the bytes at an address.
 //!
 //! # Why a yes is right
 //!
@@ -30,6 +30,10 @@
 //! | offset | 0 | 4 | 8 | 12 | 16 |
 //!
 //! Another libc has another layout: there the answer is no.
+//!
+//! `pthread_join` waits until the kernel clears the thread's id in its descriptor: a
+//! sleep that is not private, for a word that is a thread's id. (Robust mutexes and
+//! those with priority inheritance have such words too, but with a bit for the sleeper.)
 
 /// The words of a mutex that are looked at.
 pub const WORDS: usize = 5;
@@ -40,8 +44,10 @@ pub const WORDS: usize = 5;
 pub struct Call([usize; 9]);
 
 const SYS_FUTEX: usize = 202;
+const SYS_RT_SIGTIMEDWAIT: usize = 128;
 const FUTEX_WAIT: usize = 0;
 const FUTEX_LOCK_PI: usize = 6;
+const FUTEX_WAIT_BITSET: usize = 9;
 const FUTEX_LOCK_PI2: usize = 13;
 const FUTEX_PRIVATE: usize = 128;
 const FUTEX_CLOCK_REALTIME: usize = 256;
@@ -77,6 +83,35 @@ impl Call {
     /// The address of the futex that is waited for.
     pub fn futex(&self) -> Option<usize> {
         (self.0[0] == SYS_FUTEX).then_some(self.0[1])
+    }
+
+    /// Is it a sleep without a time limit, for what only a thread of this process can
+    /// do?
+    pub fn lasts(&self) -> bool {
+        let [number, _, operation, _, timeout, ..] = self.0;
+        let command = operation & !(FUTEX_PRIVATE | FUTEX_CLOCK_REALTIME);
+        number == SYS_FUTEX
+            && timeout == 0
+            && operation & FUTEX_PRIVATE != 0
+            && matches!(command, FUTEX_WAIT | FUTEX_WAIT_BITSET | FUTEX_LOCK_PI | FUTEX_LOCK_PI2)
+    }
+
+    /// The thread whose end this call waits for without a time limit, if `word` is what
+    /// stands at the futex.
+    pub fn joined(&self, word: u32) -> Option<u32> {
+        let [number, _, operation, expected, timeout, ..] = self.0;
+        let is_join = number == SYS_FUTEX
+            && timeout == 0
+            && operation & !FUTEX_CLOCK_REALTIME == FUTEX_WAIT_BITSET
+            && expected as u32 == word
+            && word & !FUTEX_TID == 0;
+        (is_join && word != 0).then_some(word)
+    }
+
+    /// The set of signals that are waited for without a time limit: its address.
+    pub fn signals(&self) -> Option<usize> {
+        let [number, set, _, timeout, ..] = self.0;
+        (number == SYS_RT_SIGTIMEDWAIT && timeout == 0).then_some(set)
     }
 
     /// Where the thread goes on.

@@ -74,6 +74,33 @@ fn cpu_ns(clock: libc::clockid_t) -> Option<u64> {
     (result == 0).then(|| time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
 }
 
+/// What may wake a thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rest {
+    /// Its state, as the kernel's letter.
+    pub state: u8,
+    /// How often it stopped running.
+    pub switches: u64,
+    /// Signals that have a handler and are not blocked, as a mask.
+    pub signals: u64,
+}
+
+/// How a thread rests, if it can be told.
+pub fn rest(tid: u32) -> Option<Rest> {
+    let mut text = [0u8; 4096];
+    let got = read_task(tid, b"status\0", &mut text)?;
+    parse_rest(&text[..got])
+}
+
+fn parse_rest(text: &[u8]) -> Option<Rest> {
+    Some(Rest {
+        state: *field(text, b"\nState:\t")?.first()?,
+        switches: number(text, b"\nvoluntary_ctxt_switches:\t")?
+            .wrapping_add(number(text, b"\nnonvoluntary_ctxt_switches:\t")?),
+        signals: mask(text, b"\nSigCgt:\t")? & !mask(text, b"\nSigBlk:\t")?,
+    })
+}
+
 /// Is the thread asleep, and how often did it switch voluntarily?
 fn status(tid: u32) -> Option<(bool, u64)> {
     let mut text = [0u8; 4096];
@@ -131,6 +158,11 @@ fn parse_status(text: &[u8]) -> Option<(bool, u64)> {
 /// What follows `name` in a status file.
 fn field<'a>(text: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     text.windows(name.len()).position(|w| w == name).map(|at| &text[at + name.len()..])
+}
+
+fn mask(text: &[u8], name: &[u8]) -> Option<u64> {
+    let digits = field(text, name)?.get(..16)?;
+    u64::from_str_radix(core::str::from_utf8(digits).ok()?, 16).ok()
 }
 
 fn number(text: &[u8], name: &[u8]) -> Option<u64> {

@@ -33,14 +33,6 @@ pub struct Job {
     api: Api,
 }
 
-impl Job {
-    /// Runs that count: none of a bad program that is known to be missed.
-    fn right(&self, score: &Score) -> usize {
-        let is_missed = self.variant.twin == Twin::Bad && self.variant.missed.contains(&self.api);
-        if is_missed { 0 } else { score.right }
-    }
-}
-
 fn main() {
     let (jobs, peers) = (jobs(), peers());
     // Compiled one after another, so that no run waits for a compiler.

@@ -87,7 +87,7 @@ fn part(pattern: &Pattern, api: Api, twin: Twin, jobs: &[Job], scores: &Scores) 
     let (mut right, mut runs) = (0, 0);
     for (job, score) in jobs.iter().zip(scores) {
         if job.pattern.name == pattern.name && job.api == api && job.variant.twin == twin {
-            right += job.right(score);
+            right += score.right;
             runs += score.runs;
         }
     }
@@ -120,7 +120,7 @@ fn bad_programs(page: &mut String, jobs: &[Job], peers: &[Peer], scores: &Scores
             continue;
         };
         let named: Vec<_> = named.iter().map(finding).collect();
-        let right = job.right(score);
+        let right = score.right;
         let said: Vec<_> = score.peers.iter().map(|runs| words(runs)).collect();
         let _ = writeln!(
             page,

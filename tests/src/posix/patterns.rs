@@ -26,7 +26,6 @@ const fn bad(source: &'static str, define: &'static str, what: &'static str, by:
         also: &[],
         options: "",
         status: 0,
-        missed: &[],
     }
 }
 
@@ -47,12 +46,13 @@ impl Variant {
         Variant { options: "del=sync", ..self }
     }
 
-    const fn ends(self, status: i32) -> Variant {
-        Variant { status, ..self }
+    /// What lasts is told after a short while.
+    const fn soon(self) -> Variant {
+        Variant { options: "deadlock_ms=100", ..self }
     }
 
-    const fn missed(self, missed: &'static [Api]) -> Variant {
-        Variant { missed, ..self }
+    const fn ends(self, status: i32) -> Variant {
+        Variant { status, ..self }
     }
 
     const fn with(self, library: &'static str) -> Variant {
@@ -279,6 +279,7 @@ const P7: Pattern = Pattern {
 };
 
 const DEADLOCK: Named = Named::error("del-deadlock");
+const MAYBE_DEADLOCK: Named = Named::warning("del-deadlock");
 
 const P8_SOURCE: &str = "p8_lock";
 const P8: Pattern = Pattern {
@@ -291,23 +292,39 @@ const P8: Pattern = Pattern {
             P8_SOURCE,
             "BAD=2",
             "the deleter waits for the handler's \"done\"",
-            &[(VALUED, &[Named::warning("del-deadlock")])],
+            &[(HANDLED, &[DEADLOCK])],
         )
-        .missed(HANDLED)
         .also(&["del-while-running"])
         .ends(KILL),
         bad(
             P8_SOURCE,
             "BAD=3",
             "the deleter joins the thread that runs the handler",
-            &[(&[Signal, ThreadId], &[DEADLOCK])],
+            &[(SIGNALS, &[DEADLOCK])],
         )
         .also(&["del-while-running"])
-        .missed(HANDLED)
+        .ends(KILL),
+        bad(
+            P8_SOURCE,
+            "BAD=4",
+            "the deleter loops on a flag of the handler's",
+            &[(&[Thread, Signal, ThreadId, Setitimer], &[MAYBE_DEADLOCK])],
+        )
+        .also(&["del-while-running"])
+        .soon()
+        .ends(KILL),
+        bad(
+            P8_SOURCE,
+            "BAD=5",
+            "the deleter waits for a condition variable of the handler's",
+            &[(HANDLED, &[DEADLOCK])],
+        )
+        .also(&["del-while-running"])
         .ends(KILL),
         fixed(P8_SOURCE, "FIXED=1", "the lock is dropped first (`del=sync`)", BY_VALUE).sync(),
-        fixed(P8_SOURCE, "FIXED=2", "dropped before waiting for \"done\"", BY_VALUE),
-        fixed(P8_SOURCE, "FIXED=3", "dropped before the join", &[(&[Signal, ThreadId], &[])]),
+        fixed(P8_SOURCE, "FIXED=2", "dropped before waiting for \"done\"", EVERY),
+        fixed(P8_SOURCE, "FIXED=3", "dropped before the join", BY_SIGNAL),
+        fixed(P8_SOURCE, "FIXED=5", "dropped before the condition variable", EVERY),
         like(
             P8_SOURCE,
             "LOOKALIKE=1",
@@ -317,8 +334,12 @@ const P8: Pattern = Pattern {
         .sync(),
         like(P8_SOURCE, "LOOKALIKE=2", "the handler only tries the lock (`del=sync`)", BY_VALUE)
             .sync(),
+        like(P8_SOURCE, "LOOKALIKE=3", "the deleter waits for a third thread", EVERY).soon(),
+        like(P8_SOURCE, "LOOKALIKE=4", "the deleter's wait has a limit", EVERY).soon(),
+        like(P8_SOURCE, "LOOKALIKE=5", "the deleter is busy for a while", EVERY).soon(),
+        like(P8_SOURCE, "LOOKALIKE=6", "the handler's lock has a limit", EVERY).soon(),
     ],
-    absent: &[(CLOCKS, "a disarm of the process's clock never waits"), (&[Timerfd], NO_HANDLER)],
+    absent: &[(&[Timerfd], NO_HANDLER)],
 };
 
 const P9_SOURCE: &str = "p9_cross";

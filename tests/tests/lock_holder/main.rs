@@ -19,9 +19,9 @@ mod kernel {
 }
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 
-use kernel::holder::{stack_of_waiter, waits_for};
+use kernel::holder::{needs_waking, stack_of_waiter, waits_for};
 use primitives::{Attributes, INHERIT, Memory, Sleeper, futex, make_mutex};
 use stand_ins::{jump, sample, sandbox, stack, tls};
 
@@ -155,7 +155,7 @@ extern "C" fn first_use() {
 }
 
 #[test]
-fn joins_and_first_uses_are_no_mutexes() {
+fn a_joined_thread_is_waited_for_and_a_first_use_is_not() {
     let memory = Memory::new();
     let first = std::thread::spawn({
         let memory = memory.clone();
@@ -166,10 +166,16 @@ fn joins_and_first_uses_are_no_mutexes() {
     }
     let second = Sleeper::on(&memory, |m| _ = m.once(first_use));
     assert_eq!(waits_for(second.tid), None);
+    assert!(needs_waking(second.tid));
 
-    let joined = std::thread::spawn(|| first_use());
+    static JOINED: AtomicU32 = AtomicU32::new(0);
+    let joined = std::thread::spawn(|| {
+        JOINED.store(tls::tid(), SeqCst);
+        first_use()
+    });
     let joiner = Sleeper::start(move || joined.join().expect("it ends well"), |_| true);
-    assert_eq!(waits_for(joiner.tid), None);
+    assert_eq!(waits_for(joiner.tid), Some(JOINED.load(SeqCst)));
+    assert!(needs_waking(joiner.tid));
     MAY_END.store(true, SeqCst);
     joiner.join();
     second.join();

@@ -65,6 +65,7 @@ fn finding(
         unresolved,
         tail,
         declared_async: key.declared_async,
+        own_wait: total.first.own_wait,
         libc_bug: key.kind.is_libc_bug(),
         subject: if memory { key.subject.name() } else { "" },
         access: access(total, stacks, memory),

@@ -35,6 +35,9 @@ fn text(finding: &reader::Finding, handler: &str, whose: &str) -> String {
         Kind::OverlappingHandler => {
             format!("{handler} of one timer ran twice at the same time")
         }
+        Kind::DelDeadlock if finding.own_wait => format!(
+            "{handler} waits for a lock of the thread that deleted its timer, which waits too"
+        ),
         Kind::DelDeadlock => format!("a waiting delete gave up: {handler} did not end"),
         Kind::UseAfterFreeWrite => {
             let held = match finding.subject {

@@ -160,6 +160,9 @@ pub struct Finding {
     pub unresolved: u64,
     pub tail: bool,
     pub declared_async: bool,
+    /// The deleter waits by calls or a loop of its own, not in a delete.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub own_wait: bool,
     /// The C library's fault, not the program's.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub libc_bug: bool,

@@ -55,8 +55,9 @@ fn detailed(out: &mut String, finding: &Finding, style: Style) {
     // In a deadlock the offender is no access but what the handler waits for.
     let blocked = finding.kind == Kind::DelDeadlock.name() && !stacks.access.is_empty();
     let (access, label) = if blocked { ("blocked at", 10) } else { ("access", 8) };
+    let del = if finding.own_wait { "waits at" } else { "delete" };
     for (name, frames) in [
-        ("delete", &stacks.del),
+        (del, &stacks.del),
         ("handler", &stacks.handler),
         ("arm", &stacks.arm),
         ("alloc", &stacks.alloc),

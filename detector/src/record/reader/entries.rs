@@ -210,6 +210,7 @@ fn finding(e: Bytes<'_>, stacks: &Places) -> Option<Finding> {
         subject: Subject::from_u8(e.u8(offset_of!(FindingEntry, subject))?)?,
         late: flags & layout::FLAG_LATE != 0,
         declared_async: flags & layout::FLAG_DECLARED_ASYNC != 0,
+        own_wait: flags & layout::FLAG_OWN_WAIT != 0,
         unresolved: e.u32(offset_of!(FindingEntry, unresolved))?.into(),
         verdicts: e.u32s::<4>(offset_of!(FindingEntry, verdicts))?.map(u64::from),
         first_ns: e.u64(offset_of!(FindingEntry, first_ns))?,

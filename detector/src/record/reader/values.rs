@@ -150,6 +150,8 @@ pub struct Finding {
     pub late: bool,
     /// The delete's name says that it does not wait.
     pub declared_async: bool,
+    /// The deleter waits by calls or a loop of its own, not in a delete.
+    pub own_wait: bool,
     /// Occurrences without a verdict.
     pub unresolved: u64,
     /// Occurrences by [`layout::Verdict`].
