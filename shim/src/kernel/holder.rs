@@ -90,7 +90,8 @@ pub fn needs_waking(tid: u32) -> bool {
     }
     match call_of(tid) {
         Task::Sleeps(call) if call.lasts() => true,
-        Task::Sleeps(call) => joined_by(call).is_some_and(is_thread),
+        // Robust mutexes are slept for as if they were other processes' too.
+        Task::Sleeps(call) => joined_by(call).or_else(|| mutex_holder(tid)).is_some_and(is_thread),
         Task::Runs | Task::Unknown => false,
     }
 }

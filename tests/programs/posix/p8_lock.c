@@ -11,8 +11,12 @@
  * while: 3: until a third thread posts. 4: for a time limit. 5: as long as it is busy.
  * 6: for good, but the handler has a time limit.
  * With -DKIND=PTHREAD_MUTEX_RECURSIVE or another one, -DROBUST, -DINHERIT: such a lock.
+ * With -DMAY_WAKE=1 a thread waits for what comes from outside, with -DMAY_WAKE=2 a
+ * signal has a handler: somebody may yet post.
  */
 #include "timers.h"
+
+#include <poll.h>
 
 /* How long the deadlock is left alone; how long a handler works that has none; how long
  * the lock is held that is dropped in the end. */
@@ -115,6 +119,31 @@ static void limit_patience(void)
 }
 #endif
 
+#ifdef MAY_WAKE
+static __attribute__((unused)) void *wait_outside(void *data)
+{
+	poll(NULL, 0, -1);
+	return data;
+}
+
+static __attribute__((unused)) void on_signal(int signo)
+{
+	(void)signo;
+}
+
+static void let_others_wake(void)
+{
+#if MAY_WAKE == 1
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, wait_outside, NULL))
+		die("pthread_create");
+#else
+	signal(SIGTERM, on_signal);
+#endif
+}
+#endif
+
 /* Waits until the handler has ended. */
 CALL void delete_and_wait(timer_t timer)
 {
@@ -200,6 +229,9 @@ int main(void)
 	timer_t timer = make_timer(handler, NULL);
 
 	make_lock();
+#ifdef MAY_WAKE
+	let_others_wake();
+#endif
 	gate_init(&entered);
 	gate_init(&go);
 	gate_init(&done);
