@@ -1,6 +1,6 @@
 //! What is no heap and goes while a handler runs: a descriptor closed, a mapping
-//! unmapped, a mutex or a semaphore destroyed, by a thread whose delete had landed on
-//! the handler.
+//! unmapped, a mutex, a semaphore or a condition variable destroyed, by another thread
+//! after a delete had landed on the handler.
 //!
 //! That is legal as long as the handler is done with it, so word is left with the
 //! landing, and only a later *use* by the handler's thread makes it a harm; the host
@@ -30,6 +30,8 @@ pub enum Resource {
     Mutex(usize),
     /// A semaphore.
     Semaphore(usize),
+    /// A condition variable.
+    Condition(usize),
     /// A mapping: its start and length.
     Mapping(usize, usize),
 }
@@ -42,12 +44,17 @@ impl Resource {
             Resource::Mutex(addr) => (addr as u64, 1),
             // No address of a semaphore is odd.
             Resource::Semaphore(addr) => (addr as u64 + 1, 1),
+            // They lie at multiples of eight, mutexes at those of four.
+            Resource::Condition(addr) => (addr as u64 + 2, 1),
             Resource::Mapping(start, len) => (start as u64, len as u64),
         }
     }
 }
 
-/// The last things that a deleter released after its landing.
+/// In a site: it was not the deleter who released it.
+const BY_OTHER: u64 = 1 << 63;
+
+/// The last things that were released after a landing.
 pub struct Releases {
     next: AtomicU32,
     cells: [Released; RELEASES],
@@ -88,15 +95,15 @@ impl Releases {
 
     /// Where what the handler then used was released; 0 for none.
     pub fn used_site(&self) -> usize {
-        self.used_site.load(Relaxed) as usize
+        (self.used_site.load(Relaxed) & !BY_OTHER) as usize
     }
 
-    fn add(&self, what: Resource, site: usize) {
+    fn add(&self, what: Resource, site: u64) {
         let cell = &self.cells[self.next.fetch_add(1, Relaxed) as usize % RELEASES];
         let (start, len) = what.pack();
         cell.start.store(0, Relaxed);
         cell.len.store(len, Relaxed);
-        cell.site.store(site as u64, Relaxed);
+        cell.site.store(site, Relaxed);
         cell.start.store(start, Release);
     }
 
@@ -127,9 +134,34 @@ impl Detector {
         let me = platform.thread().tid;
         for (_, run) in self.runs.each_taken() {
             for landing in run.landings.iter().filter(|l| l.del_tid.load(Relaxed) == me) {
-                landing.releases.add(what, site);
+                landing.releases.add(what, site as u64);
             }
         }
+    }
+
+    /// The calling thread, no delete of which need have landed, is about to release
+    /// `what` at `site`. Whether there is any landing on a handler that runs.
+    pub fn other_releases(&self, what: Resource, site: usize) -> bool {
+        let Some(platform) = self.platform() else { return false };
+        let me = platform.thread().tid;
+        let mut any = false;
+        for (run_ref, run) in self.runs.each() {
+            let is_on = |l: &&LandingNote| l.note.is_written(run_ref.generation);
+            for landing in run.landings.iter().filter(is_on) {
+                any = true;
+                if run.thread().tid != me && landing.del_tid.load(Relaxed) != me {
+                    landing.releases.add(what, site as u64 | BY_OTHER);
+                }
+            }
+        }
+        any
+    }
+
+    /// Is there any landing on a handler that runs?
+    pub fn has_landings(&self) -> bool {
+        self.runs.each().any(|(run_ref, run)| {
+            run.landings.iter().any(|l| l.note.is_written(run_ref.generation))
+        })
     }
 
     /// `what` is a new one, or somebody's own to release: no word on it counts.
@@ -141,18 +173,23 @@ impl Detector {
         }
     }
 
-    /// The handler of `run`, on the calling thread, uses `what`. If it was released
-    /// under it, `is_gone` is asked; whether that is so.
+    /// The handler of `run`, on the calling thread, uses `what`, or `releases` it too. If
+    /// it was released under it, `is_gone` is asked; whether that is so.
+    ///
+    /// Who releases what others have released counts as its user only where that was the
+    /// deleter: some close all numbers there are.
     pub fn handler_uses(
         &self,
         run_ref: RunRef,
         what: Resource,
+        releases: bool,
         is_gone: impl FnOnce() -> bool,
     ) -> bool {
         let Some(run) = self.runs.get(run_ref) else { return false };
         let found = run.landings.iter().find_map(|landing| {
             let is_on = landing.note.is_written(run_ref.generation);
-            landing.releases.find(what).filter(|_| is_on).map(|cell| (landing, cell))
+            let counts = |cell: &&Released| !releases || cell.site.load(Relaxed) & BY_OTHER == 0;
+            landing.releases.find(what).filter(|_| is_on).filter(counts).map(|cell| (landing, cell))
         });
         let Some((landing, cell)) = found else { return false };
         if !is_gone() {

@@ -1,5 +1,5 @@
 //! Fork: the child starts anew, with a record of its own. vfork runs none of this: such a child shares everything
-//! and changes nothing (`exit` tells it by its process id).
+//! and changes nothing (`exit` tells it by its process id, `vfork` by a mark).
 
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -21,6 +21,7 @@ pub fn register() {
 
 unsafe extern "C" fn child() {
     tls::set_tid_word(0);
+    tls::set_vforked(0);
     signal::remember_process();
     kernel::reset_after_fork();
     if DETECTOR.platform().is_none() {

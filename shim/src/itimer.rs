@@ -6,9 +6,10 @@
 //! and gives none to a fork child.
 //!
 //! Contexts: as libc's functions, also in a signal handler: atomics and clock reads
-//! only. In a vfork child, whose memory is its parent's, nothing may be told that
-//! the parent answers for; asking for the process's id costs a system call, so it is
-//! asked only when there is something to tell.
+//! only. A vfork child's calls pass: its clocks are its own, its memory is its parent's.
+//! Of other children that share it nothing may be told that the parent answers for;
+//! asking for the process's id costs a system call, so it is asked only when there is
+//! something to tell.
 
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -18,7 +19,7 @@ use deadwalk_detector::{DETECTOR, Op, TimerRef};
 use crate::clock_users::Setting;
 use crate::tls::keeping_errno;
 use crate::told::Told;
-use crate::{collector, exit, host, jump, posix_timer, real, signal};
+use crate::{collector, exit, host, jump, posix_timer, real, signal, tls};
 
 export_with_site!("rcx", set, setitimer);
 export_with_site!("rsi", set_alarm, alarm);
@@ -114,6 +115,9 @@ fn start_collector(wanted: &Wanted) {
 
 /// Makes a call; `is_done` says of its result whether it succeeded.
 fn make<T: Copy>(wanted: &Wanted, call: impl FnOnce() -> T, is_done: impl Fn(T) -> bool) -> T {
+    if tls::is_vfork_child() {
+        return call();
+    }
     jump::called();
     let (setting, told) = keeping_errno(|| {
         start_collector(wanted);

@@ -3,7 +3,8 @@
 //! A naked thunk keeps arguments, stack and return address as they were, so
 //! cancellation, RUNPATH look-ups and variadic tails see no difference. The
 //! common case costs a load, a compare and an indirect jump: only a thread that
-//! is in a timer handler, or whose delete landed on one, takes the slow path.
+//! is in a timer handler, or whose delete landed on one, takes the slow path; a
+//! thread that releases something does while there is any landing.
 //!
 //! | role | means |
 //! |---|---|
@@ -14,7 +15,7 @@
 //! | Sandbox | the same, and no system call is safe any more that could be missed |
 //! | Load | dlopen, without RTLD_DEEPBIND |
 //! | Asynchronous | the thread may be cancelled at any instruction from now on |
-//! | Read, Use, Close, Destroy, SemDestroy, Unmap, Init | descriptors and other things that may go: `resources` |
+//! | Read, Use, Close, Destroy, SemDestroy, CondDestroy, Unmap, Init | descriptors and other things that may go: `resources` |
 //! | Leave | a jump, perhaps out of a signal handler of a timer, or that interrupted the heap |
 //! | Switch | another stack, perhaps instead of a timer's signal handler |
 //!
@@ -52,6 +53,7 @@ pub enum Role {
     Close,
     Destroy,
     SemDestroy,
+    CondDestroy,
     Unmap,
     Init,
 }
@@ -97,6 +99,7 @@ fn note(object: usize, role: Role) {
             | Role::Close
             | Role::Destroy
             | Role::SemDestroy
+            | Role::CondDestroy
             | Role::Unmap => DETECTOR.handler_called(run),
             Role::Post => DETECTOR.handler_posted(run, object),
             Role::Signal => DETECTOR.handler_signalled(run, object),
@@ -185,7 +188,7 @@ fn enter(arguments: Arguments, role: Role, target: &Target, site: usize) -> usiz
         Role::Sandbox if unsafe { sandbox::entering(arguments) } => prepare_record(),
         _ => {}
     }
-    if tls::hooks() != 0 {
+    if tls::hooks() != 0 || resources::may_be_landed() {
         note(object, role);
         resources::note(&arguments, role, site);
         watch(object, role, site);
@@ -217,6 +220,29 @@ macro_rules! first {
     (descriptor) => {
         "mov r11, qword ptr [rip + deadwalk_shim_hooks@GOTTPOFF]
          cmp qword ptr fs:[r11], 0
+         jne 2f
+         cmp edi, 65535
+         ja 3f
+         mov eax, edi
+         lea r11, [rip + deadwalk_shim_descriptors]
+         cmp qword ptr [r11 + 8 * rax], 0
+         jne 2f
+         3:"
+    };
+    // Also while there may be a landing on a handler that runs.
+    (released) => {
+        "mov r11, qword ptr [rip + deadwalk_shim_hooks@GOTTPOFF]
+         cmp qword ptr fs:[r11], 0
+         jne 2f
+         cmp dword ptr [rip + deadwalk_shim_landed], 0
+         jne 2f"
+    };
+    // The same of a descriptor.
+    (closed) => {
+        "mov r11, qword ptr [rip + deadwalk_shim_hooks@GOTTPOFF]
+         cmp qword ptr fs:[r11], 0
+         jne 2f
+         cmp dword ptr [rip + deadwalk_shim_landed], 0
          jne 2f
          cmp edi, 65535
          ja 3f
@@ -347,10 +373,11 @@ jumps! {
         write, readv, writev, pread, pwrite, pread64, pwrite64, send, sendto, sendmsg,
         recv, recvfrom, recvmsg, ioctl, lseek, lseek64, fsync, fdatasync, ftruncate,
         ftruncate64, accept, accept4, epoll_wait;
-    Close descriptor: close;
-    Destroy watched: pthread_mutex_destroy;
-    SemDestroy watched: sem_destroy;
-    Unmap watched: munmap;
+    Close closed: close;
+    Destroy released: pthread_mutex_destroy;
+    SemDestroy released: sem_destroy;
+    CondDestroy released: pthread_cond_destroy;
+    Unmap released: munmap;
     Init always: sem_init;
     Wait watched:
         pthread_cond_wait, pthread_cond_timedwait, pthread_cond_clockwait, pthread_join,

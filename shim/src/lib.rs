@@ -12,6 +12,7 @@
 //! | `clock_users` | who set the clock of alarm, and who took it from whom |
 //! | `itimer` | the three clocks of setitimer, alarm and ualarm |
 //! | `timerfd`, `descriptors` | timers that are descriptors, and signals that are read |
+//! | `vfork` | the mark of a vfork child |
 //! | `heal` | frees that `heal=on` puts off |
 //! | `provoke` | delays that make races happen |
 //! | `resources` | descriptors and the like that go under a handler |
@@ -84,4 +85,5 @@ mod timerfd;
 mod tls;
 mod told;
 mod unload;
+mod vfork;
 mod watch;

@@ -4,6 +4,8 @@
 //! through untouched: the handler of the signal is watched (`signal/timed.rs`). One of
 //! SIGEV_NONE is counted. What libc or the kernel answers is what the program gets.
 //!
+//! A vfork child has timers of its own and its parent's memory: its calls pass.
+//!
 //! Contexts: as libc's functions; `timer_settime`, `timer_gettime` and
 //! `timer_getoverrun` may be called in a signal handler.
 
@@ -17,7 +19,7 @@ use deadwalk_detector::{Api, DETECTOR, HeapBlock, Notify, Op, TimerRef};
 
 use crate::tls::keeping_errno;
 use crate::told::Told;
-use crate::{collector, heal, host, jump, provoke, real, signal, thunk, tls, watch};
+use crate::{collector, heal, host, jump, provoke, real, resources, signal, thunk, tls, watch};
 
 /// `struct sigevent` as glibc lays it out.
 #[repr(C)]
@@ -49,7 +51,7 @@ unsafe extern "C" fn create(
     keeping_errno(heal::give_back);
     // SAFETY: `event` is null or a sigevent, by the caller's promise.
     let wanted = unsafe { event.as_ref() };
-    if DETECTOR.platform().is_none() {
+    if DETECTOR.platform().is_none() || tls::is_vfork_child() {
         // SAFETY: the caller's promise.
         return unsafe { real::timer_create(clock, event.cast_mut().cast::<c_void>(), timer) };
     }
@@ -115,7 +117,7 @@ fn watched_block(value: usize) -> Option<HeapBlock> {
 /// The timer of a handle, if it is watched; a call on a deleted one is reported, and
 /// by `heal=on` refused.
 fn known(handle: usize) -> Result<Option<TimerRef>, Refused> {
-    if DETECTOR.platform().is_none() {
+    if DETECTOR.platform().is_none() || tls::is_vfork_child() {
         return Ok(None);
     }
     match DETECTOR.handle(handle as u64) {
@@ -163,7 +165,7 @@ pub fn finish(deletion: Deletion) {
 /// After a delete or disarm: the waits of this thread matter if it landed.
 fn watch_waits(deleted: Deleted) {
     if deleted.landed > 0 {
-        tls::set_hooks(tls::hooks() | tls::LANDED);
+        resources::landed();
         keeping_errno(watch::landed);
     }
 }

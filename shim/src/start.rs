@@ -16,7 +16,8 @@ use crate::host::Host;
 use crate::say::{self, Line};
 use crate::{
     arena, collector, descriptors, exit, foreign, fork, heal, jump, modules, operators, overrides,
-    provoke, real, record_file, signal, sigwait, stack, stdio, sweeper, timer_list, tls, unload,
+    provoke, real, record_file, resources, signal, sigwait, stack, stdio, sweeper, timer_list, tls,
+    unload,
 };
 
 #[used]
@@ -50,6 +51,7 @@ extern "C" fn constructor(_argc: c_int, argv: *const *const c_char, _envp: *cons
     sweeper::prepare();
     jump::prepare();
     stdio::prepare();
+    resources::prepare();
     foreign::prepare();
     signal::prepare();
     sigwait::prepare();

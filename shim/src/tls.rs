@@ -11,6 +11,7 @@
 //! | segv_blocked | 1 if the program believes that it blocked SIGSEGV |
 //! | interrupted | the innermost signal handler that interrupted libc, 0 if in none (`stdio`) |
 //! | file_locks | streams that the program has locked by `flockfile` (`stdio`) |
+//! | vforked | not 0 in a vfork child, which has its parent's memory (`vfork`) |
 //! | cpu | which timer thread of timer_list it is, counted from 1; 0 for none |
 
 use core::arch::{asm, global_asm};
@@ -66,6 +67,11 @@ global_asm!(
     ".type deadwalk_shim_file_locks,@object",
     "deadwalk_shim_file_locks: .zero 8",
     ".size deadwalk_shim_file_locks, 8",
+    ".hidden deadwalk_shim_vforked",
+    ".globl deadwalk_shim_vforked",
+    ".type deadwalk_shim_vforked,@object",
+    "deadwalk_shim_vforked: .zero 8",
+    ".size deadwalk_shim_vforked, 8",
     ".text",
 );
 
@@ -120,7 +126,14 @@ cell!(landed_activity_word, set_landed_activity_word, "deadwalk_shim_landed_acti
 cell!(segv_blocked, set_segv_blocked, "deadwalk_shim_segv_blocked");
 cell!(interrupted, set_interrupted, "deadwalk_shim_interrupted");
 cell!(file_locks, set_file_locks, "deadwalk_shim_file_locks");
+cell!(vforked, set_vforked, "deadwalk_shim_vforked");
 cell!(cpu_word, set_cpu_word, "deadwalk_shim_cpu");
+
+/// Is the caller a child that `vfork` made, in its parent's memory?
+#[inline]
+pub fn is_vfork_child() -> bool {
+    vforked() != 0
+}
 
 /// The handler run of this thread.
 pub fn run() -> Option<RunRef> {

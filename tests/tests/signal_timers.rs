@@ -219,3 +219,17 @@ fn jumps_from_anywhere() {
     watched.report.assert_clean();
     assert!(watched.report.counter("timers.expired") >= 50_000);
 }
+
+/// What vfork children do with theirs is neither told nor counted.
+#[test]
+fn timers_of_vfork_children() {
+    let run = Run::of(&Program::new("vfork_timers"));
+    let watched = run.watched();
+    watched.assert_same(&run.plain().assert_status(0));
+    watched.report.assert_clean();
+    let counts = ["inited", "armed", "handlers_run", "pending_at_end"]
+        .map(|count| watched.report.counter(&format!("timers.{count}")));
+    assert_eq!(counts, [2, 3, 0, 1], "{}", watched.report);
+    assert_eq!(watched.report.counter("del.calls"), 1, "{}", watched.report);
+    assert!(watched.report.of_kind("stale-handle").is_empty(), "{}", watched.report);
+}

@@ -35,12 +35,17 @@ fn is_closed(host: &Host, detector: &Detector, run: RunRef) -> bool {
 }
 
 fn uses(host: &Host, detector: &Detector, run: RunRef, what: Resource, is_gone: bool) -> bool {
-    host.on(THREAD, || detector.handler_uses(run, what, || is_gone))
+    host.on(THREAD, || detector.handler_uses(run, what, false, || is_gone))
 }
 
 #[test]
 fn what_is_gone_and_used() {
-    for what in [DESCRIPTOR, Resource::Mutex(0x9000), Resource::Semaphore(0x9000)] {
+    for what in [
+        DESCRIPTOR,
+        Resource::Mutex(0x9000),
+        Resource::Semaphore(0x9000),
+        Resource::Condition(0x9000),
+    ] {
         let (host, detector, run) = landed();
         detector.deleter_releases(what, SITE);
         assert!(uses(host, detector, run, what, true));
@@ -76,6 +81,24 @@ fn what_another_thread_releases_or_was_released_before() {
     host.on(DELETER + 5, || detector.deleter_releases(DESCRIPTOR, SITE));
     assert!(!uses(host, detector, run, DESCRIPTOR, true));
     assert!(!is_closed(host, detector, run));
+}
+
+/// Neither the deleter nor the handler closes it.
+#[test]
+fn what_a_third_thread_releases() {
+    for (by, releases_too, counts) in
+        [(THREAD + 5, false, true), (THREAD + 5, true, false), (THREAD, false, false)]
+    {
+        let (host, detector, run) = landed();
+        assert!(detector.has_landings());
+        assert!(host.on(by, || detector.other_releases(DESCRIPTOR, SITE)));
+        let used =
+            host.on(THREAD, || detector.handler_uses(run, DESCRIPTOR, releases_too, || true));
+        assert_eq!(used, counts, "{by} {releases_too}");
+        assert_eq!(is_closed(host, detector, run), counts);
+        assert!(!detector.has_landings());
+        assert!(!host.on(by, || detector.other_releases(DESCRIPTOR, SITE)));
+    }
 }
 
 /// The handler dies of it: the landing counts already.

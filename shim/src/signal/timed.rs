@@ -85,6 +85,7 @@ pub fn consumed(signal: c_int, info: &libc::siginfo_t) {
 /// number of the timer if that is SI_TIMER.
 pub fn consumed_from(signal: c_int, code: c_int, id: u32) {
     let timer = match code {
+        _ if tls::is_vfork_child() => None,
         libc::SI_TIMER => timer_with(signal, id),
         libc::SI_KERNEL => itimer::timer_of(signal),
         _ => None,
@@ -102,12 +103,12 @@ fn timer_of(signal: c_int, info: &libc::siginfo_t) -> Option<TimerRef> {
         head: [c_int; 4],
         id: c_int,
     }
-    if !is_timers(signal, info) || DETECTOR.platform().is_none() {
+    // A vfork child's own timers are not to be counted in its parent's memory.
+    if !is_timers(signal, info) || DETECTOR.platform().is_none() || tls::is_vfork_child() {
         return None;
     }
     if info.si_code == libc::SI_KERNEL {
-        // A vfork child's own alarm is not to be counted in its parent's memory. (It
-        // has no other timers.)
+        // Nor is a child's that shares memory by `clone`.
         return if is_vfork_child() { None } else { itimer::timer_of(signal) };
     }
     // SAFETY: a siginfo is larger, aligned, and has the timer's number there.

@@ -12,7 +12,7 @@ use core::sync::atomic::Ordering::Acquire;
 use deadwalk_alloc::signal as heap;
 
 use super::{HANDLERS, SEGV, fault, is_function, timed};
-use crate::{modules, stdio};
+use crate::{modules, stdio, vfork};
 
 /// What a handler is called with, whether it wants it or not.
 pub type Handler = extern "C-unwind" fn(c_int, *mut libc::siginfo_t, *mut c_void);
@@ -65,10 +65,15 @@ extern "C" fn decide(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_
     // SAFETY: the kernel's structures, valid while the handler runs.
     let (info, context) = unsafe { (&*info, &*context.cast::<libc::ucontext_t>()) };
     let handler = HANDLERS[signal as usize % super::SIGNALS].load(Acquire);
+    let interrupted = register(context, libc::REG_RIP);
+    vfork::interrupted(
+        interrupted,
+        register(context, libc::REG_RAX),
+        register(context, libc::REG_RSI),
+    );
     if signal == SEGV && fault::is_handled(info, context, handler) || !is_function(handler) {
         return Way { to: 0, handler };
     }
-    let interrupted = register(context, libc::REG_RIP);
     let to = if heap::is_inside(interrupted) {
         interrupting as *const () as usize
     } else if modules::is_libc(interrupted) {

@@ -16,7 +16,7 @@ use crate::kernel::holder;
 use crate::say::Line;
 use crate::thunk::not_cancelled;
 use crate::timer_list::{ticks, usable};
-use crate::{host, tls};
+use crate::{host, resources, tls};
 
 /// This process.
 #[derive(Debug)]
@@ -246,7 +246,7 @@ impl Host for Process {
         };
         let landed = not_cancelled(|| DETECTOR.list_deleted(&delete));
         if landed {
-            tls::set_hooks(tls::hooks() | tls::LANDED);
+            resources::landed();
             tls::set_landed_ns_word(host::now_ns());
             tls::set_landed_activity_word(deadwalk_alloc::thread_activity().read());
         }

@@ -115,6 +115,7 @@ const P1: Pattern = Pattern {
 };
 
 const P2_SOURCE: &str = "p2_close_running";
+const P2_OTHERS: &str = "p2_by_others";
 const P2: Pattern = Pattern {
     name: "P2",
     title: "asynchronous delete, then release of what is no heap",
@@ -128,15 +129,27 @@ const P2: Pattern = Pattern {
         bad(P2_SOURCE, "BAD=2", "a page is unmapped", &[(HANDLED, &[CLOSED])]).ends(SEGV),
         bad(P2_SOURCE, "BAD=3", "a mutex is destroyed", &[(&[Thread], &[CLOSED])]),
         bad(P2_SOURCE, "BAD=4", "a semaphore is destroyed", &[(HANDLED, &[CLOSED])]),
+        bad(P2_OTHERS, "BAD=1", "a third thread closes a descriptor", &[(HANDLED, &[CLOSED])]),
+        bad(P2_OTHERS, "BAD=2", "a third thread destroys a semaphore", &[(HANDLED, &[CLOSED])]),
+        bad(P2_OTHERS, "BAD=3", "a condition variable is destroyed", &[(&[Thread], &[CLOSED])]),
         fixed(P2_SOURCE, "FIXED=1", "descriptor: waits first", EVERY),
         fixed(P2_SOURCE, "FIXED=2", "page: waits first", EVERY),
         fixed(P2_SOURCE, "FIXED=3", "mutex: waits first", BY_THREAD),
         fixed(P2_SOURCE, "FIXED=4", "semaphore: waits first", EVERY),
+        fixed(P2_OTHERS, "FIXED=1", "descriptor, third thread: waits first", EVERY),
+        fixed(P2_OTHERS, "FIXED=2", "semaphore, third thread: waits first", EVERY),
+        fixed(P2_OTHERS, "FIXED=3", "condition variable: waits first", BY_THREAD),
         like(P2_SOURCE, "LOOKALIKE=1", "another descriptor is closed", EVERY),
         like(P2_SOURCE, "LOOKALIKE=2", "another page is unmapped", EVERY),
         like(P2_SOURCE, "LOOKALIKE=3", "another mutex is destroyed", BY_THREAD),
         like(P2_SOURCE, "LOOKALIKE=4", "another semaphore is destroyed", EVERY),
         like(P2_SOURCE, "LOOKALIKE=5", "closed when the running handler needs it no more", EVERY),
+        like(P2_OTHERS, "LOOKALIKE=1", "a third thread closes another one", EVERY),
+        like(P2_OTHERS, "LOOKALIKE=2", "the handler has opened the number again", EVERY),
+        like(P2_OTHERS, "LOOKALIKE=3", "another descriptor was put in its place", EVERY),
+        like(P2_OTHERS, "LOOKALIKE=4", "the condition variable was made anew", BY_THREAD),
+        like(P2_OTHERS, "LOOKALIKE=5", "the handler closes every number", EVERY),
+        like(P2_OTHERS, "LOOKALIKE=6", "closed by a third thread, not used any more", EVERY),
     ],
     absent: &[(&[Timerfd], NO_HANDLER)],
 };
