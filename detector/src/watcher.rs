@@ -43,10 +43,8 @@ const STILLS: u32 = 3;
 /// First pause between two looks, ns, and the longest: it doubles.
 const FIRST_NS: u64 = 4_000_000;
 const LONGEST_NS: u64 = 100_000_000;
-/// Who loops on a flag uses this part of a processor at least (one in so many; others
-/// use it too) ...
-const BUSY: u64 = 10;
-/// ... or sleeps once in so many ns: a loop with naps.
+/// Who loops on a flag is found awake at half of the looks at least, whether it gets a
+/// processor or not; or it sleeps once in so many ns: a loop with naps.
 const NAP_NS: u64 = 20_000_000;
 
 /// How a deleter goes about its wait.
@@ -69,6 +67,9 @@ struct Stuck {
     since_ns: u64,
     /// The deleter then.
     sample: Sample,
+    /// Looks since, and those that found the deleter awake.
+    looks: u32,
+    awake: u32,
     /// How the process stood still at the last look, and how many in a row.
     still: (u64, u32),
     /// Told for good.
@@ -160,10 +161,13 @@ impl Watcher {
                 let place = self.place_of(&now, &seen).filter(|&place| !seen[place]);
                 let Some(place) = place else { continue };
                 seen[place] = true;
+                let is_asleep = now.sample.asleep;
                 self.follow(detector, place, now);
                 if let Some(stuck) = &mut self.stuck[place]
                     && !stuck.is_proven
                 {
+                    stuck.looks = stuck.looks.saturating_add(1);
+                    stuck.awake += u32::from(!is_asleep);
                     judge(detector, platform, stuck, run, landing);
                 }
             }
@@ -227,6 +231,8 @@ fn observed(
         mode,
         since_ns: platform.now_ns(),
         sample,
+        looks: 0,
+        awake: 0,
         still: (0, 0),
         is_proven: false,
         is_warned: false,
@@ -300,9 +306,8 @@ fn has_lasted(detector: &Detector, platform: &dyn Platform, stuck: &Stuck) -> bo
         return true;
     }
     let now = platform.sample(ThreadToken { tid: stuck.deleter, probe: 0 });
-    let cpu_ns = now.cpu_ns.saturating_sub(stuck.sample.cpu_ns);
     let naps = now.voluntary_switches.saturating_sub(stuck.sample.voluntary_switches);
-    cpu_ns >= lasted_ns / BUSY || naps >= lasted_ns / NAP_NS
+    stuck.awake * 2 >= stuck.looks || naps >= lasted_ns / NAP_NS
 }
 
 /// Reports it: where the deleter waits, and where the handler does.

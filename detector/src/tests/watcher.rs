@@ -186,21 +186,19 @@ fn a_warning_becomes_an_error_once_it_is_proven() {
 
 #[test]
 fn a_busy_deleter_is_a_warning_and_one_that_sleeps_for_a_time_is_none() {
-    // CPU time and naps in all of the bound.
-    for (cpu_ns, naps, verdicts) in [
-        (BOUND_NS, 0, WARNING),
-        (BOUND_NS / 5, 0, WARNING),
-        (0, 50, WARNING),
-        (BOUND_NS / 20, 0, NONE),
-        (0, 4, NONE),
-    ] {
+    // Of eight looks those that find it awake, and its naps in all of the bound.
+    for (awake, naps, verdicts) in
+        [(8, 0, WARNING), (4, 0, WARNING), (0, 50, WARNING), (3, 0, NONE), (0, 4, NONE)]
+    {
         let mut s = Scene::new();
-        s.look();
-        s.host.burns(MAIN, cpu_ns);
-        (0..naps).for_each(|_| s.host.sleeps(MAIN));
-        s.host.pass(BOUND_NS);
-        s.look();
-        assert_eq!(s.verdicts(), verdicts, "{cpu_ns} {naps}");
+        for look in 1..=8 {
+            let voluntary_switches = if look == 8 { naps } else { 0 };
+            let asleep = look > awake;
+            s.host.set_sample(MAIN, Sample { asleep, voluntary_switches, ..Sample::default() });
+            s.host.pass(if look == 8 { BOUND_NS } else { 0 });
+            s.look();
+        }
+        assert_eq!(s.verdicts(), verdicts, "{awake} {naps}");
         if verdicts == WARNING {
             assert_eq!(s.top(StackRole::Del), 0x7000, "its delete: where it loops is not known");
         }
