@@ -1,0 +1,293 @@
+//! Every encoding with a memory operand, on open memory and through the trap.
+//!
+//! All opcodes of all maps, with all mandatory prefixes, widths, vector lengths,
+//! masks and broadcasts; registers, addressing and the operand's place are random.
+//! The processor is the judge: what it does on open memory must come out of the
+//! trap. `DEADWALK_TRAP_SEED` and `DEADWALK_TRAP_ROUNDS` replay and prolong.
+
+mod harness;
+
+use harness::{Outcome, PAGE, Random, Region, Run, State, random_state};
+use yaxpeax_x86::long_mode::{InstDecoder, Instruction, Operand, RegSpec};
+use yaxpeax_arch::LengthedInstruction;
+
+/// What a sweep saw.
+#[derive(Default, Debug)]
+struct Seen {
+    tried: usize,
+    trapped: usize,
+    refused: std::collections::BTreeMap<String, usize>,
+}
+
+#[test]
+fn every_encoding_as_native() {
+    let seed = std::env::var("DEADWALK_TRAP_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(|| {
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(1, |d| d.as_nanos() as u64) | 1
+    });
+    let rounds: u32 = std::env::var("DEADWALK_TRAP_ROUNDS").ok().and_then(|s| s.parse().ok()).unwrap_or(1);
+    println!("DEADWALK_TRAP_SEED={seed}");
+    let region = Region::new();
+    harness::alternate_stack();
+    let mut random = Random(seed);
+    let mut seen = Seen::default();
+    let mut wrong = Vec::new();
+    for _ in 0..rounds {
+        encodings(&mut random, |code, random| one(&region, code, random, &mut seen, &mut wrong));
+    }
+    println!("{} tried, {} trapped", seen.tried, seen.trapped);
+    for (what, count) in &seen.refused {
+        println!("  refused {count}: {what}");
+    }
+    wrong.truncate(60);
+    assert!(wrong.is_empty(), "seed {seed}\n{}", wrong.join("\n"));
+    assert!(seen.trapped * 3 > seen.tried, "hardly anything trapped");
+}
+
+/// All heads of instructions, with random tails.
+fn encodings(random: &mut Random, mut each: impl FnMut(&mut [u8; 15], &mut Random)) {
+    for map in 0..4_usize {
+        for opcode in 0..=255_u8 {
+            for prefix in [0, 0x66, 0xf2, 0xf3, 0xf0] {
+                for rex in [0, 0x40, 0x48] {
+                    for digit in 0..8 {
+                        let mut code = Tail::new(random);
+                        code.put(&[0x67, 0x64][..(random.below(8) == 0) as usize]);
+                        code.put(&[prefix][..(prefix != 0) as usize]);
+                        let bits = (random.next() & 7) as u8;
+                        code.put(&[rex | if rex != 0 { bits } else { 0 }][..(rex != 0) as usize]);
+                        code.put([&[][..], &[0x0f], &[0x0f, 0x38], &[0x0f, 0x3a]][map]);
+                        code.put(&[opcode]);
+                        code.modrm(digit);
+                        each(&mut code.bytes, random);
+                    }
+                }
+            }
+        }
+    }
+    for map in [1, 2, 3, 5, 6] {
+        for opcode in 0..=255_u8 {
+            for form in 0..(4 * 2 * 4 * 2) as u8 {
+                let (pp, wide, length, mask) = (form & 3, form >> 2 & 1, form >> 3 & 3, form >> 5 & 1);
+                let digit = random.below(8) as u8;
+                let vvvv = random.below(16) as u8;
+                if length < 2 && map < 4 && mask == 0 {
+                    for vvvv in [0, vvvv] {
+                        let mut code = Tail::new(random);
+                        let high = (random.next() & 0xe0) as u8;
+                        code.put(&[0xc4, high | map, wide << 7 | (!vvvv & 15) << 3 | length << 2 | pp, opcode]);
+                        code.modrm(digit);
+                        each(&mut code.bytes, random);
+                    }
+                }
+                for broadcast in [0, 1_u8] {
+                    for vvvv in [0, vvvv] {
+                        let mut code = Tail::new(random);
+                        let high = (random.next() & 0xf0) as u8;
+                        let k = if mask != 0 { 1 + random.below(7) as u8 } else { 0 };
+                        let zero = (random.next() & 0x80) as u8 & if mask != 0 { 0x80 } else { 0 };
+                        code.put(&[0x62, high | map, wide << 7 | (!vvvv & 15) << 3 | 4 | pp,
+                            zero | length << 5 | broadcast << 4 | 8 | k, opcode]);
+                        code.modrm(digit);
+                        each(&mut code.bytes, random);
+                    }
+                }
+            }
+        }
+    }
+}
+
+struct Tail {
+    bytes: [u8; 15],
+    len: usize,
+}
+
+impl Tail {
+    fn new(random: &mut Random) -> Tail {
+        let mut bytes = [0; 15];
+        random.fill(&mut bytes);
+        Tail { bytes, len: 0 }
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        self.bytes[self.len..self.len + bytes.len()].copy_from_slice(bytes);
+        self.len += bytes.len();
+    }
+
+    /// A random memory form with this middle field.
+    fn modrm(&mut self, digit: u8) {
+        let byte = &mut self.bytes[self.len];
+        *byte = *byte & 0xc7 | digit << 3;
+        if *byte >> 6 == 3 {
+            *byte ^= 0x80;
+        }
+    }
+}
+
+/// What is not to be run natively, or differs by right.
+fn is_excluded(text: &Instruction) -> bool {
+    use yaxpeax_x86::long_mode::Opcode::*;
+    matches!(text.opcode(),
+        // Privileged, system or far.
+        IN | OUT | INS | OUTS | HLT | SYSCALL | SYSENTER | SYSEXIT | SYSRET | INT | IRET | IRETD | IRETQ
+        | CALLF | JMPF | RETF | LSS | LFS | LGS | STR | SLDT | SGDT | SIDT | SMSW | LMSW | LLDT | LTR | LGDT | LIDT
+        // Their image depends on what was modified since.
+        | XSAVEOPT | XSAVES | XRSTORS | XSAVES64 | XRSTORS64
+        // Leave the frame.
+        | XBEGIN | XABORT | UIRET | LEAVE | ENTER)
+}
+
+fn one(region: &Region, code: &mut [u8; 15], random: &mut Random, seen: &mut Seen, wrong: &mut Vec<String>) {
+    let Ok(mut insn) = InstDecoder::default().decode_slice(code) else { return };
+    if is_excluded(&insn) {
+        return;
+    }
+    let mut state = random_state(region, random);
+    let target = place(region, random, &insn);
+    let len = insn.len().to_const() as usize;
+    // Displacements of 32 bits that lead far away are fine, but not RIP's.
+    if !aim(region, &mut insn, code, &mut state, target, random) {
+        return;
+    }
+    let code = &code[..len];
+    let mut memory = [0_u8; 8 * PAGE];
+    random.fill(&mut memory);
+    // Floats that are numbers more often, and places to jump to.
+    if random.below(2) == 0 {
+        for chunk in memory.chunks_exact_mut(8) {
+            let value = (random.below(1000) as f64 - 500.0) / 8.0;
+            chunk.copy_from_slice(&value.to_le_bytes());
+        }
+    }
+    fit(region, &insn, &mut state, &mut memory, target);
+    seen.tried += 1;
+    region.bytes()[..7 * PAGE].copy_from_slice(&memory[..7 * PAGE]);
+    let native = region.run(code, &state, false);
+    let native_memory = region.bytes().to_vec();
+    region.bytes()[..7 * PAGE].copy_from_slice(&memory[..7 * PAGE]);
+    let trapped = region.run(code, &state, true);
+    if trapped.traps > 0 {
+        seen.trapped += 1;
+    }
+    if let Outcome::Refused(why) = trapped.outcome {
+        *seen.refused.entry(format!("{:?} {:?}", insn.opcode(), why)).or_default() += 1;
+        return;
+    }
+    if let Some(difference) = difference(&native, &trapped, &native_memory, region.bytes()) {
+        wrong.push(format!("{:?} {code:02x?} at {:x}: {difference}", insn.opcode(), target - region.base()));
+    }
+}
+
+fn place(region: &Region, random: &mut Random, insn: &Instruction) -> u64 {
+    let align = if random.below(3) == 0 { !0 } else { !63 };
+    let offset = match random.below(8) {
+        // Into the guarded pages, across their pages, out of them.
+        0 => 2 * PAGE as u64 - random.below(40),
+        1 => 3 * PAGE as u64 - random.below(40),
+        2 => 5 * PAGE as u64 - random.below(70),
+        _ => 2 * PAGE as u64 + random.below(2 * PAGE as u64) & align,
+    };
+    let _ = insn;
+    region.base() + offset
+}
+
+fn number(reg: RegSpec) -> usize {
+    reg.num() as usize & 15
+}
+
+/// Sets registers (and a RIP-relative displacement) so that the operand is at `target`.
+fn aim(region: &Region, insn: &mut Instruction, code: &mut [u8; 15], state: &mut State, target: u64, random: &mut Random) -> bool {
+    let operand = (0..insn.operand_count()).map(|n| insn.operand(n)).find(|o| o.is_memory());
+    let Some(operand) = operand else { return false };
+    let len = insn.len().to_const() as usize;
+    let rip = RegSpec::rip();
+    let eip = RegSpec::eip();
+    match operand {
+        Operand::MemDeref { base } | Operand::MemDerefMasked { base, .. } => {
+            state.gprs[number(base)] = target;
+        }
+        Operand::Disp { base, disp } | Operand::DispMasked { base, disp, .. } => {
+            if base == rip || base == eip {
+                // The displacement is the last four bytes before the immediate: found
+                // by its value.
+                let Some(at) = (1..=len - 4).find(|&n| code[n..n + 4] == disp.to_le_bytes()) else { return false };
+                let new = target.wrapping_sub(region.code() + len as u64) as i64;
+                code[at..at + 4].copy_from_slice(&(new as i32).to_le_bytes());
+                return new == new as i32 as i64;
+            }
+            state.gprs[number(base)] = target.wrapping_sub(disp as i64 as u64);
+        }
+        Operand::MemBaseIndexScale { base, index, scale } | Operand::MemBaseIndexScaleMasked { base, index, scale, .. } => {
+            return two(state, base, index, scale, 0, target, random);
+        }
+        Operand::MemBaseIndexScaleDisp { base, index, scale, disp }
+        | Operand::MemBaseIndexScaleDispMasked { base, index, scale, disp, .. } => {
+            return two(state, base, index, scale, disp, target, random);
+        }
+        _ => return false,
+    }
+    true
+}
+
+fn two(state: &mut State, base: RegSpec, index: RegSpec, scale: u8, disp: i32, target: u64, random: &mut Random) -> bool {
+    if base == index {
+        return false;
+    }
+    // A vector of indexes: small ones.
+    let vector = index.width() > 8;
+    if vector {
+        let n = index.num() as usize;
+        for lane in 0..4 {
+            let value = (random.below(64)) as i32;
+            let at = if n < 16 { 160 + 16 * n } else { 1664 + 64 * (n - 16) } + 4 * lane;
+            state.area[at..at + 4].copy_from_slice(&value.to_le_bytes());
+        }
+        state.gprs[number(base)] = target.wrapping_sub(disp as i64 as u64);
+        return true;
+    }
+    let sum = state.gprs[number(index)].wrapping_mul(scale as u64).wrapping_add(disp as i64 as u64);
+    state.gprs[number(base)] = target.wrapping_sub(sum);
+    true
+}
+
+/// Makes an instruction find what it can work with.
+fn fit(region: &Region, insn: &Instruction, state: &mut State, memory: &mut [u8], target: u64) {
+    use yaxpeax_x86::long_mode::Opcode::*;
+    let at = (target - region.base()) as usize;
+    match insn.opcode() {
+        CALL | JMP => memory[at..at + 8].copy_from_slice(&harness::elsewhere().to_le_bytes()),
+        XSAVE | XSAVEC | XSAVEC64 | XRSTOR => {
+            (state.gprs[0], state.gprs[2]) = (0xe7, 0);
+        }
+        _ => {}
+    }
+    // The wanted mask of gathers and vmaskmov is random; string counts are short.
+    if matches!(insn.opcode(), MOVS | STOS | LODS | SCAS | CMPS) {
+        state.gprs[1] &= 0x1ff;
+        for n in [6, 7] {
+            let inside = state.gprs[n].wrapping_sub(region.base()) < 6 * PAGE as u64;
+            if !inside {
+                state.gprs[n] = region.base() + 3 * PAGE as u64 + state.gprs[1];
+            }
+        }
+    }
+}
+
+fn difference(native: &Run, trapped: &Run, native_memory: &[u8], memory: &[u8]) -> Option<String> {
+    if native.outcome != trapped.outcome {
+        return Some(format!("native {:x?}, trapped {:x?}", native.outcome, trapped.outcome));
+    }
+    if let Some(n) = (0..16).find(|&n| native.state.gprs[n] != trapped.state.gprs[n]) {
+        return Some(format!("register {n}: native {:x}, trapped {:x}", native.state.gprs[n], trapped.state.gprs[n]));
+    }
+    if native.state.flags != trapped.state.flags {
+        return Some(format!("flags: native {:x}, trapped {:x}", native.state.flags, trapped.state.flags));
+    }
+    let same = |n: &usize| native.state.area[*n] == trapped.state.area[*n];
+    if let Some(n) = (0..harness::AREA).find(|n| !same(n) && !(464..576).contains(n)) {
+        return Some(format!("vector state at {n}: native {:x?}, trapped {:x?}",
+            &native.state.area[n & !7..][..8], &trapped.state.area[n & !7..][..8]));
+    }
+    let n = (0..memory.len()).find(|&n| native_memory[n] != memory[n])?;
+    Some(format!("memory at {n:x}: native {:x?}, trapped {:x?}",
+        &native_memory[n & !7..][..8], &memory[n & !7..][..8]))
+}
