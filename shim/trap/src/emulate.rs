@@ -32,7 +32,8 @@ pub unsafe fn perform(m: &mut Machine, insn: &Insn, at: *mut u8) -> Option<()> {
     match (shape.map, shape.opcode) {
         (0, op @ 0..=0x3f) => {
             let op_number = op >> 3;
-            let (a, b) = if op & 2 == 0 { (load(size), reg.get(m)) } else { (reg.get(m), load(size)) };
+            let (a, b) =
+                if op & 2 == 0 { (load(size), reg.get(m)) } else { (reg.get(m), load(size)) };
             let (result, flags) = alu::binary(op_number, size, a, b, m.flags);
             m.set_status(flags);
             match (op_number, op & 2) {
@@ -42,7 +43,8 @@ pub unsafe fn perform(m: &mut Machine, insn: &Insn, at: *mut u8) -> Option<()> {
             }
         }
         (0, 0x80 | 0x81 | 0x83) => {
-            let (result, flags) = alu::binary(modrm.digit(), size, load(size), immediate(insn), m.flags);
+            let (result, flags) =
+                alu::binary(modrm.digit(), size, load(size), immediate(insn), m.flags);
             m.set_status(flags);
             if modrm.digit() != alu::CMP {
                 store(size, result);

@@ -23,7 +23,7 @@ pub enum Refused {
 /// A signal as the processor and the kernel would raise it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// SIGSEGV or SIGFPE.
+    /// SIGSEGV, SIGBUS or SIGFPE.
     pub signal: libc::c_int,
     /// `si_code`.
     pub code: libc::c_int,
@@ -32,6 +32,9 @@ pub struct Fault {
 }
 
 const SEGV_MAPERR: libc::c_int = 1;
+/// Addresses whose bits from here up differ raise #GP. (With five levels of page
+/// tables a program must ask for more.)
+const CANONICAL_BITS: u32 = 47;
 const SI_KERNEL: libc::c_int = 128;
 const FPE_INTDIV: libc::c_int = 1;
 /// By the flags of MXCSR, lowest first, the order of the kernel's own choice:
@@ -41,12 +44,25 @@ const FPE_CODES: [(u32, libc::c_int); 5] = [(1, 7), (4, 3), (8, 4), (0x12, 5), (
 impl Fault {
     /// An access to plain memory that is not there or may not be accessed.
     pub(crate) fn segv(address: usize) -> Refused {
+        if address as isize >> CANONICAL_BITS != 0 && address as isize >> CANONICAL_BITS != -1 {
+            return Fault::protection();
+        }
         Refused::Native(Fault { signal: libc::SIGSEGV, code: SEGV_MAPERR, address })
     }
 
     /// #GP: an operand that is not aligned.
     pub(crate) fn protection() -> Refused {
         Refused::Native(Fault { signal: libc::SIGSEGV, code: SI_KERNEL, address: 0 })
+    }
+
+    /// #SS, which #GP is where the stack is meant.
+    pub(crate) fn on_stack(refused: Refused) -> Refused {
+        match refused {
+            Refused::Native(fault) if fault.code == SI_KERNEL => {
+                Refused::Native(Fault { signal: libc::SIGBUS, ..fault })
+            }
+            other => other,
+        }
     }
 
     /// #DE.
@@ -86,7 +102,13 @@ impl Fault {
         // SAFETY: calls on the own thread, with a siginfo_t of full size.
         unsafe {
             let (process, thread) = (libc::getpid(), libc::syscall(libc::SYS_gettid));
-            libc::syscall(libc::SYS_rt_tgsigqueueinfo, process, thread, self.signal, &raw const info) == 0
+            libc::syscall(
+                libc::SYS_rt_tgsigqueueinfo,
+                process,
+                thread,
+                self.signal,
+                &raw const info,
+            ) == 0
         }
     }
 }

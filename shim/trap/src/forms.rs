@@ -5,7 +5,8 @@
 
 use crate::access::AccessKind::{self, Read, Update, Write};
 use crate::insn::Form;
-use crate::shape::Shape;
+use crate::masks;
+use crate::shape::{Coding, Shape};
 use crate::vectors::{AREA_BYTES, LEGACY_BYTES};
 
 /// The line that a cache instruction works on; it may fault as a read of a byte does.
@@ -38,15 +39,73 @@ pub fn special(shape: &Shape) -> Option<Option<Form>> {
             7 => (2, Write),
             _ => return None,
         },
+        (true, 1, 0x13 | 0x17) => (8, Write),
         (false, 1, 0xa3) => (shape.operand_size(), Read),
         (false, 1, 0xab | 0xb3 | 0xbb) => (shape.operand_size(), Update),
         (false, 1, 0xba) if digit == 4 => (shape.operand_size(), Read),
         (false, 1, 0xba) => (shape.operand_size(), Update),
+        (false, 1, 0x00) if matches!(digit, 4 | 5) => (2, Read),
         // Hints, and what only the kernel may do or emulates.
         (false, 1, 0x00 | 0x01 | 0x0d | 0x18..=0x1f) => return Some(None),
-        _ => return None,
+        // Lengths that the decoder has wrong: all found by `tests/native.rs`.
+        (false, 0, 0x63) => (shape.operand_size().min(4), Read),
+        (false, 2, 0xf1) if shape.repeat == 0xf2 => (shape.operand_size(), Read),
+        (false, 1, 0x2c | 0x2d) if shape.repeat == 0 && !shape.data16 => (8, Read),
+        (false, 1, 0x6e) => (if shape.wide { 8 } else { 4 }, Read),
+        (false, 1, 0x7e) if shape.repeat == 0 => (if shape.wide { 8 } else { 4 }, Write),
+        (false, 1, 0xe6) if shape.repeat == 0xf3 => (8, Read),
+        _ => (vector_read(shape)?, Read),
     };
     Some(Some(Form { len: form.0, kind: form.1 }))
+}
+
+/// Bytes that a vector instruction reads, where the decoder has it wrong.
+fn vector_read(shape: &Shape) -> Option<usize> {
+    let vector = 16 << shape.length;
+    let by_w = if shape.wide { 8 } else { 4 };
+    let evex = shape.coding == Coding::Evex;
+    Some(match (shape.map, shape.opcode) {
+        _ if !shape.is_vex() => return None,
+        (1, 0x70) if shape.broadcast => 4,
+        (1, 0x70) => vector,
+        (2, 0x20..=0x25 | 0x30..=0x35) if shape.data16 => {
+            let (from, to) = masks::narrowing(shape.opcode & 7);
+            vector * from / to
+        }
+        _ if evex => return None,
+        (1, 0x51..=0x53 | 0x58..=0x5a | 0x5c..=0x5f | 0xc2) if shape.repeat == 0xf3 => 4,
+        (1, 0x51 | 0x58..=0x5a | 0x5c..=0x5f | 0xc2) if shape.repeat == 0xf2 => 8,
+        (1, 0x12 | 0x16) if shape.repeat == 0 => 8,
+        (1, 0xe6) if shape.repeat == 0xf3 => vector / 2,
+        (2, 0x13) => vector / 2,
+        (2, 0x99 | 0x9b | 0x9d | 0x9f | 0xa9 | 0xab | 0xad | 0xaf | 0xb9 | 0xbb | 0xbd | 0xbf) => {
+            by_w
+        }
+        (3, 0x04 | 0x05 | 0x08 | 0x09) => vector,
+        (3, 0x0a | 0x21) => 4,
+        (3, 0x0b) => 8,
+        _ => return None,
+    })
+}
+
+/// Moves between memory and mask registers, which the decoder does not know.
+pub fn undecoded(shape: &Shape) -> Option<Form> {
+    let memory = shape.modrm.is_some_and(|m| m.mode() != 3);
+    let vex = matches!(shape.coding, Coding::Vex2 | Coding::Vex3);
+    if !memory || !vex || shape.map != 1 || shape.length != 0 || shape.repeat != 0 {
+        return None;
+    }
+    let len = match (shape.wide, shape.data16) {
+        (false, true) => 1,
+        (false, false) => 2,
+        (true, true) => 4,
+        (true, false) => 8,
+    };
+    match shape.opcode {
+        0x90 => Some(Form { len, kind: Read }),
+        0x91 => Some(Form { len, kind: Write }),
+        _ => None,
+    }
 }
 
 fn state(shape: &Shape, digit: u8) -> Option<(usize, AccessKind)> {
@@ -66,7 +125,7 @@ fn state(shape: &Shape, digit: u8) -> Option<(usize, AccessKind)> {
 
 /// Bytes of the x87 environment.
 fn environment(shape: &Shape) -> usize {
-    if shape.data16 { 14 } else { 28 }
+    if shape.data16 && !shape.wide { 14 } else { 28 }
 }
 
 /// Whether the operand must be aligned to its size, or #GP is raised.

@@ -60,7 +60,8 @@ pub fn perform(m: &mut Machine, insn: &Insn) -> Result<(), Refused> {
             continue;
         }
         let lane = &mut value[n * lanes.element..][..lanes.element];
-        let result = if scatter { m.memory.write(address, lane) } else { m.memory.read(address, lane) };
+        let result =
+            if scatter { m.memory.write(address, lane) } else { m.memory.read(address, lane) };
         match result {
             Ok(()) => mask.clear(n),
             Err(refused) if done == 0 => return Err(refused),
@@ -73,10 +74,12 @@ pub fn perform(m: &mut Machine, insn: &Insn) -> Result<(), Refused> {
     }
     let finished = mask.bits == 0;
     if !scatter {
+        let mut bytes = ZMM;
         if finished {
             value[lanes.count * lanes.element..].fill(0);
+            bytes = (lanes.count * lanes.element).max(16);
         }
-        set_vector(m, shape, shape.reg(), &mut value, (lanes.count * lanes.element).max(16))?;
+        set_vector(m, shape, shape.reg(), &mut value, bytes)?;
     }
     mask.store(m, shape, &lanes)?;
     if finished {
@@ -85,7 +88,12 @@ pub fn perform(m: &mut Machine, insn: &Insn) -> Result<(), Refused> {
     Ok(())
 }
 
-fn addresses(m: &mut Machine, insn: &Insn, modrm: &ModRm, lanes: &Lanes) -> Result<[usize; 16], Refused> {
+fn addresses(
+    m: &mut Machine,
+    insn: &Insn,
+    modrm: &ModRm,
+    lanes: &Lanes,
+) -> Result<[usize; 16], Refused> {
     let shape = &insn.shape;
     let sib = modrm.sib.ok_or(Refused::Undecodable)?;
     // With EVEX the fifth bit of the index is where vvvv has its own.
@@ -108,17 +116,20 @@ fn addresses(m: &mut Machine, insn: &Insn, modrm: &ModRm, lanes: &Lanes) -> Resu
 /// Bits of the lanes that are still to be done.
 struct Mask {
     bits: u64,
+    /// Bits of a mask register above the lanes; cleared with the last lane.
+    above: u64,
 }
 
 impl Mask {
     fn read(m: &Machine, shape: &Shape, lanes: &Lanes) -> Mask {
         let all = (1 << lanes.count) - 1;
         if shape.coding == Coding::Evex {
-            return Mask { bits: m.vectors.opmask(shape.mask) & all };
+            let mask = m.vectors.opmask(shape.mask);
+            return Mask { bits: mask & all, above: mask & !all };
         }
         let signs = m.vectors.ymm(shape.vvvv);
         let set = |n: &usize| signs[(n + 1) * lanes.element - 1] & 0x80 != 0;
-        Mask { bits: (0..lanes.count).filter(set).fold(0, |bits, n| bits | 1 << n) }
+        Mask { bits: (0..lanes.count).filter(set).fold(0, |bits, n| bits | 1 << n), above: 0 }
     }
 
     fn has(&self, n: usize) -> bool {
@@ -131,9 +142,15 @@ impl Mask {
 
     fn store(&self, m: &mut Machine, shape: &Shape, lanes: &Lanes) -> Result<(), Refused> {
         if shape.coding == Coding::Evex {
+            let modrm = shape.mask << 3 | 7;
+            let left = if self.bits == 0 { 0 } else { self.bits | self.above };
+            let mut value = left.to_le_bytes();
+            if left >> 16 != 0 {
+                // kmovq k, [rdi], on processors that have such masks.
+                return general::on_buffer(m, &[0xc4, 0xe1, 0xf8, 0x90, modrm], &mut value);
+            }
             // kmovw k, [rdi]
-            let code = [0xc5, 0xf8, 0x90, shape.mask << 3 | 7];
-            return general::on_buffer(m, &code, &mut self.bits.to_le_bytes());
+            return general::on_buffer(m, &[0xc5, 0xf8, 0x90, modrm], &mut value[..2]);
         }
         let mut value = [0; ZMM];
         for n in (0..lanes.count).filter(|n| self.has(*n)) {
@@ -156,8 +173,15 @@ fn vector(m: &mut Machine, shape: &Shape, n: u8) -> Result<[u8; ZMM], Refused> {
 }
 
 /// Sets the low `bytes` of a vector register, and clears the rest.
-fn set_vector(m: &mut Machine, shape: &Shape, n: u8, value: &mut [u8; ZMM], bytes: usize) -> Result<(), Refused> {
-    let length = (bytes / 32) as u8;
+fn set_vector(
+    m: &mut Machine,
+    shape: &Shape,
+    n: u8,
+    value: &mut [u8; ZMM],
+    bytes: usize,
+) -> Result<(), Refused> {
+    let longest = if shape.coding == Coding::Evex { ZMM } else { 32 };
+    let length = (bytes.min(longest) / 32) as u8;
     let part = &mut value[..16 << length];
     if shape.coding == Coding::Evex {
         return general::on_buffer(m, &evex_move(0x6f, n, length), part);

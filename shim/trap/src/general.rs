@@ -11,7 +11,7 @@ use crate::insn::{Form, Insn};
 use crate::relocate::{Moved, relocate};
 use crate::run::Frame;
 use crate::vectors::{COMPONENTS, Vectors};
-use crate::{Fault, Refused, divide, emulate, floats, forms, masks, saved, stubs};
+use crate::{Fault, Refused, divide, emulate, floats, forms, masks, memory, saved, stubs};
 
 /// The strictest alignment that an instruction can see.
 const ALIGNMENT: usize = 64;
@@ -30,6 +30,11 @@ struct Operand {
 }
 
 impl Operand {
+    /// Whether a part of the operand holds bytes that are accessed.
+    fn overlaps(&self, at: usize, len: usize) -> bool {
+        self.runs().any(|(run, bytes)| run < at + len && at < run + bytes)
+    }
+
     /// Parts that are accessed, as offset and length.
     fn runs(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
         let (len, active) = (self.form.len, self.active);
@@ -57,8 +62,11 @@ pub fn perform(m: &mut Machine, insn: &Insn) -> Result<(), Refused> {
     let modrm = insn.shape.modrm.filter(|m| m.mode() != 3);
     let modrm = modrm.ok_or(Refused::Unsupported("no memory operand"))?;
     let form = insn.form.ok_or(Refused::Unsupported("memory form"))?;
-    let mut operand =
-        Operand { address: m.effective(insn, &modrm), form, active: masks::active(m, insn, form.len) };
+    let mut operand = Operand {
+        address: m.effective(insn, &modrm),
+        form,
+        active: masks::active(m, insn, form.len),
+    };
     let bit = BitOffset::of(m, insn);
     if let Some(bit) = &bit {
         operand.address = operand.address.wrapping_add(bit.distance as usize);
@@ -79,6 +87,10 @@ pub fn perform(m: &mut Machine, insn: &Insn) -> Result<(), Refused> {
     for (at, len) in operand.runs() {
         m.memory.note(operand.address.wrapping_add(at), len, form.kind);
     }
+    // It trapped on a lane that its mask does not name: one of those shuffles.
+    if m.memory.log.as_slice().is_empty() {
+        m.memory.note(operand.address, form.len, form.kind);
+    }
     m.rip += insn.len as u64;
     Ok(())
 }
@@ -93,20 +105,21 @@ fn bounced(
     if len > LONGEST_BOUNCE {
         return Err(Refused::Unsupported("long operand in pieces"));
     }
-    if !operand.runs().any(|(at, len)| m.memory.any_guarded(operand.address.wrapping_add(at), len)) {
+    if !m.memory.any_guarded(operand.address, len) {
         return Err(Refused::NotGuarded);
     }
     let mut bounce = Bounce([0; ALIGNMENT + LONGEST_BOUNCE]);
     let start = operand.address % ALIGNMENT;
     let bytes = &mut bounce.0[start..start + len];
-    for (at, len) in operand.runs() {
-        let address = operand.address.wrapping_add(at);
-        for (from, piece) in crate::memory::pieces(address, len) {
-            // A write must not begin before it is known that it can end.
-            let from_here = m.memory.reach(from, piece, kind != AccessKind::Read)?;
-            let to = &mut bytes[from.wrapping_sub(operand.address)..][..piece];
+    // Shuffles read lanes that their mask does not name, so all is read that can be.
+    for (from, piece) in memory::pieces(operand.address, len) {
+        let at = from.wrapping_sub(operand.address);
+        // A write must not begin before it is known that it can end.
+        match m.memory.reach(from, piece, kind != AccessKind::Read) {
             // SAFETY: `reach` says that these bytes can be accessed.
-            unsafe { crate::memory::copy(from_here, to.as_mut_ptr(), piece) };
+            Ok(there) => unsafe { memory::copy(there, bytes[at..].as_mut_ptr(), piece) },
+            Err(_) if !operand.overlaps(at, piece) => {}
+            Err(refused) => return Err(refused),
         }
     }
     if divide::is_division(&insn.shape) && divide::would_fault(m, insn, bytes) {
@@ -119,11 +132,11 @@ fn bounced(
     }
     for (at, len) in operand.runs() {
         let address = operand.address.wrapping_add(at);
-        for (to, piece) in crate::memory::pieces(address, len) {
+        for (to, piece) in memory::pieces(address, len) {
             let there = m.memory.reach(to, piece, true)?;
             let from = &bounce.0[start + to.wrapping_sub(operand.address)..][..piece];
             // SAFETY: `reach` says that these bytes can be written.
-            unsafe { crate::memory::copy(from.as_ptr(), there, piece) };
+            unsafe { memory::copy(from.as_ptr(), there, piece) };
         }
     }
     Ok(())
@@ -141,7 +154,9 @@ fn on_alias(
     let code = match stubs::find(&moved.stub) {
         Ok(code) => code,
         // SAFETY: `alias` is valid for the operand, see the callers.
-        Err(refused) => return unsafe { emulate::perform(m, insn, alias as *mut u8) }.ok_or(refused),
+        Err(refused) => {
+            return unsafe { emulate::perform(m, insn, alias as *mut u8) }.ok_or(refused);
+        }
     };
     // SAFETY: `alias` is valid for the operand, see the callers.
     let state = unsafe { saved::check(m, insn, alias as *const u8)? };
@@ -154,7 +169,7 @@ fn on_alias(
     }
     gprs[moved.address_register as usize] = alias;
     if let Some(stand_in) = moved.stack_register {
-        gprs[stand_in as usize] = m.gprs[RSP];
+        gprs[stand_in as usize] = gprs[RSP];
     }
     // Bit 1 is always set.
     let mut frame = Frame::new(gprs, m.flags & crate::context::STATUS | 2);
@@ -168,7 +183,9 @@ fn on_alias(
         unsafe { frame.run(code, moved.frame_register, vectors) }
     };
     match vectors {
-        Some(v) if floats::may_trap(&v, &insn.shape) => floats::guarded(v, m.rip, |v| run(&mut frame, Some(v)))?,
+        Some(v) if floats::may_trap(&v, &insn.shape) => {
+            floats::guarded(v, m.rip, |v| run(&mut frame, Some(v)))?
+        }
         _ => run(&mut frame, vectors),
     }
     if insn.shape.is_x87() {
@@ -223,7 +240,11 @@ impl BitOffset {
         };
         let width = size as i64 * 8;
         let word = bits.div_euclid(width);
-        Some(BitOffset { register, distance: word * size as i64, value: bits.rem_euclid(width) as u64 })
+        Some(BitOffset {
+            register,
+            distance: word * size as i64,
+            value: bits.rem_euclid(width) as u64,
+        })
     }
 }
 

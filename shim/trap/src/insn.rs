@@ -55,7 +55,9 @@ impl Insn {
         let mut bytes = [0; LONGEST];
         let here = (PAGE - rip % PAGE).min(LONGEST);
         // SAFETY: up to the end of a page from which was executed.
-        unsafe { ptr::copy_nonoverlapping(ptr::with_exposed_provenance(rip), bytes.as_mut_ptr(), here) };
+        unsafe {
+            ptr::copy_nonoverlapping(ptr::with_exposed_provenance(rip), bytes.as_mut_ptr(), here)
+        };
         if here == LONGEST {
             return Insn::decode(&bytes);
         }
@@ -78,11 +80,22 @@ impl Insn {
     /// [`Refused::Undecodable`].
     pub fn decode(bytes: &[u8]) -> Result<Insn, Refused> {
         let shape = Shape::parse(bytes).ok_or(Refused::Undecodable)?;
+        if let Some(form) = forms::undecoded(&shape) {
+            return Insn::without_decoder(bytes, shape, form);
+        }
+        // A REX prefix before another prefix counts for nothing, but not to the decoder.
+        let (mut clean, mut kept) = ([0; LONGEST], 0);
+        for (n, &byte) in bytes.iter().take(LONGEST).enumerate() {
+            if n >= shape.lead || byte & 0xf0 != 0x40 {
+                clean[kept] = byte;
+                kept += 1;
+            }
+        }
         let mut decoded = Instruction::invalid();
         InstDecoder::default()
-            .decode_into(&mut decoded, &mut U8Reader::new(bytes))
+            .decode_into(&mut decoded, &mut U8Reader::new(&clean[..kept]))
             .map_err(|_| Refused::Undecodable)?;
-        let len = decoded.len().to_const() as usize;
+        let len = decoded.len().to_const() as usize + bytes.len().min(LONGEST) - kept;
         let mut copy = [0; LONGEST];
         copy[..len].copy_from_slice(bytes.get(..len).ok_or(Refused::Undecodable)?);
         let mut insn = Insn {
@@ -114,6 +127,21 @@ impl Insn {
             (size > 0).then_some(Form { len: size.into(), kind })
         });
         Ok(insn)
+    }
+
+    /// What `forms.rs` knows alone: no immediate, no general register.
+    fn without_decoder(bytes: &[u8], shape: Shape, form: Form) -> Result<Insn, Refused> {
+        let modrm = shape.modrm.ok_or(Refused::Undecodable)?;
+        let mut copy = [0; LONGEST];
+        copy[..modrm.end].copy_from_slice(bytes.get(..modrm.end).ok_or(Refused::Undecodable)?);
+        Ok(Insn {
+            bytes: copy,
+            len: modrm.end,
+            shape,
+            form: Some(form),
+            names_rsp: false,
+            disp: modrm.disp,
+        })
     }
 
     /// EVEX counts one-byte displacements in operands; the decoder has the table.

@@ -147,7 +147,10 @@ fn refuse_privileged(shape: &shape::Shape) -> Result<(), Refused> {
     let refused = match (shape.is_vex(), shape.map, shape.opcode) {
         (false, 0, 0x8e) => "segment register",
         (false, 1, 0xb2 | 0xb4 | 0xb5) => "far pointer",
-        (false, 1, 0x00 | 0x01) => "system instruction",
+        (false, 1, 0x00) if !matches!(shape.modrm.map(|m| m.digit()), Some(4 | 5)) => {
+            "system instruction"
+        }
+        (false, 1, 0x01) => "system instruction",
         (false, 1, 0x78 | 0x79) => "virtual machine instruction",
         (false, 2, 0x80..=0x82 | 0xf8) => "system instruction",
         (false, 2, 0xf5) => "shadow stack",
@@ -167,4 +170,16 @@ pub fn prepare() -> bool {
 /// emulated then, all else is refused with [`Refused::NoCode`].
 pub fn allow_code(yes: bool) {
     stubs::allow(yes);
+}
+
+/// Gives the memory for code back, and all that was made in it: for tests that run
+/// more instructions than there is room for.
+///
+/// # Safety
+///
+/// * No other thread is in [`resume`], nor will be before this returns.
+#[doc(hidden)]
+pub unsafe fn discard_code() {
+    // SAFETY: as promised by the caller.
+    unsafe { pages::Pages::discard() }
 }

@@ -69,9 +69,31 @@ fn is_packing(shape: &Shape) -> bool {
 /// Only lane 0: the arithmetic of F3 and F2 prefixes, and fused multiply-add's.
 fn is_scalar(shape: &Shape) -> bool {
     match shape.map {
-        1 => shape.repeat != 0 && matches!(shape.opcode, 0x10 | 0x11 | 0x51 | 0x58..=0x5a | 0x5c..=0x5f | 0xc2),
-        2 => shape.data16 && matches!(shape.opcode, 0x43 | 0x4d | 0x4f | 0x99 | 0x9b | 0x9d | 0x9f
-            | 0xa9 | 0xab | 0xad | 0xaf | 0xb9 | 0xbb | 0xbd | 0xbf | 0x2d),
+        1 => {
+            shape.repeat != 0
+                && matches!(shape.opcode, 0x10 | 0x11 | 0x51 | 0x58..=0x5a | 0x5c..=0x5f | 0xc2)
+        }
+        2 => {
+            shape.data16
+                && matches!(
+                    shape.opcode,
+                    0x43 | 0x4d
+                        | 0x4f
+                        | 0x99
+                        | 0x9b
+                        | 0x9d
+                        | 0x9f
+                        | 0xa9
+                        | 0xab
+                        | 0xad
+                        | 0xaf
+                        | 0xb9
+                        | 0xbb
+                        | 0xbd
+                        | 0xbf
+                        | 0x2d
+                )
+        }
         3 => shape.data16 && matches!(shape.opcode, 0x0a | 0x0b | 0x27 | 0x51 | 0x55 | 0x57 | 0x67),
         5 => shape.repeat != 0,
         _ => false,
@@ -89,7 +111,9 @@ fn lanes(shape: &Shape) -> (usize, usize) {
         1 if shape.data16 && is_word_op(op) => (2, 2),
         2 if matches!(op, 0x62 | 0x63 | 0x66) => (byte_or_word, byte_or_word),
         // vpmov*: stores of narrowed lanes.
-        2 if shape.repeat == 0xf3 && matches!(op, 0x10..=0x15 | 0x20..=0x25 | 0x30..=0x35) => narrowing(op & 7),
+        2 if shape.repeat == 0xf3 && matches!(op, 0x10..=0x15 | 0x20..=0x25 | 0x30..=0x35) => {
+            narrowing(op & 7)
+        }
         2 if shape.data16 && matches!(op, 0x20..=0x25 | 0x30..=0x35) => narrowing(op & 7),
         2 if shape.data16 && matches!(op, 0x00 | 0x1c | 0x38 | 0x3c) => (1, 1),
         2 if shape.data16 && matches!(op, 0x04 | 0x0b | 0x1d | 0x3a | 0x3e) => (2, 2),
@@ -103,7 +127,7 @@ fn lanes(shape: &Shape) -> (usize, usize) {
 }
 
 /// Bytes before and behind for the six pairs that vpmov knows, in its order.
-fn narrowing(pair: u8) -> (usize, usize) {
+pub fn narrowing(pair: u8) -> (usize, usize) {
     [(1, 2), (1, 4), (1, 8), (2, 4), (2, 8), (4, 8)][pair as usize % 6]
 }
 
@@ -112,6 +136,21 @@ fn is_byte_op(op: u8) -> bool {
 }
 
 fn is_word_op(op: u8) -> bool {
-    matches!(op, 0x65 | 0x75 | 0xd5 | 0xd9 | 0xdd | 0xe3 | 0xe4 | 0xe5 | 0xe8 | 0xe9 | 0xea
-        | 0xed | 0xee | 0xf9 | 0xfd)
+    matches!(
+        op,
+        0x65 | 0x75
+            | 0xd5
+            | 0xd9
+            | 0xdd
+            | 0xe3
+            | 0xe4
+            | 0xe5
+            | 0xe8
+            | 0xe9
+            | 0xea
+            | 0xed
+            | 0xee
+            | 0xf9
+            | 0xfd
+    )
 }

@@ -13,8 +13,9 @@ use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 /// Bytes of a stub: the longest instruction and a jump through memory.
 pub const STUB_BYTES: usize = 32;
-/// Stubs there can be: one per instruction and register, not per place.
-pub const STUB_COUNT: usize = 16384;
+/// Stubs there can be: one per instruction and its registers, not per place. (All
+/// encodings there are, each once with random registers, make 30,000.)
+pub const STUB_COUNT: usize = 65536;
 /// The same where each takes a page of its own, and a mapping of the kernel's.
 const PAGED_COUNT: usize = 1024;
 const PAGE: usize = 4096;
@@ -58,6 +59,31 @@ impl Pages {
         }
     }
 
+    /// Forgets all stubs; the next `get` makes new pages.
+    ///
+    /// # Safety
+    ///
+    /// * No thread is in a stub, or looks for one.
+    pub unsafe fn discard() {
+        let anchored =
+            anchor().map_or(ptr::null_mut(), |a| a.swap(ptr::null_mut(), Ordering::AcqRel));
+        let private = PRIVATE.swap(ptr::null_mut(), Ordering::AcqRel);
+        for pages in [anchored, private] {
+            // SAFETY: what was published there is mapped, and now only ours.
+            if let Some(pages) = unsafe { pages.as_mut() } {
+                pages.unmap();
+            }
+        }
+    }
+
+    fn unmap(&mut self) {
+        unmap(self.writable, self.count * self.stride);
+        if self.runnable != self.writable {
+            unmap(self.runnable, self.count * self.stride);
+        }
+        unmap(ptr::from_mut(self).cast(), size_of::<Pages>());
+    }
+
     /// Where a stub runs.
     pub fn code(&self, n: usize) -> *const u8 {
         self.runnable.wrapping_add(n * self.stride)
@@ -85,8 +111,9 @@ impl Pages {
         unsafe { libc::close(fd) };
         let kept = match (writable, runnable) {
             (Some(w), Some(r)) if forget_at_fork(w, bytes) && forget_at_fork(r, bytes) => {
-                Pages::new(w, r, STUB_COUNT, STUB_BYTES)
-                    .filter(|p| forget_at_fork(ptr::from_ref(*p).cast_mut().cast(), size_of::<Pages>()))
+                Pages::new(w, r, STUB_COUNT, STUB_BYTES).filter(|p| {
+                    forget_at_fork(ptr::from_ref(*p).cast_mut().cast(), size_of::<Pages>())
+                })
             }
             _ => None,
         };
@@ -122,11 +149,7 @@ impl Pages {
     fn install(at: &AtomicPtr<Pages>, pages: &'static mut Pages) -> Option<&'static Pages> {
         let won = at.compare_exchange(ptr::null_mut(), pages, Ordering::AcqRel, Ordering::Acquire);
         if won.is_err() {
-            unmap(pages.writable, pages.count * pages.stride);
-            if pages.runnable != pages.writable {
-                unmap(pages.runnable, pages.count * pages.stride);
-            }
-            unmap(ptr::from_mut(pages).cast(), size_of::<Pages>());
+            pages.unmap();
         }
         known(at)
     }
@@ -150,7 +173,8 @@ fn anchor() -> Option<&'static AtomicPtr<Pages>> {
         unmap(page, PAGE);
         return None;
     }
-    match ANCHOR.compare_exchange(ptr::null_mut(), page.cast(), Ordering::AcqRel, Ordering::Acquire) {
+    match ANCHOR.compare_exchange(ptr::null_mut(), page.cast(), Ordering::AcqRel, Ordering::Acquire)
+    {
         // SAFETY: a page of ours that stays mapped; zeros are a valid pointer.
         Ok(_) => unsafe { page.cast::<AtomicPtr<Pages>>().as_ref() },
         Err(first) => {
@@ -193,7 +217,7 @@ fn map(bytes: usize, access: libc::c_int, fd: libc::c_int) -> Option<*mut u8> {
 }
 
 fn unmap(at: *mut u8, bytes: usize) {
-    // SAFETY: only called for mappings of our own that were never published.
+    // SAFETY: only called for mappings of our own that nobody uses.
     unsafe { libc::munmap(at.cast(), bytes) };
 }
 

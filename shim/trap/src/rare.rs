@@ -57,7 +57,9 @@ pub fn perform(m: &mut Machine, insn: &Insn, rare: Rare) -> Result<(), Refused> 
         Rare::MaskMove => mask_move(m, insn)?,
         Rare::Direct64 => {
             let modrm = shape.modrm.ok_or(Refused::Undecodable)?;
-            let to = m.gprs[shape.reg() as usize] as usize;
+            let to =
+                m.gprs[shape.reg() as usize] & if shape.addr32 { 0xffff_ffff } else { u64::MAX };
+            let to = to as usize;
             if to % 64 != 0 {
                 return Err(Fault::protection());
             }

@@ -84,10 +84,11 @@ impl Writer {
         self.len += 1;
     }
 
-    /// Address size and segments are in the address already.
+    /// Address size and segments are in the address already; a REX prefix with another
+    /// one behind it counted for nothing, and must not do so now.
     fn copy_prefixes(&mut self, insn: &Insn) {
         for &byte in &insn.bytes[..insn.shape.lead] {
-            if !matches!(byte, 0x26 | 0x2e | 0x36 | 0x3e | 0x64 | 0x65 | 0x67) {
+            if !matches!(byte, 0x26 | 0x2e | 0x36 | 0x3e | 0x40..=0x4f | 0x64 | 0x65 | 0x67) {
                 self.put(byte);
             }
         }

@@ -108,6 +108,11 @@ pub struct Shape {
     pub broadcast: bool,
 }
 
+/// A legacy prefix or REX.
+fn is_prefix(byte: u8) -> bool {
+    matches!(byte, 0x26 | 0x2e | 0x36 | 0x3e | 0x40..=0x4f | 0x64..=0x67 | 0xf0 | 0xf2 | 0xf3)
+}
+
 impl Shape {
     /// Finds the parts; `None` if `bytes` end before, or no such encoding is known.
     pub fn parse(bytes: &[u8]) -> Option<Shape> {
@@ -123,6 +128,8 @@ impl Shape {
                 0x65 => shape.segment = Some(Segment::Gs),
                 // The others' bases are zero, and do not undo an fs: before them.
                 0x26 | 0x2e | 0x36 | 0x3e => {}
+                // Counts only right before the opcode.
+                0x40..=0x4f if bytes.get(at + 1).copied().is_some_and(is_prefix) => {}
                 _ => break,
             }
             at += 1;
@@ -304,15 +311,19 @@ impl Shape {
     pub fn touches_vectors(&self) -> bool {
         if self.is_vex() {
             let bmi = self.coding == Coding::Vex3
-                && (self.map == 2 && (matches!(self.opcode, 0xf2..=0xf7) || self.opcode & 0xf0 == 0xe0)
+                && (self.map == 2
+                    && (matches!(self.opcode, 0xf2..=0xf7) || self.opcode & 0xf0 == 0xe0)
                     || self.map == 3 && self.opcode == 0xf0);
             return !bmi;
         }
         match self.map {
             0 => matches!(self.opcode, 0xd8..=0xdf),
-            1 => !matches!(self.opcode,
+            1 => {
+                !matches!(self.opcode,
                 0x00..=0x0d | 0x18..=0x1f | 0x30..=0x4f | 0x80..=0xad | 0xaf..=0xc1 | 0xc3
-                | 0xc7..=0xcf),
+                | 0xc8..=0xcf)
+                    && !(self.opcode == 0xc7 && self.modrm.is_some_and(|m| m.digit() == 1))
+            }
             2 => !matches!(self.opcode, 0xf0..=0xff),
             _ => true,
         }

@@ -6,7 +6,7 @@
 use crate::context::{Machine, RBP, RSP};
 use crate::insn::Insn;
 use crate::shape::Shape;
-use crate::{Refused, emulate};
+use crate::{Fault, Refused, emulate};
 
 /// Flags that popf changes for a program.
 const POPPED: u64 = 0x24_4dd5;
@@ -22,7 +22,9 @@ pub fn is_stack(shape: &Shape) -> bool {
     match shape.opcode {
         0xff => digit >= 2 && digit != 7,
         0x8f => digit == 0,
-        op => matches!(op, 0x50..=0x5f | 0x68 | 0x6a | 0x9c | 0x9d | 0xc2 | 0xc3 | 0xc8 | 0xc9 | 0xe8),
+        op => {
+            matches!(op, 0x50..=0x5f | 0x68 | 0x6a | 0x9c | 0x9d | 0xc2 | 0xc3 | 0xc8 | 0xc9 | 0xe8)
+        }
     }
 }
 
@@ -34,11 +36,11 @@ pub fn is_stack(shape: &Shape) -> bool {
 pub fn perform(m: &mut Machine, insn: &Insn) -> Result<(), Refused> {
     let shape = &insn.shape;
     let next = m.rip + insn.len as u64;
-    let size = if shape.data16 { 2 } else { 8 };
+    let size = if shape.data16 && !shape.wide { 2 } else { 8 };
     let low_register = (shape.opcode & 7 | shape.base_high) as usize;
     let branches = matches!(shape.opcode, 0xc2 | 0xc3 | 0xe8)
         || shape.opcode == 0xff && shape.modrm.is_some_and(|m| m.digit() < 6);
-    if branches && shape.data16 {
+    if branches && size == 2 {
         return Err(Refused::Unsupported("branch with a 16-bit operand"));
     }
     match shape.opcode {
@@ -46,7 +48,7 @@ pub fn perform(m: &mut Machine, insn: &Insn) -> Result<(), Refused> {
         0x8f => {
             let modrm = shape.modrm.ok_or(Refused::Undecodable)?;
             let rsp = m.gprs[RSP];
-            let value = m.memory.load(rsp as usize, size)?;
+            let value = m.memory.load(rsp as usize, size).map_err(Fault::on_stack)?;
             // The address is computed with the stack pointer behind the pop.
             let after = rsp.wrapping_add(size as u64);
             m.memory.store(m.effective_with(insn, &modrm, after), size, value)?;
@@ -83,7 +85,7 @@ pub fn perform(m: &mut Machine, insn: &Insn) -> Result<(), Refused> {
             m.gprs[RSP] = m.gprs[RSP].wrapping_sub(room.into());
         }
         0xc9 => {
-            let value = m.memory.load(m.gprs[RBP] as usize, size)?;
+            let value = m.memory.load(m.gprs[RBP] as usize, size).map_err(Fault::on_stack)?;
             m.gprs[RSP] = m.gprs[RBP].wrapping_add(size as u64);
             m.set_gpr(RBP, size, value);
         }
@@ -125,13 +127,13 @@ fn indirect(m: &mut Machine, insn: &Insn, size: usize, next: u64) -> Result<(), 
 impl Machine<'_> {
     fn push(&mut self, size: usize, value: u64) -> Result<(), Refused> {
         let top = self.gprs[RSP].wrapping_sub(size as u64);
-        self.memory.store(top as usize, size, value)?;
+        self.memory.store(top as usize, size, value).map_err(Fault::on_stack)?;
         self.gprs[RSP] = top;
         Ok(())
     }
 
     fn pop(&mut self, size: usize) -> Result<u64, Refused> {
-        let value = self.memory.load(self.gprs[RSP] as usize, size)?;
+        let value = self.memory.load(self.gprs[RSP] as usize, size).map_err(Fault::on_stack)?;
         self.gprs[RSP] = self.gprs[RSP].wrapping_add(size as u64);
         Ok(value)
     }

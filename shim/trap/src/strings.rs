@@ -9,7 +9,7 @@
 use crate::access::AccessKind;
 use crate::context::{DF, Machine, RAX, RCX, RDI, RSI, ZF};
 use crate::insn::Insn;
-use crate::{Refused, alu, shape::Shape};
+use crate::{Fault, Refused, alu, shape::Shape};
 use std::ptr;
 
 const PAGE: usize = 4096;
@@ -29,13 +29,19 @@ impl Window {
     }
 
     /// Where the `size` bytes at `address` are; `None` if they lie in two pages.
-    fn locate(&mut self, m: &mut Machine, address: usize, size: usize) -> Result<Option<*mut u8>, Refused> {
+    fn locate(
+        &mut self,
+        m: &mut Machine,
+        address: usize,
+        size: usize,
+    ) -> Result<Option<*mut u8>, Refused> {
         let page = address & !(PAGE - 1);
         if address - page + size > PAGE {
             return Ok(None);
         }
         if self.page != page {
-            self.at = m.memory.reach(page, PAGE, self.kind == AccessKind::Write)?;
+            let write = self.kind == AccessKind::Write;
+            self.at = m.memory.reach(page, PAGE, write).map_err(|_| Fault::segv(address))?;
             self.guarded = m.memory.is_guarded(page);
             self.page = page;
         }
@@ -57,7 +63,13 @@ impl Window {
         }
     }
 
-    fn store(&mut self, m: &mut Machine, address: usize, size: usize, value: u64) -> Result<(), Refused> {
+    fn store(
+        &mut self,
+        m: &mut Machine,
+        address: usize,
+        size: usize,
+        value: u64,
+    ) -> Result<(), Refused> {
         match self.locate(m, address, size)? {
             Some(to) => {
                 // SAFETY: `reach` says that the page can be written.

@@ -11,7 +11,7 @@ use crate::pages::{BUSY, Pages, READY, STUB_BYTES};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Places that are looked at before the table counts as full.
-const PROBES: usize = 16;
+const PROBES: usize = 64;
 
 static FORBIDDEN: AtomicBool = AtomicBool::new(false);
 
@@ -62,7 +62,9 @@ fn holds(code: *const u8, stub: &[u8; STUB_BYTES]) -> bool {
 fn hash(stub: &[u8; STUB_BYTES]) -> u32 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for word in stub.chunks_exact(8) {
-        let word = u64::from_le_bytes([word[0], word[1], word[2], word[3], word[4], word[5], word[6], word[7]]);
+        let word = u64::from_le_bytes([
+            word[0], word[1], word[2], word[3], word[4], word[5], word[6], word[7],
+        ]);
         hash = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         hash ^= hash >> 29;
     }

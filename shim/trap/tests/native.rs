@@ -8,35 +8,46 @@
 mod harness;
 
 use harness::{Outcome, PAGE, Random, Region, Run, State, random_state};
-use yaxpeax_x86::long_mode::{InstDecoder, Instruction, Operand, RegSpec};
 use yaxpeax_arch::LengthedInstruction;
+use yaxpeax_x86::long_mode::{InstDecoder, Instruction, Operand, RegSpec};
 
 /// What a sweep saw.
 #[derive(Default, Debug)]
 struct Seen {
     tried: usize,
+    trace: bool,
     trapped: usize,
-    refused: std::collections::BTreeMap<String, usize>,
+    refused: std::collections::BTreeMap<String, (usize, String)>,
 }
 
 #[test]
 fn every_encoding_as_native() {
-    let seed = std::env::var("DEADWALK_TRAP_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(|| {
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(1, |d| d.as_nanos() as u64) | 1
-    });
-    let rounds: u32 = std::env::var("DEADWALK_TRAP_ROUNDS").ok().and_then(|s| s.parse().ok()).unwrap_or(1);
+    let seed = std::env::var("DEADWALK_TRAP_SEED")
+        .ok()
+        .and_then(|s| s.parse().ok())
+        .unwrap_or_else(|| {
+            std::time::SystemTime::now()
+                .duration_since(std::time::UNIX_EPOCH)
+                .map_or(1, |d| d.as_nanos() as u64)
+                | 1
+        });
+    let rounds: u32 =
+        std::env::var("DEADWALK_TRAP_ROUNDS").ok().and_then(|s| s.parse().ok()).unwrap_or(1);
     println!("DEADWALK_TRAP_SEED={seed}");
     let region = Region::new();
     harness::alternate_stack();
     let mut random = Random(seed);
-    let mut seen = Seen::default();
+    let mut seen =
+        Seen { trace: std::env::var_os("DEADWALK_TRAP_TRACE").is_some(), ..Seen::default() };
     let mut wrong = Vec::new();
     for _ in 0..rounds {
+        // SAFETY: this is the only thread that traps.
+        unsafe { deadwalk_trap::discard_code() };
         encodings(&mut random, |code, random| one(&region, code, random, &mut seen, &mut wrong));
     }
     println!("{} tried, {} trapped", seen.tried, seen.trapped);
     for (what, count) in &seen.refused {
-        println!("  refused {count}: {what}");
+        println!("  refused {}: {what}, for example {}", count.0, count.1);
     }
     wrong.truncate(60);
     assert!(wrong.is_empty(), "seed {seed}\n{}", wrong.join("\n"));
@@ -67,14 +78,20 @@ fn encodings(random: &mut Random, mut each: impl FnMut(&mut [u8; 15], &mut Rando
     for map in [1, 2, 3, 5, 6] {
         for opcode in 0..=255_u8 {
             for form in 0..(4 * 2 * 4 * 2) as u8 {
-                let (pp, wide, length, mask) = (form & 3, form >> 2 & 1, form >> 3 & 3, form >> 5 & 1);
+                let (pp, wide, length, mask) =
+                    (form & 3, form >> 2 & 1, form >> 3 & 3, form >> 5 & 1);
                 let digit = random.below(8) as u8;
                 let vvvv = random.below(16) as u8;
                 if length < 2 && map < 4 && mask == 0 {
                     for vvvv in [0, vvvv] {
                         let mut code = Tail::new(random);
                         let high = (random.next() & 0xe0) as u8;
-                        code.put(&[0xc4, high | map, wide << 7 | (!vvvv & 15) << 3 | length << 2 | pp, opcode]);
+                        code.put(&[
+                            0xc4,
+                            high | map,
+                            wide << 7 | (!vvvv & 15) << 3 | length << 2 | pp,
+                            opcode,
+                        ]);
                         code.modrm(digit);
                         each(&mut code.bytes, random);
                     }
@@ -85,8 +102,13 @@ fn encodings(random: &mut Random, mut each: impl FnMut(&mut [u8; 15], &mut Rando
                         let high = (random.next() & 0xf0) as u8;
                         let k = if mask != 0 { 1 + random.below(7) as u8 } else { 0 };
                         let zero = (random.next() & 0x80) as u8 & if mask != 0 { 0x80 } else { 0 };
-                        code.put(&[0x62, high | map, wide << 7 | (!vvvv & 15) << 3 | 4 | pp,
-                            zero | length << 5 | broadcast << 4 | 8 | k, opcode]);
+                        code.put(&[
+                            0x62,
+                            high | map,
+                            wide << 7 | (!vvvv & 15) << 3 | 4 | pp,
+                            zero | length << 5 | broadcast << 4 | 8 | k,
+                            opcode,
+                        ]);
                         code.modrm(digit);
                         each(&mut code.bytes, random);
                     }
@@ -115,8 +137,13 @@ impl Tail {
 
     /// A random memory form with this middle field.
     fn modrm(&mut self, digit: u8) {
+        let vector = self.bytes[self.len + 1] & 0x80 != 0;
         let byte = &mut self.bytes[self.len];
         *byte = *byte & 0xc7 | digit << 3;
+        // Vectors of addresses need a SIB byte.
+        if vector {
+            *byte = *byte & 0xf8 | 4;
+        }
         if *byte >> 6 == 3 {
             *byte ^= 0x80;
         }
@@ -126,19 +153,33 @@ impl Tail {
 /// What is not to be run natively, or differs by right.
 fn is_excluded(text: &Instruction) -> bool {
     use yaxpeax_x86::long_mode::Opcode::*;
-    matches!(text.opcode(),
+    matches!(
+        text.opcode(),
         // Privileged, system or far.
         IN | OUT | INS | OUTS | HLT | SYSCALL | SYSENTER | SYSEXIT | SYSRET | INT | IRET | IRETD | IRETQ
         | CALLF | JMPF | RETF | LSS | LFS | LGS | STR | SLDT | SGDT | SIDT | SMSW | LMSW | LLDT | LTR | LGDT | LIDT
         // Their image depends on what was modified since.
         | XSAVEOPT | XSAVES | XRSTORS | XSAVES64 | XRSTORS64
         // Leave the frame.
-        | XBEGIN | XABORT | UIRET | LEAVE | ENTER)
+        | XBEGIN | XABORT | UIRET | LEAVE | ENTER
+    )
 }
 
-fn one(region: &Region, code: &mut [u8; 15], random: &mut Random, seen: &mut Seen, wrong: &mut Vec<String>) {
+fn loads_segment(insn: &Instruction) -> bool {
+    let Operand::Register { reg } = insn.operand(0) else { return false };
+    [RegSpec::cs(), RegSpec::ds(), RegSpec::es(), RegSpec::ss(), RegSpec::fs(), RegSpec::gs()]
+        .contains(&reg)
+}
+
+fn one(
+    region: &Region,
+    code: &mut [u8; 15],
+    random: &mut Random,
+    seen: &mut Seen,
+    wrong: &mut Vec<String>,
+) {
     let Ok(mut insn) = InstDecoder::default().decode_slice(code) else { return };
-    if is_excluded(&insn) {
+    if is_excluded(&insn) || loads_segment(&insn) {
         return;
     }
     let mut state = random_state(region, random);
@@ -148,7 +189,7 @@ fn one(region: &Region, code: &mut [u8; 15], random: &mut Random, seen: &mut See
     if !aim(region, &mut insn, code, &mut state, target, random) {
         return;
     }
-    let code = &code[..len];
+    let (whole, code) = (*code, &code[..len]);
     let mut memory = [0_u8; 8 * PAGE];
     random.fill(&mut memory);
     // Floats that are numbers more often, and places to jump to.
@@ -160,6 +201,10 @@ fn one(region: &Region, code: &mut [u8; 15], random: &mut Random, seen: &mut See
     }
     fit(region, &insn, &mut state, &mut memory, target);
     seen.tried += 1;
+    // A fault inside the handler kills the process: the last line says where.
+    if seen.trace {
+        eprintln!("{:?} {code:02x?} at {:x}", insn.opcode(), target - region.base());
+    }
     region.bytes()[..7 * PAGE].copy_from_slice(&memory[..7 * PAGE]);
     let native = region.run(code, &state, false);
     let native_memory = region.bytes().to_vec();
@@ -169,12 +214,83 @@ fn one(region: &Region, code: &mut [u8; 15], random: &mut Random, seen: &mut See
         seen.trapped += 1;
     }
     if let Outcome::Refused(why) = trapped.outcome {
-        *seen.refused.entry(format!("{:?} {:?}", insn.opcode(), why)).or_default() += 1;
+        let entry = seen.refused.entry(format!("{:?} {:?}", insn.opcode(), why)).or_default();
+        entry.0 += 1;
+        entry.1 = format!("{code:02x?} at {:x}", target - region.base());
         return;
     }
     if let Some(difference) = difference(&native, &trapped, &native_memory, region.bytes()) {
-        wrong.push(format!("{:?} {code:02x?} at {:x}: {difference}", insn.opcode(), target - region.base()));
+        wrong.push(format!(
+            "{:?} {code:02x?} at {:x}: {difference}",
+            insn.opcode(),
+            target - region.base()
+        ));
     }
+    // The length that was logged, against the processor: right before memory that is
+    // not there nothing faults, a byte (or what is aligned) further it does.
+    let [access] = trapped.log[..] else { return };
+    let inside = target >= region.guarded()
+        && target + (access.len as u64) < region.guarded() + 3 * PAGE as u64;
+    if !inside
+        || native.outcome != Outcome::Done(1)
+        || access.address as u64 != target
+        || is_masked(&insn, code)
+    {
+        return;
+    }
+    let end = region.base() + 7 * PAGE as u64;
+    for (at, faults) in [(end - access.len as u64, false), (end - access.len as u64 + 1, true)] {
+        let (mut state, mut code) = (state.clone(), whole);
+        if !aim(region, &mut insn, &mut code, &mut state, at, random) {
+            return;
+        }
+        fit(region, &insn, &mut state, &mut memory, target);
+        let offset = (at - region.base()) as usize;
+        region.bytes()[offset..7 * PAGE]
+            .copy_from_slice(&memory[(target - region.base()) as usize..][..7 * PAGE - offset]);
+        let run = region.run(&code[..len], &state, false);
+        let faulted = matches!(run.outcome, Outcome::Signal(libc::SIGSEGV, ..));
+        if faulted != faults && !(faults && access.len == 1 && is_flush(&insn)) {
+            wrong.push(format!(
+                "{:?} {code:02x?}: logged {} bytes; {at:x} then {:x?}",
+                insn.opcode(),
+                access.len,
+                run.outcome
+            ));
+        }
+    }
+}
+
+/// Cache lines are flushed by any of their bytes.
+fn is_flush(insn: &Instruction) -> bool {
+    use yaxpeax_x86::long_mode::Opcode::*;
+    matches!(insn.opcode(), CLFLUSH | CLFLUSHOPT | CLWB)
+}
+
+fn is_masked(insn: &Instruction, code: &[u8]) -> bool {
+    use yaxpeax_x86::long_mode::Opcode::*;
+    // Saved states are as long as what is in them and aligned to more; bit tests and
+    // strings go elsewhere.
+    let state = matches!(
+        insn.opcode(),
+        XSAVE
+            | XSAVEC
+            | XSAVEC64
+            | XRSTOR
+            | FXSAVE
+            | FXRSTOR
+            | BT
+            | BTS
+            | BTR
+            | BTC
+            | MOVS
+            | CMPS
+            | SCAS
+            | STOS
+            | LODS
+    );
+    let name = format!("{:?}", insn.opcode());
+    state || name.contains("GATHER") || code[0] == 0x62 && code[3] & 7 != 0
 }
 
 fn place(region: &Region, random: &mut Random, insn: &Instruction) -> u64 {
@@ -195,7 +311,14 @@ fn number(reg: RegSpec) -> usize {
 }
 
 /// Sets registers (and a RIP-relative displacement) so that the operand is at `target`.
-fn aim(region: &Region, insn: &mut Instruction, code: &mut [u8; 15], state: &mut State, target: u64, random: &mut Random) -> bool {
+fn aim(
+    region: &Region,
+    insn: &mut Instruction,
+    code: &mut [u8; 15],
+    state: &mut State,
+    target: u64,
+    random: &mut Random,
+) -> bool {
     let operand = (0..insn.operand_count()).map(|n| insn.operand(n)).find(|o| o.is_memory());
     let Some(operand) = operand else { return false };
     let len = insn.len().to_const() as usize;
@@ -209,14 +332,17 @@ fn aim(region: &Region, insn: &mut Instruction, code: &mut [u8; 15], state: &mut
             if base == rip || base == eip {
                 // The displacement is the last four bytes before the immediate: found
                 // by its value.
-                let Some(at) = (1..=len - 4).find(|&n| code[n..n + 4] == disp.to_le_bytes()) else { return false };
+                let Some(at) = (1..=len - 4).find(|&n| code[n..n + 4] == disp.to_le_bytes()) else {
+                    return false;
+                };
                 let new = target.wrapping_sub(region.code() + len as u64) as i64;
                 code[at..at + 4].copy_from_slice(&(new as i32).to_le_bytes());
                 return new == new as i32 as i64;
             }
             state.gprs[number(base)] = target.wrapping_sub(disp as i64 as u64);
         }
-        Operand::MemBaseIndexScale { base, index, scale } | Operand::MemBaseIndexScaleMasked { base, index, scale, .. } => {
+        Operand::MemBaseIndexScale { base, index, scale }
+        | Operand::MemBaseIndexScaleMasked { base, index, scale, .. } => {
             return two(state, base, index, scale, 0, target, random);
         }
         Operand::MemBaseIndexScaleDisp { base, index, scale, disp }
@@ -228,7 +354,15 @@ fn aim(region: &Region, insn: &mut Instruction, code: &mut [u8; 15], state: &mut
     true
 }
 
-fn two(state: &mut State, base: RegSpec, index: RegSpec, scale: u8, disp: i32, target: u64, random: &mut Random) -> bool {
+fn two(
+    state: &mut State,
+    base: RegSpec,
+    index: RegSpec,
+    scale: u8,
+    disp: i32,
+    target: u64,
+    random: &mut Random,
+) -> bool {
     if base == index {
         return false;
     }
@@ -277,17 +411,29 @@ fn difference(native: &Run, trapped: &Run, native_memory: &[u8], memory: &[u8]) 
         return Some(format!("native {:x?}, trapped {:x?}", native.outcome, trapped.outcome));
     }
     if let Some(n) = (0..16).find(|&n| native.state.gprs[n] != trapped.state.gprs[n]) {
-        return Some(format!("register {n}: native {:x}, trapped {:x}", native.state.gprs[n], trapped.state.gprs[n]));
+        return Some(format!(
+            "register {n}: native {:x}, trapped {:x}",
+            native.state.gprs[n], trapped.state.gprs[n]
+        ));
     }
     if native.state.flags != trapped.state.flags {
-        return Some(format!("flags: native {:x}, trapped {:x}", native.state.flags, trapped.state.flags));
+        return Some(format!(
+            "flags: native {:x}, trapped {:x}",
+            native.state.flags, trapped.state.flags
+        ));
     }
     let same = |n: &usize| native.state.area[*n] == trapped.state.area[*n];
     if let Some(n) = (0..harness::AREA).find(|n| !same(n) && !(464..576).contains(n)) {
-        return Some(format!("vector state at {n}: native {:x?}, trapped {:x?}",
-            &native.state.area[n & !7..][..8], &trapped.state.area[n & !7..][..8]));
+        return Some(format!(
+            "vector state at {n}: native {:x?}, trapped {:x?}",
+            &native.state.area[n & !7..][..8],
+            &trapped.state.area[n & !7..][..8]
+        ));
     }
     let n = (0..memory.len()).find(|&n| native_memory[n] != memory[n])?;
-    Some(format!("memory at {n:x}: native {:x?}, trapped {:x?}",
-        &native_memory[n & !7..][..8], &memory[n & !7..][..8]))
+    Some(format!(
+        "memory at {n:x}: native {:x?}, trapped {:x?}",
+        &native_memory[n & !7..][..8],
+        &memory[n & !7..][..8]
+    ))
 }

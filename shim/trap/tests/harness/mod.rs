@@ -64,40 +64,77 @@ static mut MAP: Option<Map> = None;
 global_asm!(
     ".globl dw_test_enter",
     "dw_test_enter:",
-    "push rbx", "push rbp", "push r12", "push r13", "push r14", "push r15",
+    "push rbx",
+    "push rbp",
+    "push r12",
+    "push r13",
+    "push r14",
+    "push r15",
     "mov [rip + DW_TEST_HOST], rsp",
-    "mov eax, 0xe7", "xor edx, edx",
+    "mov eax, 0xe7",
+    "xor edx, edx",
     "lea rcx, [rip + DW_TEST_STATE]",
     "xrstor64 [rcx + 192]",
     "push qword ptr [rip + DW_TEST_STATE + 128]",
     "popfq",
-    "mov rax, [rcx]", "mov rdx, [rcx + 16]", "mov rbx, [rcx + 24]",
-    "mov rsp, [rcx + 32]", "mov rbp, [rcx + 40]", "mov rsi, [rcx + 48]",
-    "mov rdi, [rcx + 56]", "mov r8, [rcx + 64]", "mov r9, [rcx + 72]",
-    "mov r10, [rcx + 80]", "mov r11, [rcx + 88]", "mov r12, [rcx + 96]",
-    "mov r13, [rcx + 104]", "mov r14, [rcx + 112]", "mov r15, [rcx + 120]",
+    "mov rax, [rcx]",
+    "mov rdx, [rcx + 16]",
+    "mov rbx, [rcx + 24]",
+    "mov rsp, [rcx + 32]",
+    "mov rbp, [rcx + 40]",
+    "mov rsi, [rcx + 48]",
+    "mov rdi, [rcx + 56]",
+    "mov r8, [rcx + 64]",
+    "mov r9, [rcx + 72]",
+    "mov r10, [rcx + 80]",
+    "mov r11, [rcx + 88]",
+    "mov r12, [rcx + 96]",
+    "mov r13, [rcx + 104]",
+    "mov r14, [rcx + 112]",
+    "mov r15, [rcx + 120]",
     "mov rcx, [rcx + 8]",
     "jmp qword ptr [rip + DW_TEST_CODE]",
     ".globl dw_test_land2",
-    "dw_test_land2: mov byte ptr [rip + DW_TEST_PLACE], 2", "jmp 2f",
+    "dw_test_land2: mov byte ptr [rip + DW_TEST_PLACE], 2",
+    "jmp 2f",
     ".globl dw_test_land1",
     "dw_test_land1: mov byte ptr [rip + DW_TEST_PLACE], 1",
     "2:",
     "mov [rip + DW_TEST_STATE + 8], rcx",
     "lea rcx, [rip + DW_TEST_STATE]",
-    "mov [rcx], rax", "mov [rcx + 16], rdx", "mov [rcx + 24], rbx",
-    "mov [rcx + 32], rsp", "mov [rcx + 40], rbp", "mov [rcx + 48], rsi",
-    "mov [rcx + 56], rdi", "mov [rcx + 64], r8", "mov [rcx + 72], r9",
-    "mov [rcx + 80], r10", "mov [rcx + 88], r11", "mov [rcx + 96], r12",
-    "mov [rcx + 104], r13", "mov [rcx + 112], r14", "mov [rcx + 120], r15",
+    "mov [rcx], rax",
+    "mov [rcx + 16], rdx",
+    "mov [rcx + 24], rbx",
+    "mov [rcx + 32], rsp",
+    "mov [rcx + 40], rbp",
+    "mov [rcx + 48], rsi",
+    "mov [rcx + 56], rdi",
+    "mov [rcx + 64], r8",
+    "mov [rcx + 72], r9",
+    "mov [rcx + 80], r10",
+    "mov [rcx + 88], r11",
+    "mov [rcx + 96], r12",
+    "mov [rcx + 104], r13",
+    "mov [rcx + 112], r14",
+    "mov [rcx + 120], r15",
     "mov rsp, [rip + DW_TEST_HOST]",
-    "pushfq", "pop qword ptr [rcx + 128]",
+    "pushfq",
+    "pop qword ptr [rcx + 128]",
     "cld",
-    "mov eax, 0xe7", "xor edx, edx",
+    "mov eax, 0xe7",
+    "xor edx, edx",
     "xsave64 [rcx + 192]",
-    "vzeroupper", "fninit",
-    "push 0x1f80", "ldmxcsr [rsp]", "pop rax",
-    "pop r15", "pop r14", "pop r13", "pop r12", "pop rbp", "pop rbx",
+    "vzeroupper",
+    "fninit",
+    "push 0x1f80",
+    "ldmxcsr [rsp]",
+    "pop rax",
+    "pop r15",
+    "pop r14",
+    "pop r13",
+    "pop r12",
+    "pop rbp",
+    "pop rbx",
     "ret",
 );
 
@@ -167,9 +204,21 @@ impl Region {
                 let writable = map(bytes, rw, libc::MAP_SHARED, fd);
                 let readable = map(bytes, libc::PROT_READ, libc::MAP_SHARED, fd);
                 // Near the region, for RIP-relative operands.
-                let code = map(2 * PAGE, rw | libc::PROT_EXEC, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_32BIT, -1);
+                let code = map(
+                    2 * PAGE,
+                    rw | libc::PROT_EXEC,
+                    libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_32BIT,
+                    -1,
+                );
                 MAP = Some(Map { base, writable, readable, code });
-                assert_eq!(libc::mprotect(ptr::with_exposed_provenance_mut(base + MISSING), PAGE, libc::PROT_NONE), 0);
+                assert_eq!(
+                    libc::mprotect(
+                        ptr::with_exposed_provenance_mut(base + MISSING),
+                        PAGE,
+                        libc::PROT_NONE
+                    ),
+                    0
+                );
                 handlers();
             }
         }
@@ -192,7 +241,12 @@ impl Region {
     }
 
     pub fn bytes(&self) -> &'static mut [u8] {
-        unsafe { std::slice::from_raw_parts_mut(ptr::with_exposed_provenance_mut(self.map.writable), PAGES * PAGE) }
+        unsafe {
+            std::slice::from_raw_parts_mut(
+                ptr::with_exposed_provenance_mut(self.map.writable),
+                PAGES * PAGE,
+            )
+        }
     }
 
     fn protect(&self, access: i32) {
@@ -214,10 +268,15 @@ impl Region {
             DW_TEST_CODE = self.map.code as u64;
             SIGNAL = None;
             TRAPS = 0;
-            LOG.clear();
+            (*&raw mut LOG).clear();
             dw_test_enter();
             let outcome = (*&raw const SIGNAL).unwrap_or(Outcome::Done(DW_TEST_PLACE));
-            Run { state: (*&raw const DW_TEST_STATE).clone(), outcome, log: (*&raw const LOG).as_slice().to_vec(), traps: TRAPS }
+            Run {
+                state: (*&raw const DW_TEST_STATE).clone(),
+                outcome,
+                log: (*&raw const LOG).as_slice().to_vec(),
+                traps: TRAPS,
+            }
         }
     }
 }
@@ -226,7 +285,12 @@ fn handlers() {
     unsafe {
         let size = 256 * 1024;
         let stack = libc::stack_t {
-            ss_sp: ptr::with_exposed_provenance_mut(map(size, 3, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1)),
+            ss_sp: ptr::with_exposed_provenance_mut(map(
+                size,
+                3,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                -1,
+            )),
             ss_flags: 0,
             ss_size: size,
         };
@@ -246,7 +310,12 @@ pub fn alternate_stack() {
     unsafe {
         let size = 256 * 1024;
         let stack = libc::stack_t {
-            ss_sp: ptr::with_exposed_provenance_mut(map(size, 3, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1)),
+            ss_sp: ptr::with_exposed_provenance_mut(map(
+                size,
+                3,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                -1,
+            )),
             ss_flags: 0,
             ss_size: size,
         };
@@ -254,7 +323,11 @@ pub fn alternate_stack() {
     }
 }
 
-unsafe extern "C" fn on_signal(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+unsafe extern "C" fn on_signal(
+    signal: i32,
+    info: *mut libc::siginfo_t,
+    context: *mut libc::c_void,
+) {
     unsafe {
         let context: *mut libc::ucontext_t = context.cast();
         let fault = (*info).si_addr().addr();
@@ -319,7 +392,8 @@ pub fn random_state(region: &Region, random: &mut Random) -> State {
     let supported = unsafe { std::arch::x86_64::_xgetbv(0) } & COMPONENTS;
     for (bit, from, len) in [(2, 576, 256), (5, 1088, 64), (6, 1152, 512), (7, 1664, 1024)] {
         if supported >> bit & 1 != 0 {
-            let from = if bit == 5 { std::arch::x86_64::__cpuid_count(0xd, 5).ebx as usize } else { from };
+            let from =
+                if bit == 5 { std::arch::x86_64::__cpuid_count(0xd, 5).ebx as usize } else { from };
             random.fill(&mut state.area[from..from + len]);
         }
     }
