@@ -1,5 +1,6 @@
 //! What is refused, and the signals that the program's own access would raise.
 
+use crate::plain;
 use std::mem;
 
 /// Why an access was not performed. Registers and memory are as before.
@@ -32,6 +33,7 @@ pub struct Fault {
 }
 
 const SEGV_MAPERR: libc::c_int = 1;
+const SEGV_ACCERR: libc::c_int = 2;
 /// Addresses whose bits from here up differ raise #GP. (With five levels of page
 /// tables a program must ask for more.)
 const CANONICAL_BITS: u32 = 47;
@@ -47,7 +49,8 @@ impl Fault {
         if address as isize >> CANONICAL_BITS != 0 && address as isize >> CANONICAL_BITS != -1 {
             return Fault::protection();
         }
-        Refused::Native(Fault { signal: libc::SIGSEGV, code: SEGV_MAPERR, address })
+        let code = if plain::is_mapped(address) { SEGV_ACCERR } else { SEGV_MAPERR };
+        Refused::Native(Fault { signal: libc::SIGSEGV, code, address })
     }
 
     /// #GP: an operand that is not aligned.

@@ -5,9 +5,9 @@
 
 use crate::access::AccessKind::{self, Read, Update, Write};
 use crate::insn::Form;
-use crate::masks;
 use crate::shape::{Coding, Shape};
 use crate::vectors::{AREA_BYTES, LEGACY_BYTES};
+use crate::{gather, masks};
 
 /// The line that a cache instruction works on; it may fault as a read of a byte does.
 const FLUSHED: usize = 1;
@@ -39,6 +39,13 @@ pub fn special(shape: &Shape) -> Option<Option<Form>> {
             7 => (2, Write),
             _ => return None,
         },
+        // Stores, which the decoder takes for updates.
+        (false, 0, 0x88 | 0xc6) => (1, Write),
+        (false, 0, 0x89 | 0xc7) => (shape.operand_size(), Write),
+        (false, 0, 0x8c) => (2, Write),
+        (false, 1, 0x11) => (scalar(shape), Write),
+        (false, 1, 0x13 | 0x17) => (8, Write),
+        (true, 3, 0x1d) if shape.coding != Coding::Evex => (8 << shape.length, Write),
         (true, 1, 0x13 | 0x17) => (8, Write),
         (false, 1, 0xa3) => (shape.operand_size(), Read),
         (false, 1, 0xab | 0xb3 | 0xbb) => (shape.operand_size(), Update),
@@ -88,8 +95,12 @@ fn vector_read(shape: &Shape) -> Option<usize> {
     })
 }
 
-/// Moves between memory and mask registers, which the decoder does not know.
-pub fn undecoded(shape: &Shape) -> Option<Form> {
+/// What the decoder does not know, or not all of: moves between memory and mask
+/// registers, and gathers (`gather.rs` needs no form of them).
+pub fn undecoded(shape: &Shape) -> Option<Option<Form>> {
+    if gather::is_gather(shape) {
+        return Some(None);
+    }
     let memory = shape.modrm.is_some_and(|m| m.mode() != 3);
     let vex = matches!(shape.coding, Coding::Vex2 | Coding::Vex3);
     if !memory || !vex || shape.map != 1 || shape.length != 0 || shape.repeat != 0 {
@@ -102,9 +113,18 @@ pub fn undecoded(shape: &Shape) -> Option<Form> {
         (true, false) => 8,
     };
     match shape.opcode {
-        0x90 => Some(Form { len, kind: Read }),
-        0x91 => Some(Form { len, kind: Write }),
+        0x90 => Some(Some(Form { len, kind: Read })),
+        0x91 => Some(Some(Form { len, kind: Write })),
         _ => None,
+    }
+}
+
+/// Bytes of an SSE operand by its prefix.
+fn scalar(shape: &Shape) -> usize {
+    match shape.repeat {
+        0xf3 => 4,
+        0xf2 => 8,
+        _ => 16,
     }
 }
 

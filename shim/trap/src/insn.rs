@@ -129,18 +129,21 @@ impl Insn {
         Ok(insn)
     }
 
-    /// What `forms.rs` knows alone: no immediate, no general register.
-    fn without_decoder(bytes: &[u8], shape: Shape, form: Form) -> Result<Insn, Refused> {
+    /// What needs no decoder: no immediate, no general register but in the address.
+    fn without_decoder(bytes: &[u8], shape: Shape, form: Option<Form>) -> Result<Insn, Refused> {
         let modrm = shape.modrm.ok_or(Refused::Undecodable)?;
         let mut copy = [0; LONGEST];
         copy[..modrm.end].copy_from_slice(bytes.get(..modrm.end).ok_or(Refused::Undecodable)?);
+        // EVEX counts one-byte displacements of single elements in these.
+        let element = if shape.wide { 8 } else { 4 };
+        let scale = if shape.coding == Coding::Evex && modrm.disp_len == 1 { element } else { 1 };
         Ok(Insn {
             bytes: copy,
             len: modrm.end,
             shape,
-            form: Some(form),
+            form,
             names_rsp: false,
-            disp: modrm.disp,
+            disp: modrm.disp * scale,
         })
     }
 

@@ -183,3 +183,11 @@ pub unsafe fn discard_code() {
     // SAFETY: as promised by the caller.
     unsafe { pages::Pages::discard() }
 }
+
+/// The length of the first instruction of `bytes`, and of its moved copy: for fuzzing.
+#[doc(hidden)]
+pub fn relocated_length(bytes: &[u8]) -> Option<(usize, usize)> {
+    let insn = Insn::decode(bytes).ok()?;
+    let moved = relocate::relocate(&insn)?;
+    Some((insn.len, moved.len))
+}

@@ -52,12 +52,25 @@ pub fn writable(address: usize) -> bool {
         })
 }
 
-/// Whether `call` fails with EFAULT; errno is as before.
+/// Whether there is a mapping at `address`, accessible or not.
+pub fn is_mapped(address: usize) -> bool {
+    let page = ptr::with_exposed_provenance_mut(address & !0xfff);
+    let mut there = 0;
+    // SAFETY: the call writes one byte, and ENOMEM says that nothing is mapped.
+    !failed(libc::ENOMEM, || unsafe { libc::mincore(page, 1, &mut there).into() })
+}
+
+/// Whether `call` fails with EFAULT.
 fn faulted(call: impl FnOnce() -> libc::c_long) -> bool {
+    failed(libc::EFAULT, call)
+}
+
+/// Whether `call` fails with `error`; errno is as before.
+fn failed(error: libc::c_int, call: impl FnOnce() -> libc::c_long) -> bool {
     // SAFETY: errno's address is the thread's own.
     let errno = unsafe { &mut *libc::__errno_location() };
     let before = *errno;
-    let faulted = call() == -1 && *errno == libc::EFAULT;
+    let failed = call() == -1 && *errno == error;
     *errno = before;
-    faulted
+    failed
 }

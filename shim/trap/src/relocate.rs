@@ -14,6 +14,8 @@ use crate::shape::Coding;
 pub struct Moved {
     /// Instruction and jump.
     pub stub: [u8; STUB_BYTES],
+    /// Bytes of the instruction.
+    pub len: usize,
     /// Must hold the operand's address.
     pub address_register: u8,
     /// Leads back to the frame.
@@ -64,8 +66,9 @@ pub fn relocate(insn: &Insn) -> Option<Moved> {
     }
     out.put(digit << 3 | address_register);
     insn.bytes[modrm.end..insn.len].iter().for_each(|&b| out.put(b));
+    let len = out.len;
     out.put_jump(frame_register);
-    Some(Moved { stub: out.stub, address_register, frame_register, stack_register })
+    Some(Moved { stub: out.stub, len, address_register, frame_register, stack_register })
 }
 
 /// Where vvvv lies behind a VEX or EVEX prefix's first byte.

@@ -290,7 +290,10 @@ fn is_masked(insn: &Instruction, code: &[u8]) -> bool {
             | LODS
     );
     let name = format!("{:?}", insn.opcode());
-    state || name.contains("GATHER") || code[0] == 0x62 && code[3] & 7 != 0
+    state
+        || name.contains("GATHER")
+        || name.contains("MASKMOV")
+        || code[0] == 0x62 && code[3] & 7 != 0
 }
 
 fn place(region: &Region, random: &mut Random, insn: &Instruction) -> u64 {
