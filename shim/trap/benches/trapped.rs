@@ -75,10 +75,10 @@ fn main() {
         action.sa_flags = libc::SA_SIGINFO;
         assert_eq!(libc::sigaction(libc::SIGSEGV, &action, ptr::null_mut()), 0);
     }
-    // SAFETY (of the accesses below): the handler performs them on the alias.
-    let load = |at: usize| unsafe {
+    let load = |at: usize| {
         let value: u64;
-        asm!("mov rax, [rdi]", in("rdi") at, out("rax") value);
+        // SAFETY: the handler performs it on the alias, or leaves it out.
+        unsafe { asm!("mov rax, [rdi]", in("rdi") at, out("rax") value) };
         black_box(value);
     };
     SKIP.store(true, Ordering::Relaxed);

@@ -71,14 +71,16 @@ pub fn perform(m: &mut Machine, insn: &Insn) -> Result<(), Refused> {
     if let Some(bit) = &bit {
         operand.address = operand.address.wrapping_add(bit.distance as usize);
     }
-    if forms::must_be_aligned(&insn.shape, form.len).is_some_and(|to| operand.address % to != 0) {
+    if forms::must_be_aligned(&insn.shape, form.len)
+        .is_some_and(|to| !operand.address.is_multiple_of(to))
+    {
         return Err(Fault::protection());
     }
     if insn.shape.is_x87() && m.vectors.x87_pending() && !forms::is_no_wait(&insn.shape) {
         return Err(Refused::Unsupported("x87 exception pending"));
     }
     let write = form.kind != AccessKind::Read;
-    let same = |alias: &*mut u8| (alias.addr() ^ operand.address) % ALIGNMENT == 0;
+    let same = |alias: &*mut u8| (alias.addr() ^ operand.address).is_multiple_of(ALIGNMENT);
     let snapshot = divide::is_division(&insn.shape);
     match m.memory.direct(operand.address, form.len, write).filter(same) {
         Some(alias) if !snapshot => on_alias(m, insn, &operand, alias as u64, bit)?,
@@ -153,8 +155,8 @@ fn on_alias(
     let moved = relocate(insn).ok_or(Refused::Unsupported("operand"))?;
     let code = match stubs::find(&moved.stub) {
         Ok(code) => code,
-        // SAFETY: `alias` is valid for the operand, see the callers.
         Err(refused) => {
+            // SAFETY: `alias` is valid for the operand, see the callers.
             return unsafe { emulate::perform(m, insn, alias as *mut u8) }.ok_or(refused);
         }
     };

@@ -60,7 +60,7 @@ pub fn perform(m: &mut Machine, insn: &Insn, rare: Rare) -> Result<(), Refused> 
             let to =
                 m.gprs[shape.reg() as usize] & if shape.addr32 { 0xffff_ffff } else { u64::MAX };
             let to = to as usize;
-            if to % 64 != 0 {
+            if !to.is_multiple_of(64) {
                 return Err(Fault::protection());
             }
             let mut bytes = [0; 64];

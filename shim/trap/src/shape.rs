@@ -318,12 +318,11 @@ impl Shape {
         }
         match self.map {
             0 => matches!(self.opcode, 0xd8..=0xdf),
-            1 => {
-                !matches!(self.opcode,
+            // cmpxchg8b, but xsavec too.
+            1 if self.opcode == 0xc7 => self.modrm.is_some_and(|m| m.digit() != 1),
+            1 => !matches!(self.opcode,
                 0x00..=0x0d | 0x18..=0x1f | 0x30..=0x4f | 0x80..=0xad | 0xaf..=0xc1 | 0xc3
-                | 0xc8..=0xcf)
-                    && !(self.opcode == 0xc7 && self.modrm.is_some_and(|m| m.digit() == 1))
-            }
+                | 0xc8..=0xcf),
             2 => !matches!(self.opcode, 0xf0..=0xff),
             _ => true,
         }

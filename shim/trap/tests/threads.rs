@@ -53,14 +53,15 @@ fn guard(kernels_own: bool) -> (usize, MutexGuard<'static, ()>) {
     let one = ONE.lock().unwrap_or_else(|e| e.into_inner());
     let rw = libc::PROT_READ | libc::PROT_WRITE;
     let at = page(if kernels_own { rw } else { libc::PROT_NONE });
-    // SAFETY: advice on our own page.
-    if kernels_own
-        && unsafe { libc::madvise(ptr::with_exposed_provenance_mut(at), PAGE, MADV_GUARD_INSTALL) }
-            != 0
-    {
-        println!("skipped: this kernel has no MADV_GUARD_INSTALL; mprotect instead");
-        // SAFETY: our own page.
-        unsafe { libc::mprotect(ptr::with_exposed_provenance_mut(at), PAGE, libc::PROT_NONE) };
+    let pointer = ptr::with_exposed_provenance_mut(at);
+    if kernels_own {
+        // SAFETY: advice on our own page.
+        let guarded = unsafe { libc::madvise(pointer, PAGE, MADV_GUARD_INSTALL) } == 0;
+        if !guarded {
+            println!("skipped: this kernel has no MADV_GUARD_INSTALL; mprotect instead");
+            // SAFETY: our own page.
+            unsafe { libc::mprotect(pointer, PAGE, libc::PROT_NONE) };
+        }
     }
     GUARDED.store(at, Ordering::Relaxed);
     ALIAS.store(page(rw), Ordering::Relaxed);

@@ -7,8 +7,11 @@
 
 #![allow(dead_code)]
 
+pub mod setup;
+
 use deadwalk_trap::{Access, Accesses, Alias, Refused, resume};
 use std::arch::global_asm;
+use std::cell::UnsafeCell;
 use std::ptr::{self, NonNull};
 use std::sync::{Mutex, MutexGuard};
 
@@ -21,6 +24,13 @@ const MISSING: usize = 7 * PAGE;
 pub const AREA: usize = 2688;
 /// Components of XSAVE that are compared.
 pub const COMPONENTS: u64 = 0xe7;
+
+/// What the tests' assembly and signal handler share with the one running test.
+#[repr(transparent)]
+struct Shared<T>(UnsafeCell<T>);
+
+// SAFETY: used only under `Region`'s lock.
+unsafe impl<T> Sync for Shared<T> {}
 
 /// Registers, and the area of XSAVE.
 #[repr(C, align(64))]
@@ -49,17 +59,17 @@ pub enum Outcome {
 }
 
 #[unsafe(no_mangle)]
-static mut DW_TEST_STATE: State = State::new();
+static DW_TEST_STATE: Shared<State> = Shared(UnsafeCell::new(State::new()));
 #[unsafe(no_mangle)]
-static mut DW_TEST_HOST: [u64; 2] = [0; 2];
+static DW_TEST_HOST: Shared<[u64; 2]> = Shared(UnsafeCell::new([0; 2]));
 #[unsafe(no_mangle)]
-static mut DW_TEST_CODE: u64 = 0;
+static DW_TEST_CODE: Shared<u64> = Shared(UnsafeCell::new(0));
 #[unsafe(no_mangle)]
-static mut DW_TEST_PLACE: u8 = 0;
-static mut SIGNAL: Option<Outcome> = None;
-static mut LOG: Accesses = Accesses::new();
-static mut TRAPS: usize = 0;
-static mut MAP: Option<Map> = None;
+static DW_TEST_PLACE: Shared<u8> = Shared(UnsafeCell::new(0));
+static SIGNAL: Shared<Option<Outcome>> = Shared(UnsafeCell::new(None));
+static LOG: Shared<Accesses> = Shared(UnsafeCell::new(Accesses::new()));
+static TRAPS: Shared<usize> = Shared(UnsafeCell::new(0));
+static MAP: Shared<Option<Map>> = Shared(UnsafeCell::new(None));
 
 global_asm!(
     ".globl dw_test_enter",
@@ -184,6 +194,7 @@ pub struct Region {
 }
 
 fn map(bytes: usize, access: i32, flags: i32, fd: i32) -> usize {
+    // SAFETY: a new mapping.
     let at = unsafe { libc::mmap(ptr::null_mut(), bytes, access, flags, fd, 0) };
     assert_ne!(at, libc::MAP_FAILED, "mmap");
     at.expose_provenance()
@@ -193,8 +204,9 @@ impl Region {
     pub fn new() -> Region {
         static ONE: Mutex<()> = Mutex::new(());
         let one = ONE.lock().unwrap_or_else(|e| e.into_inner());
+        // SAFETY: under the lock; mappings and handlers of the test's own.
         unsafe {
-            if (*&raw const MAP).is_none() {
+            if (*MAP.0.get()).is_none() {
                 let bytes = PAGES * PAGE;
                 let fd = libc::memfd_create(c"region".as_ptr(), 0);
                 assert_eq!(libc::ftruncate(fd, bytes as i64), 0);
@@ -210,7 +222,7 @@ impl Region {
                     libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_32BIT,
                     -1,
                 );
-                MAP = Some(Map { base, writable, readable, code });
+                *MAP.0.get() = Some(Map { base, writable, readable, code });
                 assert_eq!(
                     libc::mprotect(
                         ptr::with_exposed_provenance_mut(base + MISSING),
@@ -222,7 +234,8 @@ impl Region {
                 handlers();
             }
         }
-        let map = unsafe { (*&raw const MAP).unwrap() };
+        // SAFETY: under the lock.
+        let map = unsafe { (*MAP.0.get()).unwrap() };
         Region { map, _one: one }
     }
 
@@ -241,6 +254,7 @@ impl Region {
     }
 
     pub fn bytes(&self) -> &'static mut [u8] {
+        // SAFETY: a view of this size that stays.
         unsafe {
             std::slice::from_raw_parts_mut(
                 ptr::with_exposed_provenance_mut(self.map.writable),
@@ -251,12 +265,14 @@ impl Region {
 
     fn protect(&self, access: i32) {
         let at = ptr::with_exposed_provenance_mut(self.map.base + FIRST);
+        // SAFETY: the region's own pages.
         assert_eq!(unsafe { libc::mprotect(at, LAST - FIRST, access) }, 0);
     }
 
     /// Runs `code` from `state`, guarded or open.
     pub fn run(&self, code: &[u8], state: &State, guarded: bool) -> Run {
         self.protect(if guarded { libc::PROT_NONE } else { libc::PROT_READ | libc::PROT_WRITE });
+        // SAFETY: under the lock; the code is in a page of ours, and comes back by the jump.
         unsafe {
             let at: *mut u8 = ptr::with_exposed_provenance_mut(self.map.code);
             ptr::copy_nonoverlapping(code.as_ptr(), at, code.len());
@@ -264,24 +280,25 @@ impl Region {
             let jump = [0xff, 0x25, 0, 0, 0, 0];
             ptr::copy_nonoverlapping(jump.as_ptr(), at.add(code.len()), 6);
             at.add(code.len() + 6).cast::<u64>().write_unaligned(dw_test_land1 as *const () as u64);
-            DW_TEST_STATE = state.clone();
-            DW_TEST_CODE = self.map.code as u64;
-            SIGNAL = None;
-            TRAPS = 0;
-            (*&raw mut LOG).clear();
+            *DW_TEST_STATE.0.get() = state.clone();
+            *DW_TEST_CODE.0.get() = self.map.code as u64;
+            *SIGNAL.0.get() = None;
+            *TRAPS.0.get() = 0;
+            (*LOG.0.get()).clear();
             dw_test_enter();
-            let outcome = (*&raw const SIGNAL).unwrap_or(Outcome::Done(DW_TEST_PLACE));
+            let outcome = (*SIGNAL.0.get()).unwrap_or(Outcome::Done(*DW_TEST_PLACE.0.get()));
             Run {
-                state: (*&raw const DW_TEST_STATE).clone(),
+                state: (*DW_TEST_STATE.0.get()).clone(),
                 outcome,
-                log: (*&raw const LOG).as_slice().to_vec(),
-                traps: TRAPS,
+                log: (*LOG.0.get()).as_slice().to_vec(),
+                traps: *TRAPS.0.get(),
             }
         }
     }
 }
 
 fn handlers() {
+    // SAFETY: handlers of the test's own.
     unsafe {
         let size = 256 * 1024;
         let stack = libc::stack_t {
@@ -307,6 +324,7 @@ fn handlers() {
 
 /// Gives the calling thread the stack that handlers run on.
 pub fn alternate_stack() {
+    // SAFETY: memory that stays.
     unsafe {
         let size = 256 * 1024;
         let stack = libc::stack_t {
@@ -328,19 +346,20 @@ unsafe extern "C" fn on_signal(
     info: *mut libc::siginfo_t,
     context: *mut libc::c_void,
 ) {
+    // SAFETY: the kernel calls this with the context of a signal; one test runs.
     unsafe {
         let context: *mut libc::ucontext_t = context.cast();
         let fault = (*info).si_addr().addr();
-        let map = (*&raw const MAP).unwrap();
+        let map = (*MAP.0.get()).unwrap();
         let mut outcome = Outcome::Signal(signal, (*info).si_code, fault);
         let offset = fault.wrapping_sub(map.base);
         if signal == libc::SIGSEGV && (*info).si_code != 128 && (FIRST..LAST).contains(&offset) {
-            TRAPS += 1;
+            *TRAPS.0.get() += 1;
             let mut log = Accesses::new();
             match resume(context, fault, &map, &mut log) {
                 Ok(()) => {
                     for access in log.as_slice() {
-                        (*&raw mut LOG).add(access.address, access.len, access.kind);
+                        (*LOG.0.get()).add(access.address, access.len, access.kind);
                     }
                     return;
                 }
@@ -348,7 +367,7 @@ unsafe extern "C" fn on_signal(
                 Err(refused) => outcome = Outcome::Refused(refused),
             }
         }
-        SIGNAL = Some(outcome);
+        *SIGNAL.0.get() = Some(outcome);
         (*context).uc_mcontext.gregs[libc::REG_RIP as usize] = dw_test_land1 as *const () as i64;
     }
 }
@@ -389,6 +408,7 @@ pub fn random_state(region: &Region, random: &mut Random) -> State {
     state.gprs[4] = region.base() + 2048 + (random.below(64) * 8);
     state.flags = 2 | random.next() & 0x8d5;
     random.fill(&mut state.area[160..416]);
+    // SAFETY: asked only where XSAVE is.
     let supported = unsafe { std::arch::x86_64::_xgetbv(0) } & COMPONENTS;
     for (bit, from, len) in [(2, 576, 256), (5, 1088, 64), (6, 1152, 512), (7, 1664, 1024)] {
         if supported >> bit & 1 != 0 {
