@@ -83,3 +83,29 @@ impl Default for Accesses {
         Accesses::new()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_of_one_kind_become_one() {
+        let mut log = Accesses::new();
+        log.add(0x100, 8, AccessKind::Read);
+        log.add(0x108, 8, AccessKind::Read);
+        log.add(0xf8, 8, AccessKind::Read);
+        log.add(0x110, 8, AccessKind::Write);
+        let expected = [
+            Access { address: 0xf8, len: 0x18, kind: AccessKind::Read },
+            Access { address: 0x110, len: 8, kind: AccessKind::Write },
+        ];
+        assert_eq!(log.as_slice(), expected);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_dropped() {
+        let mut log = Accesses::new();
+        (0..100).for_each(|n| log.add(n * 64, 1, AccessKind::Read));
+        assert_eq!(log.as_slice().len(), CAPACITY);
+    }
+}

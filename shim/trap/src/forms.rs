@@ -5,9 +5,9 @@
 
 use crate::access::AccessKind::{self, Read, Update, Write};
 use crate::insn::Form;
+use crate::masks;
 use crate::shape::{Coding, Shape};
 use crate::vectors::{AREA_BYTES, LEGACY_BYTES};
-use crate::{gather, masks};
 
 /// The line that a cache instruction works on; it may fault as a read of a byte does.
 const FLUSHED: usize = 1;
@@ -93,30 +93,6 @@ fn vector_read(shape: &Shape) -> Option<usize> {
         (3, 0x0b) => 8,
         _ => return None,
     })
-}
-
-/// What the decoder does not know, or not all of: moves between memory and mask
-/// registers, and gathers (`gather.rs` needs no form of them).
-pub fn undecoded(shape: &Shape) -> Option<Option<Form>> {
-    if gather::is_gather(shape) {
-        return Some(None);
-    }
-    let memory = shape.modrm.is_some_and(|m| m.mode() != 3);
-    let vex = matches!(shape.coding, Coding::Vex2 | Coding::Vex3);
-    if !memory || !vex || shape.map != 1 || shape.length != 0 || shape.repeat != 0 {
-        return None;
-    }
-    let len = match (shape.wide, shape.data16) {
-        (false, true) => 1,
-        (false, false) => 2,
-        (true, true) => 4,
-        (true, false) => 8,
-    };
-    match shape.opcode {
-        0x90 => Some(Some(Form { len, kind: Read })),
-        0x91 => Some(Some(Form { len, kind: Write })),
-        _ => None,
-    }
 }
 
 /// Bytes of an SSE operand by its prefix.

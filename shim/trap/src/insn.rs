@@ -6,6 +6,7 @@
 
 use crate::access::AccessKind;
 use crate::shape::{Coding, LONGEST, Shape};
+use crate::unknown::{self, Known};
 use crate::{Refused, forms, plain};
 use std::ptr;
 use yaxpeax_arch::{Decoder, LengthedInstruction, U8Reader};
@@ -80,8 +81,8 @@ impl Insn {
     /// [`Refused::Undecodable`].
     pub fn decode(bytes: &[u8]) -> Result<Insn, Refused> {
         let shape = Shape::parse(bytes).ok_or(Refused::Undecodable)?;
-        if let Some(form) = forms::undecoded(&shape) {
-            return Insn::without_decoder(bytes, shape, form);
+        if let Some(known) = unknown::known(&shape) {
+            return Insn::without_decoder(bytes, shape, known);
         }
         // A REX prefix before another prefix counts for nothing, but not to the decoder.
         let (mut clean, mut kept) = ([0; LONGEST], 0);
@@ -98,6 +99,10 @@ impl Insn {
         let len = decoded.len().to_const() as usize + bytes.len().min(LONGEST) - kept;
         let mut copy = [0; LONGEST];
         copy[..len].copy_from_slice(bytes.get(..len).ok_or(Refused::Undecodable)?);
+        // mov to control registers has no memory form, whatever its ModRM byte says.
+        if shape.modrm.is_some_and(|m| m.end > len) || shape.body > len {
+            return Err(Refused::Undecodable);
+        }
         let mut insn = Insn {
             bytes: copy,
             len,
@@ -129,22 +134,18 @@ impl Insn {
         Ok(insn)
     }
 
-    /// What needs no decoder: no immediate, no general register but in the address.
-    fn without_decoder(bytes: &[u8], shape: Shape, form: Option<Form>) -> Result<Insn, Refused> {
+    /// What `unknown.rs` knows: no general register but in the address.
+    fn without_decoder(bytes: &[u8], shape: Shape, known: Known) -> Result<Insn, Refused> {
         let modrm = shape.modrm.ok_or(Refused::Undecodable)?;
+        let len = modrm.end + known.immediate;
         let mut copy = [0; LONGEST];
-        copy[..modrm.end].copy_from_slice(bytes.get(..modrm.end).ok_or(Refused::Undecodable)?);
-        // EVEX counts one-byte displacements of single elements in these.
-        let element = if shape.wide { 8 } else { 4 };
-        let scale = if shape.coding == Coding::Evex && modrm.disp_len == 1 { element } else { 1 };
-        Ok(Insn {
-            bytes: copy,
-            len: modrm.end,
-            shape,
-            form,
-            names_rsp: false,
-            disp: modrm.disp * scale,
-        })
+        copy.get_mut(..len)
+            .zip(bytes.get(..len))
+            .map(|(to, from)| to.copy_from_slice(from))
+            .ok_or(Refused::Undecodable)?;
+        let scale = if modrm.disp_len == 1 { known.scale } else { 1 };
+        let disp = modrm.disp * scale;
+        Ok(Insn { bytes: copy, len, shape, form: known.form, names_rsp: false, disp })
     }
 
     /// EVEX counts one-byte displacements in operands; the decoder has the table.
@@ -167,4 +168,24 @@ impl Insn {
 
 fn is_rsp(reg: RegSpec) -> bool {
     [RegSpec::rsp(), RegSpec::esp(), RegSpec::sp(), RegSpec::spl()].contains(&reg)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Found by fuzzing: the ModRM byte speaks of a displacement that is not there.
+    #[test]
+    fn a_modrm_byte_without_memory_is_no_panic() {
+        assert!(Insn::decode(&[0x0f, 0x20, 0x41, 0xbc]).is_err());
+    }
+
+    #[test]
+    fn bytes_that_end_too_early_are_undecodable() {
+        let code = [0x62, 0xf1, 0x7e, 0xc9, 0x6f, 0x84, 0x24, 1, 2, 3, 4];
+        assert!(Insn::decode(&code).is_ok());
+        for len in 0..code.len() {
+            assert!(matches!(Insn::decode(&code[..len]), Err(Refused::Undecodable)), "{len}");
+        }
+    }
 }

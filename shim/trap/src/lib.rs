@@ -9,7 +9,7 @@
 //! | file | is |
 //! |---|---|
 //! | `shape` | which byte of an instruction is what: pure |
-//! | `insn`, `forms` | decoding, and what is done to the memory operand |
+//! | `insn`, `forms`, `unknown` | decoding, and what is done to the memory operand |
 //! | `operand`, `masks` | where the operand lies, which bytes of it are accessed |
 //! | `context`, `vectors` | the program's registers in the signal frame |
 //! | `memory`, `plain` | guarded and plain bytes, without a fault of our own |
@@ -24,9 +24,22 @@
 //!
 //! All of this runs inside a signal handler, on any thread, at any time: no
 //! allocation, no lock, no lazy table but what is published by one compare-and-swap.
-//! State is on the stack (under 2 KiB; 5 KiB where a program has SSE exceptions
+//! State is on the stack (under 3 KiB; 6 KiB where a program has SSE exceptions
 //! unmasked), so a handler may be interrupted by itself. A fault inside would kill
 //! the process: whatever could raise one is looked at first. errno is kept.
+//!
+//! # What is refused, and what differs
+//!
+//! * Refused: far branches, loads of segment registers, system instructions, tile
+//!   registers (AMX), nested `enter`, near branches with a 66 prefix (processors
+//!   disagree), `xrstor` of a compacted state, half precision beyond arithmetic, and
+//!   what the decoder does not know (APX, XOP).
+//! * An operand that is partly guarded and partly plain is not accessed atomically.
+//! * `xsave` and `xrstor` leave protection keys and tiles alone.
+//! * An exact underflow that the program wants as SIGFPE passes unnoticed.
+//! * `call` and `ret` do not maintain a shadow stack (user shadow stacks are off
+//!   unless a program asks for them).
+//! * Plain memory beside guarded memory must stay mapped during the access.
 //!
 //! Only x86-64 Linux.
 #![cfg(all(target_arch = "x86_64", target_os = "linux"))]
@@ -55,6 +68,7 @@ mod shape;
 mod stack;
 mod strings;
 mod stubs;
+mod unknown;
 mod vectors;
 
 pub use access::{Access, AccessKind, Accesses};

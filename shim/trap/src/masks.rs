@@ -96,6 +96,7 @@ fn is_scalar(shape: &Shape) -> bool {
         }
         3 => shape.data16 && matches!(shape.opcode, 0x0a | 0x0b | 0x27 | 0x51 | 0x55 | 0x57 | 0x67),
         5 => shape.repeat != 0,
+        6 => shape.opcode & 0xf >= 9 && shape.opcode & 1 == 1,
         _ => false,
     }
 }

@@ -230,3 +230,33 @@ fn forget_at_fork(at: *mut u8, bytes: usize) -> bool {
     // SAFETY: advice on a mapping of our own.
     unsafe { libc::madvise(at.cast(), bytes, libc::MADV_DONTFORK) == 0 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::insn::Insn;
+    use crate::relocate::relocate;
+    use crate::run::Frame;
+
+    /// Both kinds of memory run what was written there.
+    #[test]
+    fn stubs_run_in_either_kind_of_pages() {
+        // mov rax, [rbx + 8]
+        let insn = Insn::decode(&[0x48, 0x8b, 0x43, 0x08]).expect("known");
+        let moved = relocate(&insn).expect("has an operand");
+        for pages in [Pages::dual(), Pages::paged()] {
+            let pages = pages.expect("memory for code");
+            let value = 0x1234_5678_9abc_def0_u64;
+            for n in [0, 1, pages.count - 1] {
+                assert!(pages.write(n, &moved.stub));
+                let mut gprs = [0; 16];
+                gprs[moved.address_register as usize] = (&raw const value).addr() as u64;
+                let mut frame = Frame::new(gprs, 2);
+                // SAFETY: the stub loads eight bytes from `value`.
+                unsafe { frame.run(pages.code(n) as u64, moved.frame_register, None) };
+                assert_eq!(frame.gprs[0], value);
+            }
+            pages.unmap();
+        }
+    }
+}

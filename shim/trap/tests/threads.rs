@@ -230,3 +230,46 @@ fn small_stacks_suffice() {
     }
     assert_eq!(SEEN.load(Ordering::Relaxed), 2);
 }
+
+/// Bytes of an alternate stack that a fault leaves touched.
+fn stack_used(access: impl Fn()) -> usize {
+    const BYTES: usize = 128 * 1024;
+    const UNTOUCHED: u8 = 0xa5;
+    let mut stack = vec![UNTOUCHED; BYTES];
+    let now = libc::stack_t { ss_sp: stack.as_mut_ptr().cast(), ss_flags: 0, ss_size: BYTES };
+    let off = libc::stack_t { ss_sp: ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };
+    // SAFETY: the memory outlives its use as a stack.
+    unsafe {
+        assert_eq!(libc::sigaltstack(&now, ptr::null_mut()), 0);
+        access();
+        assert_eq!(libc::sigaltstack(&off, ptr::null_mut()), 0);
+    }
+    BYTES - stack.iter().position(|b| *b != UNTOUCHED).unwrap_or(BYTES)
+}
+
+#[test]
+fn the_stack_use_is_small() {
+    /// As the head of the crate says.
+    const LIMIT: usize = 3072;
+    extern "C" fn skip(_: i32, _: *mut libc::siginfo_t, context: *mut libc::c_void) {
+        let context: *mut libc::ucontext_t = context.cast();
+        // SAFETY: the kernel's context; `movups xmm1, [rdi]` has three bytes.
+        unsafe { (*context).uc_mcontext.gregs[libc::REG_RIP as usize] += 3 };
+    }
+    let (at, _one) = guard(false);
+    // SAFETY: the handler performs it on the alias, or leaves it out.
+    let access = || unsafe { asm!("movups xmm1, [rdi]", in("rdi") at, out("xmm1") _) };
+    // Once before: the first one makes the memory for code.
+    access();
+    let full = stack_used(access);
+    // SAFETY: a handler as SA_SIGINFO wants it.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = skip as *const () as usize;
+        action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+        assert_eq!(libc::sigaction(libc::SIGSEGV, &action, ptr::null_mut()), 0);
+    }
+    let frame = stack_used(access);
+    println!("{} bytes beside a signal frame of {frame}", full - frame);
+    assert!(full - frame <= LIMIT, "{} bytes", full - frame);
+}
