@@ -81,9 +81,10 @@ impl Fault {
 
     /// Queues the signal to the calling thread, with the `siginfo_t` it has natively.
     ///
-    /// It is delivered when the handler that calls this returns (or at once, if it is
-    /// not blocked there), with the instruction not performed. False if the kernel
-    /// refuses. Async-signal-safe.
+    /// With the signal blocked in the handler (`sa_mask`) it arrives when that returns,
+    /// at the instruction, which was not performed; not blocked, at once and inside
+    /// the handler. One that the program has blocked stays pending, where the kernel
+    /// would kill. False if the kernel refuses. Async-signal-safe.
     pub fn raise(&self) -> bool {
         /// The beginning of the kernel's siginfo_t for a fault.
         #[repr(C)]

@@ -35,6 +35,8 @@
 //!   disagree), `xrstor` of a compacted state, half precision beyond arithmetic, and
 //!   what the decoder does not know (APX, XOP).
 //! * An operand that is partly guarded and partly plain is not accessed atomically.
+//! * A shuffle reads all lanes natively; here those that its mask does not name may lie
+//!   in memory that is not there.
 //! * `xsave` and `xrstor` leave protection keys and tiles alone.
 //! * An exact underflow that the program wants as SIGFPE passes unnoticed.
 //! * `call` and `ret` do not maintain a shadow stack (user shadow stacks are off

@@ -115,21 +115,31 @@ fn masked_lanes_over_missing_memory_are_not_touched() {
         return;
     }
     let mut state = state(&region);
-    // Plain pages 5 and 6, then nothing; lanes 0 to 3 lie in guarded memory when rdi is
-    // before page 5, so the guarded pages' end stands in for it: everything beyond the
-    // first four lanes is masked out.
+    // Four lanes before the end of guarded memory, twelve beyond: masked out.
     let offset = std::arch::x86_64::__cpuid_count(0xd, 5).ebx as usize;
     state.area[offset + 8..offset + 16].copy_from_slice(&0x000f_u64.to_le_bytes());
     state.gprs[7] = region.guarded() + 3 * P - 16;
-    // vmovdqu32 zmm1{k1}{z}, [rdi]; vmovdqu32 [rdi]{k1}, zmm2
-    for (code, kind) in [
-        ([0x62, 0xf1, 0x7e, 0xc9, 0x6f, 0x0f], Read),
-        ([0x62, 0xf1, 0x7e, 0x49, 0x7f, 0x17], Write),
-    ] {
-        let (_, trapped) = both(&region, "masked", &code, &state).expect("known");
-        let access = trapped.log[0];
-        assert_eq!((access.address as u64, access.len, access.kind), (state.gprs[7], 16, kind));
+    // vmovdqu32 zmm1{k1}{z}, [rdi]; vmovdqu32 [rdi]{k1}, zmm2; vmaskmovps ymm1, ymm2, [rdi]
+    let codes: [(&[u8], _); 3] = [
+        (&[0x62, 0xf1, 0x7e, 0xc9, 0x6f, 0x0f], Read),
+        (&[0x62, 0xf1, 0x7e, 0x49, 0x7f, 0x17], Write),
+        (&[0xc4, 0xe2, 0x6d, 0x2c, 0x0f], Read),
+    ];
+    // The signs of ymm2: its low half only.
+    for lane in 0..8 {
+        let (half, n) = (lane / 4, lane % 4);
+        let sign = if half == 0 { 0x80 } else { 0x7f };
+        state.area[[160, 576][half] + 32 + 4 * n + 3] = sign;
     }
+    region.hide_page_behind(true);
+    for (code, kind) in codes {
+        let (native, trapped) = both(&region, "masked", code, &state).expect("known");
+        assert_eq!(native.outcome, Outcome::Done(1));
+        let access = trapped.log[0];
+        let seen = (access.address as u64, access.len, access.kind);
+        assert_eq!(seen, (state.gprs[7], 16, kind));
+    }
+    region.hide_page_behind(false);
 }
 
 #[test]

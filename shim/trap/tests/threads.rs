@@ -1,6 +1,6 @@
 //! Threads that race for one guarded block, and processes that fork.
 
-use deadwalk_trap::{Accesses, Alias, resume};
+use deadwalk_trap::{Accesses, Alias, Refused, resume};
 use std::arch::asm;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -272,4 +272,50 @@ fn the_stack_use_is_small() {
     let frame = stack_used(access);
     println!("{} bytes beside a signal frame of {frame}", full - frame);
     assert!(full - frame <= LIMIT, "{} bytes", full - frame);
+}
+
+/// What the instruction itself raises arrives as the signal it natively is.
+#[test]
+fn a_native_fault_is_raised() {
+    const RIGHT: i32 = 7;
+    const FPE_INTDIV: i32 = 1;
+    extern "C" fn on_guard(_: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+        // SAFETY: the kernel calls this with a siginfo and the context of the fault.
+        let result = unsafe {
+            resume(context.cast(), (*info).si_addr().addr(), &OnePage, &mut Accesses::new())
+        };
+        if !matches!(result, Err(Refused::Native(fault)) if fault.raise()) {
+            std::process::abort();
+        }
+    }
+    extern "C" fn on_fpe(_: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+        let context: *mut libc::ucontext_t = context.cast();
+        // SAFETY: the kernel calls this with a siginfo and a context; ends the child.
+        unsafe {
+            let rip = (*context).uc_mcontext.gregs[libc::REG_RIP as usize] as usize;
+            let right = (*info).si_code == FPE_INTDIV && (*info).si_addr().addr() == rip;
+            libc::_exit(if right { RIGHT } else { 1 });
+        }
+    }
+    let (at, _one) = guard(false);
+    // SAFETY: the child uses nothing but signals, and leaves by _exit.
+    unsafe {
+        let child = libc::fork();
+        if child == 0 {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            action.sa_flags = libc::SA_SIGINFO;
+            action.sa_sigaction = on_guard as *const () as usize;
+            // Raised in there, it is to arrive at the instruction.
+            libc::sigfillset(&mut action.sa_mask);
+            libc::sigaction(libc::SIGSEGV, &action, ptr::null_mut());
+            action.sa_sigaction = on_fpe as *const () as usize;
+            libc::sigaction(libc::SIGFPE, &action, ptr::null_mut());
+            // The page holds zeros.
+            asm!("div dword ptr [{0}]", in(reg) at, inout("eax") 1 => _, inout("edx") 0 => _);
+            libc::_exit(2);
+        }
+        let mut status = 0;
+        assert_eq!(libc::waitpid(child, &mut status, 0), child);
+        assert!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == RIGHT, "{status:x}");
+    }
 }

@@ -269,6 +269,14 @@ impl Region {
         assert_eq!(unsafe { libc::mprotect(at, LAST - FIRST, access) }, 0);
     }
 
+    /// Takes the access to the plain page behind the guarded ones away, or gives it back.
+    pub fn hide_page_behind(&self, hide: bool) {
+        let access = if hide { libc::PROT_NONE } else { libc::PROT_READ | libc::PROT_WRITE };
+        let at = ptr::with_exposed_provenance_mut(self.map.base + LAST);
+        // SAFETY: the region's own page.
+        assert_eq!(unsafe { libc::mprotect(at, PAGE, access) }, 0);
+    }
+
     /// Runs `code` from `state`, guarded or open.
     pub fn run(&self, code: &[u8], state: &State, guarded: bool) -> Run {
         self.protect(if guarded { libc::PROT_NONE } else { libc::PROT_READ | libc::PROT_WRITE });
