@@ -4,7 +4,10 @@
 //! byte more than was asked for: the byte behind the request is the canary.
 //!
 //! Steps of 16 up to 256, then 8 classes per doubling up to 32 KiB (4 cost
-//! sqlite a third more memory), then 4 per doubling up to 64 MiB.
+//! sqlite a third more memory), then 4 per doubling up to 64 MiB. Behind these stand
+//! the classes of blocks that lie alone on their pages (see `alone`).
+
+use crate::os::PAGE;
 
 /// Upper bound of the class count; regions are indexed by a shift, so the
 /// window has room for a power of two of them.
@@ -13,6 +16,11 @@ pub const MAX_CLASSES: usize = 128;
 pub const SMALL_LIMIT: usize = 32 << 10;
 /// Slot size of the largest class; what does not fit is mapped directly.
 pub const LARGEST_SLOT: usize = 64 << 20;
+
+/// Pages of a block that lies alone, at most, in each of its classes; the slot has one
+/// more, the guard.
+const ALONE_PAGES: [usize; 4] = [1, 2, 4, 8];
+const _: () = assert!(ALONE_PAGES[ALONE_PAGES.len() - 1] * PAGE >= SMALL_LIMIT);
 
 const TABLE: ([usize; MAX_CLASSES], usize, usize) = {
     let mut sizes = [0; MAX_CLASSES];
@@ -38,14 +46,22 @@ const TABLE: ([usize; MAX_CLASSES], usize, usize) = {
             small = count;
         }
     }
+    let mut alone = 0;
+    while alone < ALONE_PAGES.len() {
+        sizes[count + alone] = (ALONE_PAGES[alone] + 1) * PAGE;
+        alone += 1;
+    }
     (sizes, small, count)
 };
 
 /// Number of small classes; they come first.
 pub const SMALL_CLASSES: usize = TABLE.1;
-/// Number of all classes.
+/// Number of the classes that a block's size chooses; they come next.
 pub const CLASSES: usize = TABLE.2;
-/// Slot size in bytes of every class, ascending; zero behind [`CLASSES`].
+/// Number of all classes.
+pub const ALL_CLASSES: usize = CLASSES + ALONE_PAGES.len();
+/// Slot size in bytes of every class, ascending up to [`CLASSES`] and behind it; zero
+/// behind [`ALL_CLASSES`].
 pub static SLOT_SIZE: [usize; MAX_CLASSES] = TABLE.0;
 
 /// `2^64 / slot size`, rounded up: with `wide = offset * INVERSE`, the high
@@ -55,7 +71,7 @@ pub static SLOT_SIZE: [usize; MAX_CLASSES] = TABLE.0;
 pub static INVERSE: [u64; MAX_CLASSES] = {
     let mut inverse = [0; MAX_CLASSES];
     let mut class = 0;
-    while class < CLASSES {
+    while class < ALL_CLASSES {
         inverse[class] = u64::MAX / TABLE.0[class] as u64 + 1;
         class += 1;
     }
@@ -94,6 +110,13 @@ pub fn of_aligned(size: usize, align: usize) -> Option<usize> {
         let reach = if class < SMALL_CLASSES { 4096 } else { LARGEST_SLOT };
         slot > size && slot & (align - 1) == 0 && align <= reach
     })
+}
+
+/// Class of a small block that is to lie alone on its pages.
+pub fn of_alone(size: usize) -> usize {
+    let pages = size.div_ceil(PAGE).max(1);
+    let class = ALONE_PAGES.iter().position(|&most| pages <= most);
+    CLASSES + class.expect("the block is a small one")
 }
 
 /// Splits an offset into a class region into slot index and "is a start".
@@ -142,8 +165,17 @@ mod tests {
     }
 
     #[test]
+    fn a_block_that_lies_alone_has_a_page_behind_it() {
+        for size in 0..SMALL_LIMIT {
+            let slot = SLOT_SIZE[of_alone(size)];
+            assert!(size.max(1).next_multiple_of(PAGE) + PAGE <= slot, "size {size}");
+        }
+        assert_eq!((of_alone(0), of_alone(4096), of_alone(4097)), (CLASSES, CLASSES, CLASSES + 1));
+    }
+
+    #[test]
     fn multiplying_by_the_inverse_divides_exactly() {
-        for class in 0..CLASSES {
+        for class in 0..ALL_CLASSES {
             let slot = SLOT_SIZE[class];
             let last = (crate::window::CLASS_SPAN / slot) - 1;
             for index in [0, 1, 2, 3, 1000, last / 2, last - 1, last] {

@@ -6,7 +6,7 @@
 
 use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering::Relaxed};
 
-use crate::class::{CLASSES, MAX_CLASSES, SLOT_SIZE};
+use crate::class::{ALL_CLASSES, MAX_CLASSES, SLOT_SIZE};
 use crate::counters;
 
 /// Numbers kept of a class.
@@ -26,7 +26,7 @@ enum Cell {
 }
 
 /// The class under which directly mapped blocks count.
-pub(crate) const HUGE: usize = CLASSES;
+pub(crate) const HUGE: usize = ALL_CLASSES;
 const _: () = assert!(HUGE < MAX_CLASSES);
 
 static OWN: ClassCounters = [const { [const { AtomicU64::new(0) }; CLASS_CELLS] }; MAX_CLASSES];

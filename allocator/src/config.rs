@@ -21,6 +21,9 @@ pub struct Config {
     /// otherwise a misuse ends the process untold. Blocks handed out before have
     /// none.
     pub guard: bool,
+    /// Whether watched blocks, and others of their kind, lie alone on their pages and
+    /// are guarded when they are freed (see [`crate::alone`]). Only with `guard`.
+    pub isolate: bool,
 }
 
 /// The quarantine's default size: 64 KiB costs half a per cent less time,
@@ -38,6 +41,7 @@ impl Default for Config {
             abort_on_error: false,
             new_delete: false,
             guard: false,
+            isolate: false,
         }
     }
 }
@@ -47,6 +51,7 @@ static NO_POISON: AtomicBool = AtomicBool::new(false);
 static ABORT: AtomicBool = AtomicBool::new(false);
 static FAMILIES: AtomicBool = AtomicBool::new(false);
 static GUARD: AtomicBool = AtomicBool::new(false);
+static ISOLATE: AtomicBool = AtomicBool::new(false);
 
 /// Applies the settings. Call it once, while the process has one thread;
 /// allocations may have happened before. Poison that is switched on after it
@@ -63,6 +68,7 @@ pub fn configure(config: Config) {
         crate::guard::prepare();
     }
     GUARD.store(config.guard, Relaxed);
+    ISOLATE.store(config.guard && config.isolate, Relaxed);
 }
 
 /// Bytes of quarantine per thread.
@@ -79,6 +85,11 @@ pub(crate) fn poisons() -> bool {
 /// Whether large blocks get guard pages.
 pub(crate) fn guards() -> bool {
     GUARD.load(Relaxed)
+}
+
+/// Whether watched blocks lie alone and are guarded.
+pub(crate) fn isolates() -> bool {
+    ISOLATE.load(Relaxed)
 }
 
 /// Whether a misuse ends the process.

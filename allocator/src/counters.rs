@@ -13,7 +13,7 @@ use crate::cache::{self, Cache};
 use crate::class_counters;
 
 /// Number of counters.
-pub const HEAP_COUNTERS: usize = 12;
+pub const HEAP_COUNTERS: usize = 13;
 /// The counters, in the order of the fields named in `Counter`.
 pub type Counters = [AtomicU64; HEAP_COUNTERS];
 
@@ -45,6 +45,9 @@ pub enum Counter {
     SignalCalls,
     /// Pages whose access was taken away.
     GuardPages,
+    /// Pages of freed blocks that were guarded and are free for others again, since
+    /// there were too many.
+    GuardsReleased,
 }
 
 static OWN: Counters = [const { AtomicU64::new(0) }; HEAP_COUNTERS];

@@ -9,6 +9,7 @@
 use core::cell::UnsafeCell;
 use core::ops::Range;
 
+use crate::alone::Held;
 use crate::bitmap::Bitmap;
 use crate::class::{MAX_CLASSES, SLOT_SIZE, SMALL_CLASSES};
 use crate::holes::{self, Holes};
@@ -67,6 +68,8 @@ pub struct Inner {
     pub purging: Purging,
     purged_bits: Extent,
     purged_summary: Extent,
+    /// Large classes: freed slots that nobody is to get yet.
+    pub held: Held,
 }
 
 shared_static! {
@@ -101,6 +104,7 @@ impl Depot {
                     purging: Purging::new(),
                     purged_bits: Extent::new(),
                     purged_summary: Extent::new(),
+                    held: Held::new(),
                 }),
                 bump: AtomicU32::new(0),
                 count: AtomicU32::new(0),

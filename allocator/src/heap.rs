@@ -13,6 +13,7 @@ use core::sync::atomic::{
     compiler_fence,
 };
 
+use crate::alone;
 use crate::class::{LARGEST_SLOT, SMALL_CLASSES, SMALL_LIMIT, of_aligned, of_small, split};
 use crate::family::{FAMILY, Family};
 use crate::observer::{BlockState, Misuse, MisuseKind, deliver, observer};
@@ -30,11 +31,30 @@ fn no_memory() -> *mut u8 {
     null_mut()
 }
 
+/// Allocates a block that is large, or small where some of these lie alone.
+#[inline(never)]
+#[unsafe(link_section = "deadwalk_heap")]
+extern "C" fn malloc_special(size: usize, site: usize) -> *mut u8 {
+    if size >= SMALL_LIMIT {
+        return malloc_large(size, site);
+    }
+    match allocate_alone(size, site, false) {
+        Some(block) => block,
+        None => malloc_small(size, site),
+    }
+}
+
 #[cold]
 #[inline(never)]
 extern "C" fn malloc_large(size: usize, site: usize) -> *mut u8 {
     let _busy = Busy::new();
     allocate_large(size, 16, site, false)
+}
+
+/// Allocates a small block that lies alone, if that is wanted.
+fn allocate_alone(size: usize, site: usize, zero: bool) -> Option<*mut u8> {
+    let _busy = Busy::new();
+    if signal::is_nested() { None } else { alone::allocate(size, site, zero) }
 }
 
 fn allocate_large(size: usize, align: usize, site: usize, zero: bool) -> *mut u8 {
@@ -70,7 +90,7 @@ fn allocate_large(size: usize, align: usize, site: usize, zero: bool) -> *mut u8
 #[inline(always)]
 pub unsafe fn at_once(size: usize, site: usize) -> *mut u8 {
     let cache = tls::cache();
-    if size >= SMALL_LIMIT || cache.is_null() {
+    if size >= alone::below() || cache.is_null() {
         return null_mut();
     }
     // SAFETY: the calling thread's cache, and a class of larger slots.
@@ -105,9 +125,15 @@ fn allocate_nested(size: usize, align: usize, site: usize, zero: bool) -> *mut u
 #[inline(never)]
 #[unsafe(link_section = "deadwalk_heap")]
 pub unsafe extern "C" fn malloc(size: usize, site: usize) -> *mut u8 {
-    if size >= SMALL_LIMIT {
-        return malloc_large(size, site);
+    if size >= alone::below() {
+        return malloc_special(size, site);
     }
+    malloc_small(size, site)
+}
+
+/// Allocates a small block.
+#[inline(always)]
+fn malloc_small(size: usize, site: usize) -> *mut u8 {
     let cache = tls::cache();
     if !cache.is_null() {
         // SAFETY: the calling thread's cache, and a class of larger slots.
@@ -128,9 +154,15 @@ pub unsafe extern "C" fn malloc(size: usize, site: usize) -> *mut u8 {
 #[unsafe(link_section = "deadwalk_heap")]
 pub unsafe extern "C" fn calloc(count: usize, size: usize, site: usize) -> *mut u8 {
     let Some(size) = count.checked_mul(size) else { return no_memory() };
-    if size >= SMALL_LIMIT {
-        return calloc_large(size, site);
+    if size >= alone::below() {
+        return calloc_special(size, site);
     }
+    calloc_small(size, site)
+}
+
+/// Allocates a small zeroed block.
+#[inline(always)]
+fn calloc_small(size: usize, site: usize) -> *mut u8 {
     let cache = tls::cache();
     if !cache.is_null() {
         // SAFETY: as in `malloc`; the block has `size` bytes.
@@ -143,6 +175,19 @@ pub unsafe extern "C" fn calloc(count: usize, size: usize, site: usize) -> *mut 
         }
     }
     calloc_slow(size, site)
+}
+
+/// Allocates a zeroed block that is large, or small where some of these lie alone.
+#[inline(never)]
+#[unsafe(link_section = "deadwalk_heap")]
+extern "C" fn calloc_special(size: usize, site: usize) -> *mut u8 {
+    if size >= SMALL_LIMIT {
+        return calloc_large(size, site);
+    }
+    match allocate_alone(size, site, true) {
+        Some(block) => block,
+        None => calloc_small(size, site),
+    }
 }
 
 #[cold]

@@ -16,6 +16,7 @@
 //! x86-64 Linux only.
 #![cfg_attr(loom, allow(dead_code))] // Models use a part only.
 
+mod alone;
 mod bin;
 mod bitmap;
 mod cache;

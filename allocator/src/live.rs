@@ -5,7 +5,7 @@
 //! meanwhile is seen as it was before or after, or not at all. Only metadata is
 //! read, never a block.
 
-use crate::class::CLASSES;
+use crate::class::ALL_CLASSES;
 use crate::depot::DEPOTS;
 use crate::place::Slot;
 use crate::signal::Busy;
@@ -28,7 +28,7 @@ pub struct LiveBlock {
 /// Cost: a load per slot that exists; nothing is allocated.
 pub fn each_live(visit: &mut dyn FnMut(&LiveBlock)) {
     let _busy = Busy::quiet();
-    for (class, depot) in DEPOTS.iter().enumerate().take(CLASSES) {
+    for (class, depot) in DEPOTS.iter().enumerate().take(ALL_CLASSES) {
         for index in 0..depot.bump() as usize {
             if let Some(block) = block_in(Slot { class, index }) {
                 visit(&block);

@@ -1,5 +1,6 @@
 //! What the heap knows about an address, for detectors.
 
+use crate::alone;
 use crate::cache::{self, Cache};
 use crate::depot::DEPOTS;
 use crate::observer::{Block, BlockState};
@@ -34,6 +35,9 @@ pub fn watch(addr: usize) -> Option<Block> {
         slot.meta().add_flag(WATCHED);
     } else {
         large::meta(slot).add_flag(WATCHED);
+    }
+    if !block.watched {
+        alone::watched(&block);
     }
     Some(Block { watched: true, ..block })
 }

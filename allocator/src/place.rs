@@ -1,7 +1,7 @@
 //! From an address to what lies there.
 
 use crate::cache;
-use crate::class::{CLASSES, INVERSE, SLOT_SIZE, SMALL_CLASSES, split};
+use crate::class::{ALL_CLASSES, INVERSE, SLOT_SIZE, SMALL_CLASSES, split};
 use crate::depot::DEPOTS;
 use crate::large;
 use crate::observer::{Block, BlockState, resolve};
@@ -94,7 +94,7 @@ pub fn locate(addr: usize) -> Place {
     }
     let class = offset >> CLASS_SHIFT;
     let start = class_base(class);
-    if class >= CLASSES || addr < start {
+    if class >= ALL_CLASSES || addr < start {
         return Place::Nowhere;
     }
     let (index, is_start) = split(addr - start, INVERSE[class]);

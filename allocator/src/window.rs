@@ -85,10 +85,14 @@ pub fn huge_base() -> usize {
     base() + HUGE_OFFSET
 }
 
+/// Slots of a large class, at most: see `depot`'s sets.
+const LARGE_SLOTS: u32 = 1 << 20;
+
 /// How many slots fit into a class's region.
 pub fn class_capacity(class: usize) -> u32 {
     let room = CLASS_SPAN - (class_base(class) - base() - (class << CLASS_SHIFT));
-    u32::try_from(room / SLOT_SIZE[class] - 1).expect("2^31 slots at most")
+    let most = if class < SMALL_CLASSES { u32::MAX } else { LARGE_SLOTS };
+    u32::try_from(room / SLOT_SIZE[class] - 1).expect("2^31 slots at most").min(most)
 }
 
 /// From this size on a piece grows by huge pages: programs of some ten megabytes take

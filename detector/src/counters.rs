@@ -52,6 +52,9 @@ counters! {
     HeapSignalCalls => "heap.signal_calls";
     /// Pages whose access was taken away.
     HeapGuardPages => "heap.guard_pages";
+    /// ... of freed blocks of timers or their data, which were given out again since
+    /// there were too many.
+    HeapGuardsReleased => "heap.guards_released";
     /// Timers created.
     TimersInited => "timers.inited";
     /// Times a timer was armed.
@@ -126,7 +129,7 @@ counters! {
 pub const COUNTER_COUNT: usize = Counter::ALL.len();
 
 /// How many of them, from the first, are the allocator's.
-pub const HEAP_COUNTER_COUNT: usize = 12;
+pub const HEAP_COUNTER_COUNT: usize = 13;
 
 #[cfg(test)]
 mod tests {

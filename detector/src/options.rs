@@ -90,6 +90,8 @@ pub struct Options<'a> {
     pub hook_free: bool,
     /// `legacy_timer_exit`
     pub legacy_timer_exit: bool,
+    /// `guard=timers`
+    pub guard_timers: bool,
     /// `unload=keep`
     pub keep_unloaded: bool,
     /// `argv`
@@ -286,6 +288,20 @@ pub const TABLE: &[OptionRow] = &[
         },
     },
     OptionRow {
+        key: "guard",
+        values: "timers|off",
+        default: "timers",
+        help: "blocks that hold timers or handlers' data lie alone on their pages and trap once they are freed, or are as all others",
+        set: |o, v| {
+            o.guard_timers = match v {
+                "timers" => true,
+                "off" => false,
+                _ => return None,
+            };
+            Some(())
+        },
+    },
+    OptionRow {
         key: "unload",
         values: "keep|let",
         default: "keep",
@@ -389,6 +405,7 @@ impl Default for Options<'_> {
             cpus: 1,
             hook_free: true,
             legacy_timer_exit: false,
+            guard_timers: true,
             keep_unloaded: true,
             argv: true,
             bytes: true,

@@ -116,6 +116,7 @@ fn start(argv: *const *const c_char) {
         quarantine_bytes: options.quarantine_bytes,
         abort_on_error: options.abort_on_error,
         guard: explains_faults,
+        isolate: options.guard_timers,
         new_delete: options.new_delete,
         ..Config::default()
     });

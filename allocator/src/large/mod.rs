@@ -40,6 +40,7 @@ mod sweep;
 
 use core::sync::atomic::Ordering::Relaxed;
 
+use crate::alone;
 use crate::class::{self, SMALL_CLASSES};
 use crate::counters::{self, Counter};
 use crate::depot::{DEPOTS, Inner};
@@ -210,6 +211,7 @@ pub fn check_live(slot: Slot, is_start: bool, addr: usize, site: usize) -> bool 
 #[cold]
 pub fn free(slot: Slot, is_start: bool, addr: usize, site: usize) {
     let meta = meta(slot);
+    let mut was_watched = false;
     loop {
         if !check_live(slot, is_start, addr, site) {
             return;
@@ -225,6 +227,7 @@ pub fn free(slot: Slot, is_start: bool, addr: usize, site: usize) {
                 return;
             }
             meta.replace_flags(WATCHED, 0);
+            was_watched = true;
             continue;
         }
         if flags & STATE == LIVE && meta.swap(flags, flags & REPORTED | QUARANTINED) {
@@ -236,8 +239,14 @@ pub fn free(slot: Slot, is_start: bool, addr: usize, site: usize) {
     meta.free_site.store(site as u32, Relaxed);
     counters::freed(slot.class, size);
     note_step();
+    if alone::is_alone(slot) {
+        alone::freed(slot);
+    }
     if is_out_of_use(slot, meta, size, site) {
         return;
+    }
+    if alone::holds(slot, was_watched) && purge(slot, meta) {
+        return alone::hold(slot);
     }
     let retain = put_away(slot, meta, size, live);
     if retain {

@@ -7,7 +7,8 @@
 
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use crate::class::{CLASSES, SMALL_CLASSES};
+use crate::alone;
+use crate::class::{ALL_CLASSES, CLASSES, SMALL_CLASSES};
 use crate::counters::{self, Counter};
 use crate::depot::DEPOTS;
 use crate::guard::plan::Guards;
@@ -219,11 +220,12 @@ pub fn held_bytes() -> (usize, usize) {
 #[cold]
 pub fn give_back() -> bool {
     let mut any = false;
-    for (class, depot) in DEPOTS.iter().enumerate().take(CLASSES).skip(SMALL_CLASSES) {
+    for (class, depot) in DEPOTS.iter().enumerate().take(ALL_CLASSES).skip(SMALL_CLASSES) {
         if depot.bump() == 0 {
             continue;
         }
         let mut inner = depot.lock();
+        alone::release_all(class, &mut inner);
         let mut at = 0;
         while let Some(index) = inner.free.next_member(at) {
             at = index + 1;

@@ -21,7 +21,7 @@ mod suspicion;
 mod suspicion_tests;
 
 use crate::cache::Cache;
-use crate::class::{CLASSES, SMALL_CLASSES};
+use crate::class::{ALL_CLASSES, SMALL_CLASSES};
 use crate::signal::{self, Busy};
 use crate::{cache, config, huge, large};
 
@@ -116,12 +116,12 @@ impl Sweeper {
                 Part::Large => {
                     let class = SMALL_CLASSES + self.class;
                     *damaged += large::sweep_retained(class, &mut self.slot, &mut budget);
-                    budget > 0 && self.next_class(CLASSES - SMALL_CLASSES)
+                    budget > 0 && self.next_class(ALL_CLASSES - SMALL_CLASSES)
                 }
                 Part::LargeEnds => {
                     let class = SMALL_CLASSES + self.class;
                     *damaged += large::sweep_ends(class, &mut self.slot, &mut budget);
-                    budget > 0 && self.next_class(CLASSES - SMALL_CLASSES)
+                    budget > 0 && self.next_class(ALL_CLASSES - SMALL_CLASSES)
                 }
                 Part::HugeEnds => {
                     *damaged += huge::sweep_ends();

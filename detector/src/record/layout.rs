@@ -1,4 +1,4 @@
-//! The record file's layout, version 5: what the writer maps and the reader
+//! The record file's layout, version 6: what the writer maps and the reader
 //! parses. Everything is little-endian and of fixed size.
 //!
 //! ```text
@@ -26,7 +26,7 @@ use crate::histogram::BUCKETS;
 /// First bytes of every record.
 pub const MAGIC: [u8; 8] = *b"DEADWALK";
 /// The version of this layout; the reader refuses others.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 /// File suffix of a record.
 pub const SUFFIX: &str = "dwrec";
 

@@ -77,6 +77,7 @@ fn options(process: &reader::Process) -> Map<String, Value> {
         "heal": options.heal,
         "hook_free": options.hook_free,
         "legacy_timer_exit": options.legacy_timer_exit,
+        "guard": if options.guard_timers { "timers" } else { "off" },
         "unload": if options.keep_unloaded { "keep" } else { "let" },
         "tail_us": options.tail_us,
         "provoke": options.provoke_us,

@@ -1,0 +1,107 @@
+//! Blocks that lie alone on their pages, and freed ones that nobody gets for long.
+//!
+//! A stale access can only be seen where no other block is: on a page that holds
+//! nothing else and that traps. So what holds a timer, or a handler's data, is to lie
+//! alone. Which blocks these are is known when somebody watches one
+//! ([`crate::watch`]): then its slot is chosen already, but the next block of that
+//! size from that place in the program's code gets a slot of one of the classes
+//! behind the others (`class::of_alone`), a page and a guard. They are large blocks
+//! in all but size.
+//!
+//! A block that was watched, or lies alone, is guarded as a whole when it is freed and
+//! *held*: its slot is nobody's until so many others were freed after it that the
+//! budget is used up.
+//!
+//! `sites`: whose blocks lie alone; `held`: the order in which slots are held.
+
+mod held;
+mod sites;
+
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use crate::class::{CLASSES, SMALL_CLASSES, of_alone};
+use crate::counters::{self, Counter};
+use crate::depot::DEPOTS;
+use crate::observer::Block;
+use crate::os::PAGE;
+use crate::place::Slot;
+use crate::{config, large, pressure};
+
+pub use held::{Held, release_all};
+pub use sites::{below, is_small};
+
+/// Bytes of live blocks that lie alone, in pages that they do not fill, at most: a
+/// program may have any number of timers.
+const MOST_LIVE: usize = 64 << 20;
+/// Pages that are held at most. They hold no memory but their share of the page
+/// tables, 16 bytes a page.
+pub const MOST_HELD_PAGES: usize = 1 << 18;
+
+static LIVE: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether a slot's block lies alone.
+pub fn is_alone(slot: Slot) -> bool {
+    slot.class >= CLASSES
+}
+
+/// A small block of `size` bytes that lies alone, if the blocks of its site do and
+/// there is room for one.
+pub fn allocate(size: usize, site: usize, zero: bool) -> Option<*mut u8> {
+    if !sites::is_chosen(size, site) || pressure::is_tight() {
+        return None;
+    }
+    let class = of_alone(size);
+    let bytes = Slot { class, index: 0 }.bytes();
+    if LIVE.fetch_add(bytes, Relaxed) + bytes > MOST_LIVE {
+        LIVE.fetch_sub(bytes, Relaxed);
+        return None;
+    }
+    let block = large::allocate(class, (size, 16), site, zero);
+    if block.is_none() {
+        LIVE.fetch_sub(bytes, Relaxed);
+    }
+    block
+}
+
+/// A block that lay alone is freed.
+pub fn freed(slot: Slot) {
+    LIVE.fetch_sub(slot.bytes(), Relaxed);
+}
+
+/// A live block is watched from now on: later ones of its kind are to lie alone.
+pub fn watched(block: &Block) {
+    if config::isolates() && is_small(block.size) {
+        sites::choose(block.size, block.alloc_site);
+    }
+}
+
+/// Whether the slot of a block that is freed is to be held.
+pub fn holds(slot: Slot, was_watched: bool) -> bool {
+    (was_watched || is_alone(slot)) && config::isolates() && !pressure::is_on()
+}
+
+/// Holds a slot that is guarded as a whole and in no set, and lets the oldest go if
+/// that is too much. If it cannot be held, it is free at once.
+pub fn hold(slot: Slot) {
+    let depot = &DEPOTS[slot.class];
+    let mut inner = depot.lock();
+    if !inner.held.push(slot) {
+        counters::add(Counter::GuardsReleased, (slot.bytes() / PAGE) as u64);
+        inner.purged.insert(slot.index as u32);
+    }
+    drop(inner);
+    while held::pages() > MOST_HELD_PAGES && release_oldest() {}
+}
+
+fn release_oldest() -> bool {
+    let Some(class) = held::oldest() else { return false };
+    debug_assert!(class >= SMALL_CLASSES);
+    let mut inner = DEPOTS[class].lock();
+    // Another thread may have been faster.
+    if let Some(index) = inner.held.pop(class) {
+        let slot = Slot { class, index: index as usize };
+        counters::add(Counter::GuardsReleased, (slot.bytes() / PAGE) as u64);
+        inner.purged.insert(index);
+    }
+    true
+}
