@@ -58,6 +58,7 @@ mod totals;
 pub mod trap;
 mod window;
 
+pub use alone::expect_watches;
 pub use class_counters::{
     CLASS_CELLS, ClassCounters, set_class_counters, set_class_counters_fresh,
 };

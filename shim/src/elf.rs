@@ -198,6 +198,21 @@ impl Object {
         }
     }
 
+    /// Whether it uses a symbol of another object with such a name.
+    pub fn imports(&self, mut is_meant: impl FnMut(&[u8]) -> bool) -> bool {
+        if self.hash == 0 || self.symbols == 0 {
+            return false;
+        }
+        // SAFETY: the head of its hash table; symbols in front of the first that is in
+        // there are what the object needs, behind a null one.
+        unsafe {
+            let count = (*(self.hash as *const Hash)).first_symbol as usize;
+            let symbols = core::slice::from_raw_parts(self.symbols as *const Symbol, count);
+            let mut needed = symbols.iter().skip(1).filter(|symbol| symbol.section == 0);
+            needed.any(|symbol| is_meant(self.string(symbol.name as usize).to_bytes()))
+        }
+    }
+
     /// Calls `each` with every call that is still to be bound.
     pub fn each_pending(&self, each: &mut dyn FnMut(&Pending<'_>)) {
         let (table, versions) = (self.part(DT_JMPREL), self.part(DT_VERSYM));

@@ -15,7 +15,7 @@ use deadwalk_detector::{DETECTOR, HeapBlock, Kind};
 use crate::host::Host;
 use crate::say::{self, Line};
 use crate::{
-    arena, collector, descriptors, exit, foreign, fork, heal, jump, modules, operators, overrides,
+    arena, collector, descriptors, elf, exit, foreign, fork, heal, jump, modules, operators, overrides,
     provoke, real, record_file, resources, signal, sigwait, stack, stdio, sweeper, timer_list, tls,
     unload,
 };
@@ -120,6 +120,9 @@ fn start(argv: *const *const c_char) {
         new_delete: options.new_delete,
         ..Config::default()
     });
+    if options.guard_timers && uses_timers_with_data() {
+        deadwalk_alloc::expect_watches();
+    }
     operators::settle(options.new_delete);
     deadwalk_alloc::set_site_resolver(modules::resolve_site);
     DETECTOR.configure(options.del, options.tail_us, options.deadlock_ms);
@@ -132,6 +135,18 @@ fn start(argv: *const *const c_char) {
     deadwalk_alloc::set_observer(&Observer);
     collector::allow();
     exit::register();
+}
+
+/// Was any object that is loaded linked with a function whose timers or data are
+/// watched?
+fn uses_timers_with_data() -> bool {
+    let mut uses = false;
+    elf::each(&mut |object, is_own| {
+        let is_meant = |name: &[u8]| name == b"timer_create" || name.starts_with(b"deadwalk_");
+        uses = !is_own && object.imports(is_meant);
+        !uses
+    });
+    uses
 }
 
 /// Begins a record, as a file if there is an output folder and it works;

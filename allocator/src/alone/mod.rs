@@ -6,7 +6,8 @@
 //! ([`crate::watch`]): then its slot is chosen already, but the next block of that
 //! size from that place in the program's code gets a slot of one of the classes
 //! behind the others (`class::of_alone`), a page and a guard. They are large blocks
-//! in all but size.
+//! in all but size. In a program that is known to use timers the first block of each
+//! kind lies alone too ([`expect_watches`]): it may be the only one.
 //!
 //! A block that was watched, or lies alone, is guarded as a whole when it is freed and
 //! *held*: its slot is nobody's until so many others were freed after it that the
@@ -28,7 +29,7 @@ use crate::place::Slot;
 use crate::{config, large, pressure};
 
 pub use held::{Held, release_all};
-pub use sites::{below, is_small};
+pub use sites::{below, expect_watches, is_small};
 
 /// Bytes of live blocks that lie alone, in pages that they do not fill, at most: a
 /// program may have any number of timers.

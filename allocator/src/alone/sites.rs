@@ -1,16 +1,21 @@
 //! Whose blocks lie alone: by the place in the program's code that allocates them and
 //! their size, since many a program allocates everything in one place.
 //!
+//! A kind is known from its first watched block on; where watches are expected, from its
+//! first block on. One that is known and was never watched gives its place to one that
+//! is.
+//!
 //! Ground rules. Any thread may choose and ask at any time. As long as nothing is
 //! chosen, `malloc` pays a comparison with memory instead of one with a constant
 //! ([`is_small`]); from then on every call looks here first.
 
 use core::sync::atomic::{
-    AtomicU32, AtomicU64, AtomicUsize,
-    Ordering::{Acquire, Relaxed, Release},
+    AtomicBool, AtomicU32, AtomicU64, AtomicUsize,
+    Ordering::{AcqRel, Acquire, Relaxed},
 };
 
 use crate::class::SMALL_LIMIT;
+use crate::config;
 
 /// Kinds of blocks that can be chosen; those behind them are not.
 const KINDS: usize = 1024;
@@ -37,6 +42,18 @@ static KIND: [Kind; KINDS] = [const {
 /// until something is chosen.
 static BELOW: AtomicUsize = AtomicUsize::new(SMALL_LIMIT);
 
+/// Whether the first block of each kind is to lie alone.
+static EXPECTS: AtomicBool = AtomicBool::new(false);
+
+/// The process uses timers: somebody will watch blocks. To be called once, after
+/// [`crate::configure`].
+pub fn expect_watches() {
+    if config::isolates() {
+        EXPECTS.store(true, Relaxed);
+        BELOW.store(0, Relaxed);
+    }
+}
+
 /// Whether a block of `size` bytes is a small one.
 #[inline(always)]
 pub fn is_small(size: usize) -> bool {
@@ -62,19 +79,33 @@ fn places(key: u64) -> impl Iterator<Item = &'static Kind> {
     (0..LOOK).map(move |at| &KIND[(first as usize + at) % KINDS])
 }
 
+/// The place of a kind, if it is known.
+fn known(key: u64) -> Option<&'static Kind> {
+    let places = places(key).map(|kind| (kind, kind.key.load(Acquire)));
+    let mut filled = places.take_while(|&(_, found)| found != 0);
+    filled.find(|&(_, found)| found == key).map(|(kind, _)| kind)
+}
+
+/// Finds a place for a kind that is not known: an empty one, or one of a kind of which
+/// no block is watched, if `takes_over`.
+fn settle(key: u64, takes_over: bool) -> Option<&'static Kind> {
+    places(key).find(|kind| {
+        let old = kind.key.load(Acquire);
+        let may = old == 0 || takes_over && kind.watched.load(Relaxed) == 0;
+        let is_ours = may && kind.key.compare_exchange(old, key, AcqRel, Relaxed).is_ok();
+        if is_ours {
+            kind.blocks.store(0, Relaxed);
+        }
+        is_ours
+    })
+}
+
 /// Blocks of `size` bytes from `site` are to lie alone from now on.
 pub fn choose(size: usize, site: usize) {
     let key = key(size, site);
-    for kind in places(key) {
-        let found = match kind.key.load(Acquire) {
-            0 => kind.key.compare_exchange(0, key, Release, Acquire).unwrap_or_else(|now| now),
-            now => now,
-        };
-        if found == 0 || found == key {
-            kind.watched.fetch_add(1, Relaxed);
-            BELOW.store(0, Relaxed);
-            return;
-        }
+    if let Some(kind) = known(key).or_else(|| settle(key, true)) {
+        kind.watched.fetch_add(1, Relaxed);
+        BELOW.store(0, Relaxed);
     }
 }
 
@@ -82,23 +113,30 @@ pub fn choose(size: usize, site: usize) {
 /// as one that does.
 pub fn is_chosen(size: usize, site: usize) -> bool {
     let key = key(size, site);
-    let places = places(key).map(|kind| (kind, kind.key.load(Acquire)));
-    let mut filled = places.take_while(|&(_, found)| found != 0);
-    let Some((kind, _)) = filled.find(|&(_, found)| found == key) else { return false };
-    let blocks = kind.blocks.load(Relaxed);
-    if blocks >= ENOUGH && kind.watched.load(Relaxed) < blocks / RARE {
-        return false;
+    let first = || if EXPECTS.load(Relaxed) { settle(key, false) } else { None };
+    let Some(kind) = known(key).or_else(first) else { return false };
+    let (blocks, watched) = (kind.blocks.load(Relaxed), kind.watched.load(Relaxed));
+    let is_rare = watched == 0 && blocks > 0 || blocks >= ENOUGH && watched < blocks / RARE;
+    if !is_rare {
+        kind.blocks.store(blocks.saturating_add(1), Relaxed);
     }
-    kind.blocks.store(blocks.saturating_add(1), Relaxed);
-    true
+    !is_rare
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::{Mutex, MutexGuard, PoisonError};
+
+    /// What is expected is the process's: one test at a time.
+    fn begin() -> MutexGuard<'static, ()> {
+        static SERIAL: Mutex<()> = Mutex::new(());
+        SERIAL.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
     #[test]
     fn a_kind_is_a_site_with_a_size() {
+        let _serial = begin();
         assert!(!is_chosen(40, 0x1_1000));
         choose(40, 0x1_1000);
         assert!(is_chosen(40, 0x1_1000));
@@ -107,13 +145,27 @@ mod tests {
 
     #[test]
     fn a_kind_that_is_rarely_watched_is_given_up() {
+        let _serial = begin();
         choose(48, 0x2_2000);
         let alone = (0..10 * ENOUGH).filter(|_| is_chosen(48, 0x2_2000)).count();
         assert_eq!(alone as u32, ENOUGH);
     }
 
     #[test]
+    fn where_watches_are_expected_the_first_block_lies_alone() {
+        let _serial = begin();
+        EXPECTS.store(true, Relaxed);
+        let alone = [0; 3].map(|_| is_chosen(64, 0x4_4000));
+        EXPECTS.store(false, Relaxed);
+        assert_eq!(alone, [true, false, false]);
+        assert!(!is_chosen(64, 0x5_5000));
+        choose(64, 0x4_4000);
+        assert!(is_chosen(64, 0x4_4000));
+    }
+
+    #[test]
     fn a_kind_that_is_often_watched_stays() {
+        let _serial = begin();
         for _ in 0..10 * ENOUGH {
             choose(56, 0x3_3000);
             assert!((0..RARE).all(|_| is_chosen(56, 0x3_3000)));

@@ -132,7 +132,8 @@ pub fn discard(slot: Slot, meta: &Meta) -> bool {
 /// Gives a free slot's pages back and takes the access to them away. False if
 /// the kernel refused: then what is left of the content is poison, or shut.
 pub fn purge(slot: Slot, meta: &Meta) -> bool {
-    if meta.shut() == 0 {
+    // A block that lies alone is too small for a program to change its access.
+    if meta.shut() == 0 && !alone::is_alone(slot) {
         give_access(slot, meta);
     }
     let purged = set_whole(slot, meta);
