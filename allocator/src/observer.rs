@@ -92,7 +92,8 @@ pub struct Misuse {
     pub size: usize,
     /// `addr - base`.
     pub offset: isize,
-    /// Span from the first to the last damaged byte; 0 if none is damaged.
+    /// Span from the first to the last damaged byte, 0 if none is damaged; or the bytes
+    /// of an access that was performed on an alias.
     pub len: usize,
     /// Return address of the block's allocation; 0 unknown.
     pub alloc_site: usize,

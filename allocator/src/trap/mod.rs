@@ -5,6 +5,8 @@
 //! are read and changed. A slot changes hands meanwhile at most by a
 //! compare-and-swap that one side loses.
 
+mod stale;
+
 use crate::counters::{self, Counter};
 use crate::depot::DEPOTS;
 use crate::large::{self, TAKEN, UNMAPPED};
@@ -14,6 +16,8 @@ use crate::place::{Place, Slot, locate};
 use crate::poison::{self, POISON_FREE};
 use crate::slot::{FREE, LIVE, NEVER, QUARANTINED, REPORTED, RETIRED, STATE};
 use crate::{guard, huge};
+
+pub use stale::{alias, is_stale, tell};
 
 /// An access that trapped.
 pub(crate) struct Access {
@@ -38,8 +42,13 @@ impl Access {
 
     /// Tells of it.
     pub fn tell(&self, kind: MisuseKind, block: Block) {
+        self.tell_of(kind, block, self.is_write as usize);
+    }
+
+    /// Tells of it, of so many bytes.
+    pub fn tell_of(&self, kind: MisuseKind, block: Block, len: usize) {
         let mut misuse = Misuse::of(kind, self.addr, Some(block), self.ip + 1);
-        misuse.len = self.is_write as usize;
+        misuse.len = len;
         misuse.expected = [if self.is_stale(kind) { POISON_FREE } else { 0 }; 16];
         misuse.found = misuse.expected;
         misuse.in_signal = true;
@@ -73,14 +82,16 @@ pub fn trap(addr: usize, is_write: bool, ip: usize) -> bool {
 }
 
 /// What a page of a freed block reads as.
-static POISON_PAGE: [u8; PAGE] = [POISON_FREE; PAGE];
+#[repr(align(4096))]
+pub(crate) struct PoisonPage([u8; PAGE]);
+static POISON_PAGE: PoisonPage = PoisonPage([POISON_FREE; PAGE]);
 
 /// Fills a page that was opened with poison. Another thread may drop the slot just
 /// now and take the access to it away again: a fault here would be the end.
 pub(crate) fn poison_page(page: usize) {
     // SAFETY: the page was opened just now and holds no block any more.
     unsafe {
-        if !os::write_any(page, &POISON_PAGE) {
+        if !os::write_any(page, &POISON_PAGE.0) {
             poison::fill_plain(page as *mut u8, PAGE);
         }
     }
