@@ -14,7 +14,7 @@ use crate::record::layout::{FLAG_BYTES, FLAG_LATE, StackRole, Verdict};
 use crate::record::writer::FindingSpec;
 use crate::state::Phase;
 use crate::timers::TimerSlot;
-use crate::{Api, Consequence, Kind, Severity};
+use crate::{Api, Consequence, Kind, Severity, Subject};
 
 /// A misuse of the heap as the allocator describes it.
 #[derive(Clone, Copy, Debug)]
@@ -174,6 +174,15 @@ impl Detector {
                 stack = single(misuse.caller);
             }
             spec = spec.with(StackRole::Access, stack);
+            let is_stale = matches!(misuse.kind, Kind::UseAfterFreeRead | Kind::UseAfterFreeWrite);
+            let touch = is_stale.then(|| self.touched(platform, misuse.block.base, stack));
+            if let Some(touch) = touch.flatten() {
+                spec.subject = Subject::TimerData;
+                spec.age_ns = touch.age_ns;
+                if touch.free_stack != 0 {
+                    spec = spec.with(StackRole::Free, touch.free_stack);
+                }
+            }
         }
         spec.addr = misuse.addr;
         spec.base = misuse.block.base;

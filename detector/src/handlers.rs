@@ -129,7 +129,10 @@ impl Detector {
                 .runs
                 .each()
                 .any(|(r, slot)| Some(r) != run && slot.timer() == timer && !slot.is_stale());
-        self.judge_enter(platform, slot, used, outcome.after_del, overlaps);
+        let freed = self.judge_enter(platform, slot, used, outcome.after_del, overlaps);
+        if let (Some(freed), Some(run)) = (freed, run.and_then(|run| self.runs.get(run))) {
+            run.began_freed.store(freed + 1, Relaxed);
+        }
         Some(entry)
     }
 
@@ -248,7 +251,7 @@ impl Detector {
         left || more
     }
 
-    /// Findings that an enter makes by itself.
+    /// Findings that an enter makes by itself; that of freed data, if it is one.
     fn judge_enter(
         &self,
         platform: &dyn Platform,
@@ -256,11 +259,11 @@ impl Detector {
         used: u32,
         after_del: bool,
         overlaps: bool,
-    ) {
+    ) -> Option<u32> {
         let block = used.checked_sub(1).and_then(|b| self.blocks.get(b));
         let freed = block.filter(|b| b.is_freed());
         if !after_del && !overlaps && freed.is_none() {
-            return;
+            return None;
         }
         let report = |kind, verdict| {
             let mut spec = self.timer_finding(platform, kind, slot);
@@ -273,13 +276,16 @@ impl Detector {
                 (spec.base, spec.size, spec.addr) = (facts.base, facts.size, facts.base);
                 spec.age_ns = platform.now_ns().saturating_sub(block.freed_ns.load(Relaxed));
             }
-            if let Some(finding) = self.record.finding(platform, &spec) {
+            let finding = self.record.finding(platform, &spec);
+            if let Some(finding) = finding {
                 self.record.occurred(platform, finding, verdict);
             }
+            finding
         };
+        let mut with_freed = None;
         if freed.is_some() {
             self.settle_freed_pending(platform, slot, 0);
-            report(Kind::EnterWithFreedData, Verdict::Warning);
+            with_freed = report(Kind::EnterWithFreedData, Verdict::Warning);
         }
         if after_del {
             let verdict = match slot.notify() {
@@ -293,6 +299,7 @@ impl Detector {
         if overlaps {
             report(Kind::OverlappingHandler, Verdict::Info);
         }
+        with_freed
     }
 
     /// The handler starts after its timer was disarmed or deleted: the notes of

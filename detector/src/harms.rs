@@ -49,6 +49,7 @@ impl Detector {
             note.sample.set(&self.sample_run(platform, run));
             let stack = *stack.get_or_insert_with(|| self.record.capture(platform));
             note.stack.store(stack, Relaxed);
+            note.access_stack.store(0, Relaxed);
             note.set_block(&harm.block);
             note.consequence.store(harm.consequence as u32, Relaxed);
             let mut spec = self.block_finding(platform, harm.kind, slot, &harm.block, stack);
@@ -136,6 +137,7 @@ impl Detector {
                 (HeapBlock::default(), self.record.single(platform, site))
             }
         };
+        let access = harm.map_or(0, |harm| harm.access_stack.load(Relaxed));
         let role = match consequence {
             Consequence::TextUnloaded | Consequence::ResourceClosed => StackRole::Access,
             _ => StackRole::Free,
@@ -145,6 +147,9 @@ impl Detector {
             .about_block(platform, spec, &block)
             .with(role, stack)
             .with(StackRole::Del, landing.del_stack.load(Relaxed));
+        if consequence == Consequence::Touched {
+            spec = spec.with(StackRole::Access, access);
+        }
         spec.consequence = consequence;
         spec.flags |= landing.flags.load(Relaxed);
         self.record.finding(platform, &spec)

@@ -79,6 +79,8 @@ pub mod timer_list;
 #[cfg(not(loom))]
 mod timers;
 #[cfg(not(loom))]
+mod touches;
+#[cfg(not(loom))]
 mod unloads;
 #[cfg(not(loom))]
 mod verdicts;

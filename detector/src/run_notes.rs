@@ -154,6 +154,8 @@ pub struct HarmNote {
     pub finding: AtomicU32,
     /// Stack of who did it, index + 1.
     pub stack: AtomicU32,
+    /// Where the handler then used what was freed: index + 1 of a stack, 0 if it did not.
+    pub access_stack: AtomicU32,
     /// The handler's thread at that moment.
     pub sample: SampleCell,
     base: AtomicU64,
@@ -170,6 +172,7 @@ impl HarmNote {
             consequence: AtomicU32::new(0),
             finding: AtomicU32::new(0),
             stack: AtomicU32::new(0),
+            access_stack: AtomicU32::new(0),
             sample: SampleCell::new(),
             base: AtomicU64::new(0),
             size: AtomicU64::new(0),

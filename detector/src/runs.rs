@@ -61,6 +61,8 @@ pub struct RunSlot {
     late: AtomicU32,
     /// 1 if it was started by an expiry that is not its timer's.
     is_stale: AtomicU32,
+    /// Its `enter-with-freed-data`, counted from 1, as long as that did no harm.
+    pub began_freed: AtomicU32,
     /// The handler's thread as who joins it names it; 0 for one that nobody can.
     pub joinable: AtomicU64,
     /// The mutex that the handler found taken and waits for, or has got since; 0 for
@@ -98,6 +100,7 @@ impl RunSlot {
             is_held: AtomicU32::new(0),
             late: AtomicU32::new(0),
             is_stale: AtomicU32::new(0),
+            began_freed: AtomicU32::new(0),
             joinable: AtomicU64::new(0),
             lock: AtomicU64::new(0),
             lock_stack: AtomicU32::new(0),
@@ -193,6 +196,7 @@ impl RunTable {
         }
         slot.rearmed_ns.store(0, Relaxed);
         slot.owner_armed_ns.store(0, Relaxed);
+        slot.began_freed.store(0, Relaxed);
         slot.word.begin(generation);
         Some(RunRef { index: index as u32, generation })
     }

@@ -101,7 +101,7 @@ fn what_is_no_record_says_what_it_is() {
     image.u32(8, newer);
     assert_eq!(Record::parse(&image.bytes), Err(ReadError::OtherVersion(newer)));
     assert!(ReadError::OtherVersion(newer).to_string().contains("newer"));
-    assert_eq!(ReadError::OtherVersion(1).to_string(), "record version 1, this deadwalk reads 5");
+    assert_eq!(ReadError::OtherVersion(1).to_string(), "record version 1, this deadwalk reads 6");
     assert_eq!(Record::parse(&image.bytes[..11]), Err(ReadError::TooShort(11)));
 }
 
