@@ -15,9 +15,9 @@ use deadwalk_detector::{DETECTOR, HeapBlock, Kind};
 use crate::host::Host;
 use crate::say::{self, Line};
 use crate::{
-    arena, collector, descriptors, elf, exit, foreign, fork, heal, jump, modules, operators, overrides,
-    provoke, real, record_file, resources, signal, sigwait, stack, stdio, sweeper, timer_list, tls,
-    unload,
+    arena, collector, descriptors, elf, exit, foreign, fork, heal, jump, modules, operators,
+    overrides, provoke, real, record_file, resources, signal, sigwait, stack, stdio, sweeper,
+    timer_list, tls, unload,
 };
 
 #[used]
@@ -122,6 +122,7 @@ fn start(argv: *const *const c_char) {
     });
     if options.guard_timers && uses_timers_with_data() {
         deadwalk_alloc::expect_watches();
+        signal::prepare_for_stale();
     }
     operators::settle(options.new_delete);
     deadwalk_alloc::set_site_resolver(modules::resolve_site);

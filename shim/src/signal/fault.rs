@@ -14,7 +14,9 @@ use core::sync::atomic::Ordering::Relaxed;
 use deadwalk_alloc::trap;
 
 use super::trampoline::register;
-use super::{HANDLERS, SEGV, SEGV_FLAGS, SEGV_IS_OURS, is_function, real_sigaction, trampoline};
+use super::{
+    HANDLERS, SEGV, SEGV_FLAGS, SEGV_IS_OURS, is_function, real_sigaction, stale, trampoline,
+};
 use crate::tls::{self, keeping_errno};
 use crate::{resources, unload};
 
@@ -68,7 +70,7 @@ pub fn readapt() {
 }
 
 /// Does what is to do about a fault, unless that is to call the program's handler.
-pub fn is_handled(info: &libc::siginfo_t, context: &libc::ucontext_t, handler: usize) -> bool {
+pub fn is_handled(info: &libc::siginfo_t, context: &mut libc::ucontext_t, handler: usize) -> bool {
     /// Bit of the page fault's error code: it was a write.
     const WRITE: usize = 2;
     // A signal that a process sent has a code of 0 or below.
@@ -79,7 +81,8 @@ pub fn is_handled(info: &libc::siginfo_t, context: &libc::ucontext_t, handler: u
         // SAFETY: as above.
         let saved = unsafe { *errno };
         let is_write = register(context, libc::REG_ERR) & WRITE != 0;
-        let is_ours = trap::trap(addr, is_write, register(context, libc::REG_RIP));
+        let is_ours = stale::is_performed(context, addr)
+            || trap::trap(addr, is_write, register(context, libc::REG_RIP));
         // SAFETY: as above.
         unsafe { *errno = saved };
         if is_ours {

@@ -21,6 +21,7 @@ mod fault;
 mod leave;
 mod mask;
 mod older;
+mod stale;
 mod timed;
 mod trampoline;
 
@@ -30,6 +31,7 @@ use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering
 pub use fault::install;
 pub use leave::{leaving, switching};
 pub use mask::open_for_faults;
+pub use stale::prepare as prepare_for_stale;
 pub use timed::{consumed, consumed_from, is_in_handler};
 
 use crate::real::Real;

@@ -63,7 +63,7 @@ struct Way {
 
 extern "C" fn decide(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) -> Way {
     // SAFETY: the kernel's structures, valid while the handler runs.
-    let (info, context) = unsafe { (&*info, &*context.cast::<libc::ucontext_t>()) };
+    let (info, context) = unsafe { (&*info, &mut *context.cast::<libc::ucontext_t>()) };
     let handler = HANDLERS[signal as usize % super::SIGNALS].load(Acquire);
     let interrupted = register(context, libc::REG_RIP);
     vfork::interrupted(
