@@ -1,0 +1,192 @@
+/*
+ * Handlers that go on to use their data after it was freed. The program counts what it
+ * sees, to be compared with what is told.
+ *
+ * stale reads        1,000 reads through ten kinds of instruction, one line each
+ * stale writes       writes, and reads of what was written
+ * stale threads      two threads, 20,000 reads each
+ * stale rounds N     data freed behind timer_delete, N rounds, handlers that sleep a bit
+ * stale fixed N      the same, waiting for the handler
+ */
+#include "gates.h"
+#include <stdint.h>
+
+enum { READS = 100, READERS = 2, READS_OF_A_THREAD = 20000, WORDS = 8 };
+#define POISON 0x6b6b6b6b6b6b6b6bul
+#define MAGIC 0x600d600d600d600dul
+
+struct data {
+	uint64_t words[WORDS];
+};
+
+static sem_t entered, go, over;
+static unsigned long wrong;
+
+static void expect(uint64_t got, uint64_t wanted)
+{
+	wrong += got != wanted;
+}
+
+/* Each statement is one instruction that reads, on a line of its own. */
+static void read_in_ten_ways(struct data *data)
+{
+	struct { uint64_t low, high; } wide;
+	uint64_t got, one = 1;
+	unsigned char copy[16], flag;
+	double number;
+
+	__asm__ volatile("movq (%1), %0" : "=r"(got) : "r"(data));
+	expect(got, POISON);
+	__asm__ volatile("movzbl 3(%1), %k0" : "=r"(got) : "r"(data));
+	expect(got, POISON & 0xff);
+	__asm__ volatile("movslq 8(%1), %0" : "=r"(got) : "r"(data));
+	expect(got, (uint64_t)(int64_t)(int32_t)POISON);
+	got = 1;
+	__asm__ volatile("addq 8(%1,%2,8), %0" : "+r"(got) : "r"(data), "r"(one));
+	expect(got, POISON + 1);
+	__asm__ volatile("cmpb $0x6b, 5(%1)\n\tsete %0" : "=r"(flag) : "r"(data) : "cc");
+	expect(flag, 1);
+	__asm__ volatile("pushq 16(%1)\n\tpopq %0" : "=r"(got) : "r"(data));
+	expect(got, POISON);
+	__asm__ volatile("movups 16(%1), %%xmm3\n\tmovups %%xmm3, %0" : "=m"(wide) : "r"(data) : "xmm3");
+	expect(wide.low & wide.high, POISON);
+	void *from = data, *to = copy;
+	size_t count = sizeof copy;
+	__asm__ volatile("rep movsb" : "+S"(from), "+D"(to), "+c"(count) : : "memory");
+	expect(copy[0] & copy[15], POISON & 0xff);
+	__asm__ volatile("imulq $3, 24(%1), %0" : "=r"(got) : "r"(data));
+	expect(got, POISON * 3);
+	__asm__ volatile("cvtsi2sdq 32(%1), %0" : "=x"(number) : "r"(data));
+	expect(number == (double)(int64_t)POISON, 1);
+}
+
+static void reading(union sigval value)
+{
+	gate_open(&entered);
+	gate_pass(&go);
+	for (int round = 0; round < READS; round++)
+		read_in_ten_ways(value.sival_ptr);
+	gate_open(&over);
+}
+
+static void writing(union sigval value)
+{
+	volatile struct data *data = value.sival_ptr;
+
+	gate_open(&entered);
+	gate_pass(&go);
+	data->words[1] = MAGIC;
+	expect(data->words[1], MAGIC);
+	expect(data->words[2], POISON);
+	__atomic_fetch_add(&data->words[2], 1, __ATOMIC_SEQ_CST);
+	expect(data->words[2], POISON + 1);
+	gate_open(&over);
+}
+
+static struct data *new_data(void)
+{
+	struct data *data = malloc(sizeof *data);
+
+	for (int at = 0; at < WORDS; at++)
+		data->words[at] = MAGIC;
+	return data;
+}
+
+/* A handler of whose timer the data is freed while it runs. */
+static void under_a_handler(void (*handler)(union sigval))
+{
+	struct data *data = new_data();
+	timer_t timer = new_timer(handler, data);
+
+	arm(timer, 0);
+	gate_pass(&entered);
+	timer_delete(timer);
+	free(data);
+	gate_open(&go);
+	gate_pass(&over);
+}
+
+static void *reader(void *data)
+{
+	volatile uint64_t *word = &((struct data *)data)->words[3];
+
+	gate_pass(&go);
+	for (int at = 0; at < READS_OF_A_THREAD; at++)
+		if (*word != POISON)
+			__atomic_fetch_add(&wrong, 1, __ATOMIC_RELAXED);
+	return NULL;
+}
+
+static void in_threads(void)
+{
+	struct data *data = new_data();
+	timer_t timer = new_timer(reading, data);
+	pthread_t threads[READERS];
+
+	timer_delete(timer);
+	free(data);
+	for (int at = 0; at < READERS; at++)
+		pthread_create(&threads[at], NULL, reader, data);
+	for (int at = 0; at < READERS; at++)
+		gate_open(&go);
+	for (int at = 0; at < READERS; at++)
+		pthread_join(threads[at], NULL);
+}
+
+static atomic_ulong stale, runs;
+
+static void sleepy(union sigval value)
+{
+	volatile struct data *data = value.sival_ptr;
+	/* What the stack holds is as good as chance. */
+	struct timespec nap = { .tv_nsec = (runs++ * 7919 % 300) * 1000 };
+
+	nanosleep(&nap, NULL);
+	/* Neither: the free is just being made, see docs/limits.md. */
+	stale += data->words[0] == POISON;
+	gate_open(&over);
+}
+
+static void in_rounds(long rounds, int waits)
+{
+	for (long round = 0; round < rounds; round++) {
+		struct data *data = new_data();
+		timer_t timer = new_timer(sleepy, data);
+		unsigned long before = runs;
+		struct timespec nap = { .tv_nsec = round * 104729 % 200 * 1000 };
+
+		arm(timer, 0);
+		while (runs == before)
+			sched_yield();
+		nanosleep(&nap, NULL);
+		if (waits)
+			gate_pass(&over);
+		timer_delete(timer);
+		free(data);
+		if (!waits)
+			gate_pass(&over);
+	}
+	printf("stale %lu\n", (unsigned long)stale);
+}
+
+int main(int argc, char **argv)
+{
+	const char *what = argc > 1 ? argv[1] : "";
+	long rounds = argc > 2 ? atol(argv[2]) : 1;
+
+	gate_init(&entered);
+	gate_init(&go);
+	gate_init(&over);
+	if (!strcmp(what, "reads"))
+		under_a_handler(reading);
+	else if (!strcmp(what, "writes"))
+		under_a_handler(writing);
+	else if (!strcmp(what, "threads"))
+		in_threads();
+	else if (!strcmp(what, "rounds") || !strcmp(what, "fixed"))
+		in_rounds(rounds, *what == 'f');
+	else
+		return 2;
+	printf("wrong %lu\n", wrong);
+	return 3;
+}

@@ -1,0 +1,104 @@
+//! Handlers that use their data after it was freed: every access is told, one by one,
+//! and the program goes on with what it would have seen.
+
+use std::collections::BTreeMap;
+
+use deadwalk_tests::Severity::Error;
+use deadwalk_tests::{Finding, Program, Report, Run, repeats};
+
+const READ: &str = "use-after-free-read";
+const WRITE: &str = "use-after-free-write";
+
+/// A run that ends as the program wants, and what it says.
+#[track_caller]
+fn stale(args: &str) -> (Report, String) {
+    let watched = Run::of(&Program::new("stale")).args(args).watched();
+    assert_eq!(watched.outcome.status, 3, "{:#?}", watched.outcome);
+    (watched.report, watched.outcome.stdout)
+}
+
+fn total(findings: &[Finding<'_>]) -> u64 {
+    findings.iter().map(Finding::count).sum()
+}
+
+/// How many accesses there were by line.
+fn by_line(findings: &[Finding<'_>]) -> BTreeMap<u64, u64> {
+    let mut lines = BTreeMap::new();
+    for finding in findings {
+        let frame = &finding.stack("access")[0];
+        assert_eq!(frame.file_name(), Some("stale.c"), "{finding:?}");
+        *lines.entry(frame.line().expect("a line")).or_default() += finding.count();
+    }
+    lines
+}
+
+#[test]
+fn a_thousand_reads_by_ten_kinds_of_instruction() {
+    let (report, says) = stale("reads");
+    assert_eq!(says, "wrong 0\n", "{report}");
+    let reads = report.of_kind(READ);
+    assert_eq!(total(&reads), 1000, "{report}");
+    let lines = by_line(&reads);
+    assert_eq!(lines.len(), 10, "{lines:?}");
+    assert!(lines.values().all(|&count| count == 100), "{lines:?}");
+    for read in &reads {
+        assert_eq!(read.severity(), Error);
+        assert_eq!(read.text("subject"), "timer-data");
+        read.assert_stack("alloc", "new_data");
+        read.assert_stack("free", "under_a_handler");
+    }
+    report.assert_none(WRITE);
+}
+
+#[test]
+fn what_is_written_is_told_and_read_again() {
+    let (report, says) = stale("writes");
+    assert_eq!(says, "wrong 0\n", "{report}");
+    // A store and an addition; four reads, and the addition's is one with it.
+    assert_eq!(total(&report.of_kind(WRITE)), 2, "{report}");
+    assert_eq!(total(&report.of_kind(READ)), 3, "{report}");
+}
+
+#[test]
+fn a_landing_under_which_freed_data_is_used_is_touched() {
+    let (report, _) = stale("reads");
+    let landing = report.assert_kind("del-while-running", Error);
+    assert_eq!(landing.text("consequence"), "touched", "{report}");
+    landing.assert_stack("del", "under_a_handler");
+    landing.assert_stack("free", "under_a_handler");
+    landing.assert_stack("access", "read_in_ten_ways");
+}
+
+#[test]
+fn two_threads_lose_nothing() {
+    let (report, says) = stale("threads");
+    assert_eq!(says, "wrong 0\n", "{report}");
+    assert_eq!(total(&report.of_kind(READ)), 40_000, "{report}");
+}
+
+#[test]
+fn every_handler_that_reads_freed_data_is_told() {
+    let (report, says) = stale(&format!("rounds {}", repeats(500, 2000)));
+    let seen: u64 = says
+        .lines()
+        .next()
+        .and_then(|line| line.strip_prefix("stale ")?.parse().ok())
+        .expect("a count");
+    assert!(seen > 0, "{says}");
+    assert_eq!(total(&report.of_kind(READ)), seen, "{report}");
+}
+
+#[test]
+fn who_waits_for_the_handler_is_left_alone() {
+    let (report, says) = stale(&format!("fixed {}", repeats(200, 1000)));
+    assert_eq!(says, "stale 0\nwrong 0\n");
+    report.assert_clean();
+}
+
+#[test]
+fn without_guards_nothing_is_told_of_reads() {
+    let run = Run::of(&Program::new("stale")).arg("reads").env("DEADWALK_OPTIONS", "guard=off");
+    let watched = run.watched();
+    assert_eq!(watched.outcome.status, 3);
+    watched.report.assert_none(READ);
+}
