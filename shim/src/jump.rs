@@ -30,7 +30,7 @@ use deadwalk_detector::DETECTOR;
 use deadwalk_detector::handlers::MUTEX;
 
 use crate::sandbox::{self, Arguments};
-use crate::{collector, descriptors, real, resources, signal, thunk, tls, watch};
+use crate::{collector, descriptors, real, resources, signal, stale_calls, thunk, tls, watch};
 
 /// What a call means; see the module's head.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -197,6 +197,13 @@ fn enter(arguments: Arguments, role: Role, target: &Target, site: usize) -> usiz
         resources::made(object);
     }
     let addr = descriptors::instead(&arguments, role).unwrap_or(addr);
+    let addr = match role {
+        Role::Read | Role::Use if tls::hooks() & tls::IN_HANDLER != 0 => {
+            let [_, buffer, len, _] = arguments.0;
+            stale_calls::instead(target.name, buffer, len).unwrap_or(addr)
+        }
+        _ => addr,
+    };
     // SAFETY: as above.
     unsafe { *libc::__errno_location() = errno };
     addr

@@ -74,6 +74,7 @@ mod say;
 mod signal;
 mod sigwait;
 mod stack;
+mod stale_calls;
 mod standstill;
 mod start;
 mod stdio;

@@ -4,12 +4,14 @@
  *
  * stale reads        1,000 reads through ten kinds of instruction, one line each
  * stale writes       writes, and reads of what was written
+ * stale calls         the same by system calls
  * stale threads      two threads, 20,000 reads each
  * stale rounds N     data freed behind timer_delete, N rounds, handlers that sleep a bit
  * stale fixed N      the same, waiting for the handler
  */
 #include "gates.h"
 #include <stdint.h>
+#include <sys/socket.h>
 
 enum { READS = 100, READERS = 2, READS_OF_A_THREAD = 20000, WORDS = 8 };
 #define POISON 0x6b6b6b6b6b6b6b6bul
@@ -83,6 +85,40 @@ static void writing(union sigval value)
 	gate_open(&over);
 }
 
+/* Through a pair of sockets, with every call that takes one buffer. */
+static void calling(union sigval value)
+{
+	struct data *data = value.sival_ptr;
+	uint64_t word = 0, sent = MAGIC;
+	ssize_t len = sizeof word;
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends))
+		die("socketpair");
+	gate_open(&entered);
+	gate_pass(&go);
+	expect(write(ends[0], &data->words[0], len), len);
+	expect(read(ends[1], &word, len), len);
+	expect(word, POISON);
+	expect(send(ends[0], &data->words[1], len, 0), len);
+	expect(recv(ends[1], &word, len, 0), len);
+	expect(word, POISON);
+	expect(sendto(ends[0], &data->words[2], len, 0, NULL, 0), len);
+	expect(recvfrom(ends[1], &word, len, 0, NULL, NULL), len);
+	expect(word, POISON);
+	for (int at = 3; at < 6; at++)
+		expect(write(ends[0], &sent, len), len);
+	expect(read(ends[1], &data->words[3], len), len);
+	expect(recv(ends[1], &data->words[4], len, 0), len);
+	expect(recvfrom(ends[1], &data->words[5], len, 0, NULL, NULL), len);
+	for (int at = 3; at < 6; at++)
+		expect(((volatile struct data *)data)->words[at], MAGIC);
+	errno = 0;
+	expect(recv(ends[1], &data->words[3], len, MSG_DONTWAIT), -1);
+	expect(errno, EAGAIN);
+	gate_open(&over);
+}
+
 static struct data *new_data(void)
 {
 	struct data *data = malloc(sizeof *data);
@@ -119,7 +155,8 @@ static void *reader(void *data)
 
 static void in_threads(void)
 {
-	struct data *data = new_data();
+	/* The compiler would warn. */
+	struct data *volatile data = new_data();
 	timer_t timer = new_timer(reading, data);
 	pthread_t threads[READERS];
 
@@ -181,6 +218,8 @@ int main(int argc, char **argv)
 		under_a_handler(reading);
 	else if (!strcmp(what, "writes"))
 		under_a_handler(writing);
+	else if (!strcmp(what, "calls"))
+		under_a_handler(calling);
 	else if (!strcmp(what, "threads"))
 		in_threads();
 	else if (!strcmp(what, "rounds") || !strcmp(what, "fixed"))

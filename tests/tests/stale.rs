@@ -60,6 +60,18 @@ fn what_is_written_is_told_and_read_again() {
 }
 
 #[test]
+fn system_calls_get_what_a_plain_program_would_have_given() {
+    let (report, says) = stale("calls");
+    assert_eq!(says, "wrong 0\n", "{report}");
+    assert_eq!(total(&report.of_kind(WRITE)), 3, "{report}");
+    // Three that were sent, and three looks at what was received.
+    assert_eq!(total(&report.of_kind(READ)), 6, "{report}");
+    for finding in report.of_kind(READ).iter().chain(&report.of_kind(WRITE)) {
+        finding.assert_stack("access", "calling");
+    }
+}
+
+#[test]
 fn a_landing_under_which_freed_data_is_used_is_touched() {
     let (report, _) = stale("reads");
     let landing = report.assert_kind("del-while-running", Error);

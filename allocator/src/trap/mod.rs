@@ -17,7 +17,7 @@ use crate::poison::{self, POISON_FREE};
 use crate::slot::{FREE, LIVE, NEVER, QUARANTINED, REPORTED, RETIRED, STATE};
 use crate::{guard, huge};
 
-pub use stale::{alias, is_stale, tell};
+pub use stale::{alias, is_stale, tell, tell_call};
 
 /// An access that trapped.
 pub(crate) struct Access {
@@ -47,12 +47,16 @@ impl Access {
 
     /// Tells of it, of so many bytes.
     pub fn tell_of(&self, kind: MisuseKind, block: Block, len: usize) {
+        deliver(&self.misuse(kind, block, len));
+    }
+
+    fn misuse(&self, kind: MisuseKind, block: Block, len: usize) -> Misuse {
         let mut misuse = Misuse::of(kind, self.addr, Some(block), self.ip + 1);
         misuse.len = len;
         misuse.expected = [if self.is_stale(kind) { POISON_FREE } else { 0 }; 16];
         misuse.found = misuse.expected;
         misuse.in_signal = true;
-        deliver(&misuse);
+        misuse
     }
 }
 

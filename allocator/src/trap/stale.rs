@@ -15,7 +15,7 @@ use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::*};
 
 use crate::counters::{self, Counter};
 use crate::large;
-use crate::observer::Block;
+use crate::observer::{Block, deliver};
 use crate::os::{self, PAGE};
 use crate::place::{Place, Slot, locate};
 use crate::poison;
@@ -136,10 +136,26 @@ pub fn is_stale(addr: usize) -> bool {
 /// Tells of an access of `len` bytes at `addr` that was performed on an alias, by the
 /// instruction at `ip`.
 pub fn tell(addr: usize, len: usize, is_write: bool, ip: usize) {
-    let Place::In(slot, _) = locate(addr) else { return };
-    let block: Option<Block> = large::meta(slot).block(slot.base());
     let access = Access { addr, is_write, ip };
-    if let Some(block) = block {
+    if let Some(block) = block_at(addr) {
         access.tell_of(access.stale(), block, len);
+    }
+}
+
+/// Tells of an access of `len` bytes at `addr` by a system call that the calling thread
+/// made with the alias. Not from a signal handler that a fault called.
+pub fn tell_call(addr: usize, len: usize, is_write: bool) {
+    let access = Access { addr, is_write, ip: 0 };
+    if let Some(block) = block_at(addr) {
+        let mut misuse = access.misuse(access.stale(), block, len);
+        (misuse.caller, misuse.in_signal) = (0, false);
+        deliver(&misuse);
+    }
+}
+
+fn block_at(addr: usize) -> Option<Block> {
+    match locate(addr) {
+        Place::In(slot, _) if !slot.is_small() => large::meta(slot).block(slot.base()),
+        _ => None,
     }
 }
