@@ -96,9 +96,12 @@ fn landing<'a>(report: &'a Report, consequence: &str, functions: [&str; 3]) -> F
 fn a_motor_that_stops_late() {
     let Some(driver) = Driver::new("motor") else { return };
     driver.try_out(|report| {
-        report.assert_only(&["del-while-running", "data-free-while-running"]);
+        let kinds = ["del-while-running", "data-free-while-running", "use-after-free-read"];
+        report.assert_only(&kinds);
         let functions = ["drive_release", "motor_off", "drive_idle"];
-        landing(report, "data-freed", functions).assert_stack("free", "drive_release");
+        let landing = landing(report, "touched", functions);
+        landing.assert_stack("free", "drive_release");
+        landing.assert_stack("access", "motor_off");
         let freed = report.assert_kind("data-free-while-running", Severity::Error);
         freed.assert_stack("handler", "motor_off");
         freed.assert_stack("free", "drive_release");
@@ -125,9 +128,11 @@ fn a_module_that_goes_too_early() {
 fn a_network_device_that_is_closed() {
     let Some(driver) = Driver::new("ether") else { return };
     driver.try_out(|report| {
-        report.assert_only(&["del-while-running", "free-while-running"]);
+        report.assert_only(&["del-while-running", "free-while-running", "use-after-free-read"]);
         let functions = ["ether_close", "ether_tx_timeout", "ether_xmit"];
-        landing(report, "storage-freed", functions).assert_stack("free", "ether_close");
+        let landing = landing(report, "touched", functions);
+        landing.assert_stack("free", "ether_close");
+        landing.assert_stack("access", "ether_tx_timeout");
         let freed = report.assert_kind("free-while-running", Severity::Error);
         freed.assert_stack("handler", "ether_tx_timeout");
         freed.assert_stack("free", "ether_close");

@@ -245,8 +245,13 @@ pub fn free(slot: Slot, is_start: bool, addr: usize, site: usize) {
     if is_out_of_use(slot, meta, size, site) {
         return;
     }
-    if alone::holds(slot, was_watched) && purge(slot, meta) {
-        return alone::hold(slot);
+    if alone::holds(slot, was_watched) {
+        // Before the guard: who traps there asks for it.
+        meta.add_flag(WATCHED);
+        if purge(slot, meta) {
+            return alone::hold(slot);
+        }
+        meta.replace_flags(WATCHED, 0);
     }
     let retain = put_away(slot, meta, size, live);
     if retain {

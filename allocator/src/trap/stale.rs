@@ -1,4 +1,6 @@
-//! Accesses to freed blocks that the program is let go on with.
+//! Accesses to freed blocks that are held (`alone`): each is told, and the program is let
+//! go on. Of others the first access is told and opens the page: a large buffer may be
+//! accessed byte by byte, and each costs a signal.
 //!
 //! A page of a freed block stays guarded for good once it was accessed; whoever
 //! performs the access for the program does so at another address, the page's *alias*.
@@ -19,7 +21,7 @@ use crate::observer::{Block, deliver};
 use crate::os::{self, PAGE};
 use crate::place::{Place, Slot, locate};
 use crate::poison;
-use crate::slot::{FREE, QUARANTINED, REPORTED, RETIRED, STATE};
+use crate::slot::{QUARANTINED, REPORTED, RETIRED, STATE, WATCHED};
 
 use super::{Access, POISON_PAGE};
 
@@ -50,16 +52,16 @@ fn retired(addr: usize) -> Option<Slot> {
     let (meta, pages) = (large::meta(slot), slot.bytes() / PAGE);
     loop {
         let flags = meta.flags();
-        if !meta.traps((addr - slot.base()) / PAGE, pages) {
+        if flags & WATCHED == 0 || !meta.traps((addr - slot.base()) / PAGE, pages) {
             return None;
         }
         match flags & STATE {
             RETIRED => return Some(slot),
-            FREE | QUARANTINED if meta.swap(flags, RETIRED | REPORTED) => {
+            QUARANTINED if meta.swap(flags, RETIRED | REPORTED | WATCHED) => {
                 counters::add(Counter::RetiredSlots, 1);
                 return Some(slot);
             }
-            FREE | QUARANTINED => {}
+            QUARANTINED => {}
             _ => return None,
         }
     }

@@ -8,7 +8,7 @@
 
 use core::ffi::{c_char, c_ulong};
 
-use deadwalk_alloc::heap;
+use deadwalk_alloc::{BlockState, heap};
 
 export_with_site!("rdx", kmalloc, deadwalk_kmalloc);
 export_with_site!("rcx", kmalloc_array, deadwalk_kmalloc_array);
@@ -97,7 +97,7 @@ unsafe extern "C" fn kfree_sensitive(block: *mut u8, site: usize) {
 /// `struct kmem_cache`, opaque to programs: a block of the watched heap, so that
 /// a cache that was destroyed is told like any other block.
 struct Cache {
-    /// [`ALIVE`]; poison in a cache that was destroyed.
+    /// [`ALIVE`]; anything in what is no cache.
     state: usize,
     size: usize,
     align: usize,
@@ -138,7 +138,10 @@ unsafe fn allocate(cache: *mut Cache, gfp: u32, site: usize) -> *mut u8 {
     // SAFETY: null, or a cache's address by the caller's promise; a block that
     // is not null has `size` bytes.
     unsafe {
-        let Some(cache) = cache.as_ref().filter(|cache| cache.state == ALIVE) else {
+        // Looked up first: a block that was freed traps.
+        let block = deadwalk_alloc::lookup(cache as usize);
+        let is_live = block.is_some_and(|block| block.state == BlockState::Live);
+        let Some(cache) = cache.as_ref().filter(|cache| is_live && cache.state == ALIVE) else {
             return core::ptr::null_mut();
         };
         let object = heap::memalign(cache.align, cache.size, site);

@@ -187,6 +187,13 @@ fn anchor() -> Option<&'static AtomicPtr<Pages>> {
 
 /// A file in memory that may be mapped executable.
 fn code_file(bytes: usize) -> Option<libc::c_int> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // A file beyond this limit is a SIGXFSZ.
+    // SAFETY: a structure to be filled.
+    let known = unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut limit) } == 0;
+    if !known || limit.rlim_cur < bytes as libc::rlim_t {
+        return None;
+    }
     /// MFD_EXEC, Linux 6.3; older kernels know nothing else.
     const EXECUTABLE: libc::c_uint = 0x10;
     let name = c"deadwalk-stubs".as_ptr();
