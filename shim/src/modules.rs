@@ -73,6 +73,11 @@ pub fn is_own(addr: usize) -> bool {
     OWN.contains(addr)
 }
 
+/// Where the C library is mapped.
+pub fn libc() -> core::ops::Range<usize> {
+    LIBC.start.load(Relaxed)..LIBC.end.load(Relaxed)
+}
+
 /// Is this address in the C library or the loader?
 pub fn is_libc(addr: usize) -> bool {
     LIBC.contains(addr) || LOADER.contains(addr)

@@ -121,7 +121,7 @@ fn start(argv: *const *const c_char) {
         ..Config::default()
     });
     if options.guard_timers && uses_timers_with_data() {
-        deadwalk_alloc::expect_watches();
+        deadwalk_alloc::expect_watches(modules::libc());
         signal::prepare_for_stale();
     }
     operators::settle(options.new_delete);

@@ -9,6 +9,7 @@
 //! chosen, `malloc` pays a comparison with memory instead of one with a constant
 //! ([`is_small`]); from then on every call looks here first.
 
+use core::ops::Range;
 use core::sync::atomic::{
     AtomicBool, AtomicU32, AtomicU64, AtomicUsize,
     Ordering::{AcqRel, Acquire, Relaxed},
@@ -45,10 +46,16 @@ static BELOW: AtomicUsize = AtomicUsize::new(SMALL_LIMIT);
 /// Whether the first block of each kind is to lie alone.
 static EXPECTS: AtomicBool = AtomicBool::new(false);
 
-/// The process uses timers: somebody will watch blocks. To be called once, after
-/// [`crate::configure`].
-pub fn expect_watches() {
+/// Sites of nobody's data, from and to: see [`expect_watches`].
+static ASIDE: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
+
+/// The process uses timers: somebody will watch blocks, of sites outside `aside` (the C
+/// library keeps its own state in blocks, which it reads as long as a handle is used,
+/// legally or not). To be called once, after [`crate::configure`].
+pub fn expect_watches(aside: Range<usize>) {
     if config::isolates() {
+        ASIDE[0].store(aside.start, Relaxed);
+        ASIDE[1].store(aside.end, Relaxed);
         EXPECTS.store(true, Relaxed);
         BELOW.store(0, Relaxed);
     }
@@ -109,11 +116,17 @@ pub fn choose(size: usize, site: usize) {
     }
 }
 
+/// Whether the first block of `site` is to lie alone.
+fn expects(site: usize) -> bool {
+    let [from, to] = ASIDE.each_ref().map(|end| end.load(Relaxed));
+    EXPECTS.load(Relaxed) && !(from..to).contains(&site)
+}
+
 /// Whether the next block of `size` bytes from `site` is to lie alone; then it counts
 /// as one that does.
 pub fn is_chosen(size: usize, site: usize) -> bool {
     let key = key(size, site);
-    let first = || if EXPECTS.load(Relaxed) { settle(key, false) } else { None };
+    let first = || if expects(site) { settle(key, false) } else { None };
     let Some(kind) = known(key).or_else(first) else { return false };
     let (blocks, watched) = (kind.blocks.load(Relaxed), kind.watched.load(Relaxed));
     let is_rare = watched == 0 && blocks > 0 || blocks >= ENOUGH && watched < blocks / RARE;
@@ -151,6 +164,16 @@ mod tests {
         assert_eq!(alone as u32, ENOUGH);
     }
 
+    /// Whether the first block of `site` lies alone where those of `aside` do not.
+    fn first_of(aside: Range<usize>, site: usize) -> bool {
+        ASIDE[0].store(aside.start, Relaxed);
+        ASIDE[1].store(aside.end, Relaxed);
+        EXPECTS.store(true, Relaxed);
+        let is_chosen = is_chosen(72, site);
+        EXPECTS.store(false, Relaxed);
+        is_chosen
+    }
+
     #[test]
     fn where_watches_are_expected_the_first_block_lies_alone() {
         let _serial = begin();
@@ -159,6 +182,7 @@ mod tests {
         EXPECTS.store(false, Relaxed);
         assert_eq!(alone, [true, false, false]);
         assert!(!is_chosen(64, 0x5_5000));
+        assert!(!first_of(0x7_7000..0x7_8000, 0x7_7000) && first_of(0x7_8000..0x7_9000, 0x7_7fff));
         choose(64, 0x4_4000);
         assert!(is_chosen(64, 0x4_4000));
     }
