@@ -23,7 +23,7 @@ use crate::state::{Phase, State};
 use crate::timers::TimerRef;
 
 /// Handlers that may run at the same time; more run uncounted (`dropped.events`).
-pub const RUNS: usize = 2048;
+pub const RUNS: usize = 1024;
 /// Deletes and disarms that may land on one run.
 pub const LANDINGS: usize = 4;
 /// Harms that may be done to one run.

@@ -28,7 +28,7 @@ fn a_free_under_the_running_handler() {
         free.assert_stack("alloc", "main");
         free.assert_stack("handler", "handler");
         let delete = report.assert_kind("del-while-running", Error);
-        assert_eq!(delete.text("consequence"), "data-freed", "{report}");
+        assert_eq!(delete.text("consequence"), "touched", "{report}");
         delete.assert_stack("del", "main");
         delete.assert_stack("handler", "handler");
         assert_eq!(report.counter("del.while_running"), 1);
