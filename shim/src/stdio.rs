@@ -268,6 +268,31 @@ pub unsafe extern "C" fn funlockfile(stream: usize) {
     tls::set_file_locks(tls::file_locks().saturating_sub(1));
 }
 
+/// Older names of the three, which libc has still.
+macro_rules! old_names {
+    ($($old:ident: $name:ident -> $result:ty;)+) => {
+        $(
+            #[doc = concat!("`", stringify!($name), "` of libc by its older name.")]
+            ///
+            /// # Safety
+            ///
+            /// As libc's function.
+            #[unsafe(no_mangle)]
+            #[allow(non_snake_case)]
+            pub unsafe extern "C" fn $old(stream: usize) -> $result {
+                // SAFETY: the caller's promise.
+                unsafe { $name(stream) }
+            }
+        )+
+    };
+}
+
+old_names! {
+    _IO_flockfile: flockfile -> ();
+    _IO_ftrylockfile: ftrylockfile -> i32;
+    _IO_funlockfile: funlockfile -> ();
+}
+
 macro_rules! stdio {
     ($($stream:expr => $($name:ident),+;)+) => {
         fn prepare_targets() {

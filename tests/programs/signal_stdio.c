@@ -21,6 +21,9 @@
 #include <stdio_ext.h>
 #include <wchar.h>
 
+extern void _IO_flockfile(FILE *stream);
+extern void _IO_funlockfile(FILE *stream);
+
 int __fprintf_chk(FILE *, int, const char *, ...);
 int __vfprintf_chk(FILE *, int, const char *, va_list);
 
@@ -199,6 +202,11 @@ int main(int argc, char **argv)
 		handled = 0;
 		raise(SIGUSR1);
 		funlockfile(stream);
+		/* By the older names. */
+		_IO_flockfile(stream);
+		handled = 0;
+		raise(SIGUSR1);
+		_IO_funlockfile(stream);
 	} else if (!strcmp(mode, "computing")) {
 		struct itimerspec soon = { .it_value = { .tv_nsec = NS_PER_MS } };
 		struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1 };

@@ -6,14 +6,15 @@ use deadwalk_tests::{Program, Run};
 #[test]
 fn counts_are_the_program_s_own() {
     let run = Run::of(&Program::new("timerfd"));
-    let plain = run.plain().assert_status(0);
+    run.plain().assert_status(0);
     let watched = run.watched();
-    watched.assert_same(&plain);
+    assert_eq!((watched.outcome.status, &*watched.outcome.stderr), (0, ""));
     let report = &watched.report;
     report.assert_clean();
     let counted = ["timers.inited", "timers.armed", "del.calls", "timers.consumed"]
         .map(|path| report.counter(path));
-    let words: Vec<&str> = plain.stdout.split_whitespace().collect();
+    // How often a timer expires before it is read is the machine's business.
+    let words: Vec<&str> = watched.outcome.stdout.split_whitespace().collect();
     let said: Vec<u64> = words.iter().filter_map(|word| word.parse().ok()).collect();
     assert_eq!(counted.to_vec(), said, "{report}");
     assert_eq!(report.counter("timers.pending_at_end"), 0, "{report}");

@@ -206,7 +206,8 @@ impl Variant {
         let is_known = |kind| named.iter().any(|n| n.kind == kind) || self.also.contains(&kind);
         // What a bad program's handler then does with its freed data.
         let is_harm = |finding: &Finding<'_>| {
-            let is_access = matches!(finding.kind(), "use-after-free-read" | "use-after-free-write");
+            let is_access =
+                matches!(finding.kind(), "use-after-free-read" | "use-after-free-write");
             self.twin == Twin::Bad && is_access && finding.text("subject") == "timer-data"
         };
         for finding in report.findings() {

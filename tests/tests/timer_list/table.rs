@@ -73,7 +73,11 @@ pub const SCENARIOS: [Scenario; 24] = [
         "D1 resource released",
         "d1_resource",
         or_waits(
-            landed(&[error(LANDING).so("data-freed"), error("data-free-while-running")]),
+            landed(&[
+                error(LANDING).so("touched"),
+                error("data-free-while-running"),
+                error("use-after-free-read"),
+            ]),
             WAITED,
         ),
     ),
