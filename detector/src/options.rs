@@ -92,6 +92,8 @@ pub struct Options<'a> {
     pub legacy_timer_exit: bool,
     /// `guard=timers`
     pub guard_timers: bool,
+    /// `trap_limit`; 0 for none.
+    pub trap_limit: u32,
     /// `unload=keep`
     pub keep_unloaded: bool,
     /// `argv`
@@ -302,6 +304,16 @@ pub const TABLE: &[OptionRow] = &[
         },
     },
     OptionRow {
+        key: "trap_limit",
+        values: "N",
+        default: "0",
+        help: "after so many accesses to freed memory by one instruction the block is opened and it goes on untold; 0 is no limit",
+        set: |o, v| {
+            o.trap_limit = v.parse().ok()?;
+            Some(())
+        },
+    },
+    OptionRow {
         key: "unload",
         values: "keep|let",
         default: "keep",
@@ -406,6 +418,7 @@ impl Default for Options<'_> {
             hook_free: true,
             legacy_timer_exit: false,
             guard_timers: true,
+            trap_limit: 0,
             keep_unloaded: true,
             argv: true,
             bytes: true,

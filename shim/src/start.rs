@@ -124,6 +124,7 @@ fn start(argv: *const *const c_char) {
         deadwalk_alloc::expect_watches(modules::libc());
         signal::prepare_for_stale();
     }
+    signal::limit_traps(options.trap_limit);
     operators::settle(options.new_delete);
     deadwalk_alloc::set_site_resolver(modules::resolve_site);
     DETECTOR.configure(options.del, options.tail_us, options.deadlock_ms);

@@ -108,6 +108,22 @@ fn who_waits_for_the_handler_is_left_alone() {
 }
 
 #[test]
+fn beyond_the_limit_the_block_is_opened() {
+    let run = Run::of(&Program::new("stale")).arg("reads");
+    let watched = run.env("DEADWALK_OPTIONS", "trap_limit=40").watched();
+    let says = (watched.outcome.status, &*watched.outcome.stdout);
+    assert_eq!(says, (3, "wrong 0\n"), "{}", watched.report);
+    let lines = by_line(&watched.report.of_kind(READ));
+    // Ten instructions take turns: the first comes to its limit first, and opens it.
+    assert_eq!(lines.len(), 10, "{lines:?}");
+    assert!(lines.values().all(|&count| count == 40 || count == 41), "{lines:?}");
+
+    let run = Run::of(&Program::new("stale")).arg("writes");
+    let watched = run.env("DEADWALK_OPTIONS", "trap_limit=1").watched();
+    assert_eq!((watched.outcome.status, &*watched.outcome.stdout), (3, "wrong 0\n"));
+}
+
+#[test]
 fn without_guards_nothing_is_told_of_reads() {
     let run = Run::of(&Program::new("stale")).arg("reads").env("DEADWALK_OPTIONS", "guard=off");
     let watched = run.watched();

@@ -135,7 +135,8 @@ fn in_slot(slot: Slot, access: &Access) -> bool {
         return false;
     }
     if meta.state() == RETIRED {
-        poison_page(page);
+        // With what was written there, if anything was.
+        stale::write_back(page, poison_page);
     }
     true
 }

@@ -130,6 +130,20 @@ fn fill(shadow: &Shadow) -> Option<usize> {
     }
 }
 
+/// Fills a page that was opened with its shadow; without one calls `poison`.
+pub(super) fn write_back(page: usize, poison: impl FnOnce(usize)) {
+    match shadow(page, false) {
+        // SAFETY: a shadow is a whole page, and stays; the page holds no block.
+        Some(at) => unsafe {
+            let content = &*(at as *const [u8; PAGE]);
+            if !os::write_any(page, content) {
+                (page as *mut [u8; PAGE]).write(*content);
+            }
+        },
+        None => poison(page),
+    }
+}
+
 /// Whether an access to `addr` can be performed on an alias.
 pub fn is_stale(addr: usize) -> bool {
     retired(addr).is_some()

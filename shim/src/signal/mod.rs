@@ -31,7 +31,7 @@ use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering
 pub use fault::install;
 pub use leave::{leaving, switching};
 pub use mask::open_for_faults;
-pub use stale::prepare as prepare_for_stale;
+pub use stale::{configure as limit_traps, prepare as prepare_for_stale};
 pub use timed::{consumed, consumed_from, is_in_handler};
 
 use crate::real::Real;

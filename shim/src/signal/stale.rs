@@ -4,6 +4,7 @@
 //! Contexts: the handler of SIGSEGV, wherever that comes.
 
 use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 use deadwalk_alloc::trap;
 use deadwalk_trap::{AccessKind, Accesses, Alias, Refused};
@@ -19,6 +20,43 @@ impl Alias for Freed {
     }
 }
 
+/// `trap_limit`; 0 for none.
+static LIMIT: AtomicU32 = AtomicU32::new(0);
+/// Instructions whose accesses are counted, if there is a limit; others have none.
+const SITES: usize = 1024;
+/// Places looked at for one.
+const LOOK: usize = 16;
+
+struct Site {
+    ip: AtomicUsize,
+    accesses: AtomicU32,
+}
+
+static SITE: [Site; SITES] =
+    [const { Site { ip: AtomicUsize::new(0), accesses: AtomicU32::new(0) } }; SITES];
+
+/// Sets `trap_limit`.
+pub fn configure(limit: u32) {
+    LIMIT.store(limit, Relaxed);
+}
+
+/// Counts an access by the instruction at `ip`: was it one too many?
+fn is_over(ip: usize) -> bool {
+    let limit = LIMIT.load(Relaxed);
+    if limit == 0 {
+        return false;
+    }
+    let first = ip.wrapping_mul(0x9e37_79b9) >> 7;
+    let mut places = (0..LOOK).map(|at| &SITE[(first + at) % SITES]);
+    let site = places.find(|site| match site.ip.load(Relaxed) {
+        0 => {
+            site.ip.compare_exchange(0, ip, Relaxed, Relaxed).map_or_else(|now| now == ip, |_| true)
+        }
+        known => known == ip,
+    });
+    site.is_some_and(|site| site.accesses.fetch_add(1, Relaxed) >= limit)
+}
+
 /// Has the memory for code made before the first fault, where it is still allowed.
 pub fn prepare() {
     deadwalk_trap::prepare();
@@ -31,6 +69,9 @@ pub fn is_performed(context: &mut libc::ucontext_t, addr: usize) -> bool {
         return false;
     }
     let ip = register(context, libc::REG_RIP);
+    if is_over(ip) {
+        return false;
+    }
     let mut accesses = Accesses::new();
     // SAFETY: the context of the SIGSEGV handler that runs, as the kernel made it; an
     // alias is never taken away.

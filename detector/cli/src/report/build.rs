@@ -78,6 +78,7 @@ fn options(process: &reader::Process) -> Map<String, Value> {
         "hook_free": options.hook_free,
         "legacy_timer_exit": options.legacy_timer_exit,
         "guard": if options.guard_timers { "timers" } else { "off" },
+        "trap_limit": options.trap_limit,
         "unload": if options.keep_unloaded { "keep" } else { "let" },
         "tail_us": options.tail_us,
         "provoke": options.provoke_us,
