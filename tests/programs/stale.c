@@ -5,6 +5,7 @@
  * stale reads        1,000 reads through ten kinds of instruction, one line each
  * stale writes       writes, and reads of what was written
  * stale calls         the same by system calls
+ * stale many N        N blocks that are written to, more than have shadows
  * stale threads      two threads, 20,000 reads each
  * stale rounds N     data freed behind timer_delete, N rounds, handlers that sleep a bit
  * stale fixed N      the same, waiting for the handler
@@ -170,6 +171,27 @@ static void in_threads(void)
 		pthread_join(threads[at], NULL);
 }
 
+int deadwalk_watch(const void *block) __attribute__((weak));
+
+static void in_many(long count)
+{
+	volatile uint64_t **blocks = calloc(count, sizeof *blocks);
+
+	for (long at = 0; at < count; at++) {
+		uint64_t *block = malloc(40);
+
+		if (deadwalk_watch)
+			deadwalk_watch(block);
+		blocks[at] = block;
+	}
+	for (long at = 0; at < count; at++)
+		free((void *)blocks[at]);
+	for (long at = 0; at < count; at++)
+		blocks[at][2] = at;
+	for (long at = 0; at < count; at++)
+		expect(blocks[at][2], at);
+}
+
 static atomic_ulong stale, runs;
 
 static void sleepy(union sigval value)
@@ -220,6 +242,8 @@ int main(int argc, char **argv)
 		under_a_handler(writing);
 	else if (!strcmp(what, "calls"))
 		under_a_handler(calling);
+	else if (!strcmp(what, "many"))
+		in_many(rounds);
 	else if (!strcmp(what, "threads"))
 		in_threads();
 	else if (!strcmp(what, "rounds") || !strcmp(what, "fixed"))

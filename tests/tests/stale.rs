@@ -107,6 +107,16 @@ fn who_waits_for_the_handler_is_left_alone() {
     report.assert_clean();
 }
 
+/// 4,096 pages have a shadow; what is written to others opens them.
+#[test]
+fn writes_to_more_blocks_than_have_shadows_are_kept() {
+    let (report, says) = stale("many 5000");
+    assert_eq!(says, "wrong 0\n", "{report}");
+    // Each is told; what was opened is read untold.
+    assert_eq!(total(&report.of_kind(WRITE)), 5000, "{report}");
+    assert!(total(&report.of_kind(READ)) >= 4000, "{report}");
+}
+
 #[test]
 fn beyond_the_limit_the_block_is_opened() {
     let run = Run::of(&Program::new("stale")).arg("reads");

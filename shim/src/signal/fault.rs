@@ -81,7 +81,7 @@ pub fn is_handled(info: &libc::siginfo_t, context: &mut libc::ucontext_t, handle
         // SAFETY: as above.
         let saved = unsafe { *errno };
         let is_write = register(context, libc::REG_ERR) & WRITE != 0;
-        let is_ours = stale::is_performed(context, addr)
+        let is_ours = stale::is_performed(context, addr, is_write)
             || trap::trap(addr, is_write, register(context, libc::REG_RIP));
         // SAFETY: as above.
         unsafe { *errno = saved };

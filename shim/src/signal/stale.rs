@@ -64,7 +64,7 @@ pub fn prepare() {
 
 /// Performs the instruction that faulted at `addr`, if that is in a freed block and can
 /// be done; `false`: the fault is still to be explained.
-pub fn is_performed(context: &mut libc::ucontext_t, addr: usize) -> bool {
+pub fn is_performed(context: &mut libc::ucontext_t, addr: usize, is_write: bool) -> bool {
     if !trap::is_stale(addr) {
         return false;
     }
@@ -83,7 +83,17 @@ pub fn is_performed(context: &mut libc::ucontext_t, addr: usize) -> bool {
             }
             true
         }
-        Err(Refused::Native(fault)) => fault.raise(),
-        Err(_) => false,
+        Err(Refused::NotGuarded) => false,
+        Err(Refused::Native(fault))
+            if fault.signal != libc::SIGSEGV || !trap::is_stale(fault.address) =>
+        {
+            fault.raise()
+        }
+        // An instruction that cannot be performed, or no page for what it writes: the
+        // block's own is opened for it.
+        Err(_) => {
+            trap::tell(addr, 1, is_write, ip);
+            false
+        }
     }
 }
