@@ -144,7 +144,10 @@ fn start(argv: *const *const c_char) {
 fn uses_timers_with_data() -> bool {
     let mut uses = false;
     elf::each(&mut |object, is_own| {
-        let is_meant = |name: &[u8]| name == b"timer_create" || name.starts_with(b"deadwalk_");
+        let is_meant = |name: &[u8]| match name.strip_prefix(b"deadwalk_") {
+            Some(call) => !matches!(call, b"counter" | b"version"),
+            None => name == b"timer_create",
+        };
         uses = !is_own && object.imports(is_meant);
         !uses
     });
