@@ -7,7 +7,8 @@
 //!
 //! Bottom up: `os`, `sync`, `lock`, `class` (sizes), `window` (addresses), `poison`
 //! (bytes), `slot` (state), `bitmap` and `depot` (free slots), `bin` and `cache`
-//! (threads), `guard` (pages without access), `small`, `large`, `huge` (blocks),
+//! (threads), `guard` (pages without access), `small`, `large`, `huge` (blocks), `alone`
+//! (which of them share a page with nobody, and are held when they are freed),
 //! `heap` (the family), `family` (C++'s functions beside it), `signal` (handlers
 //! that interrupt all this), `trap` (what an access without permission was),
 //! `sandbox` (system calls that the process gave up), `purge` (memory that

@@ -11,17 +11,19 @@
 //! | `sigwait` | signals that are waited for instead of handled |
 //! | `clock_users` | who set the clock of alarm, and who took it from whom |
 //! | `itimer` | the three clocks of setitimer, alarm and ualarm |
+//! | `told` | what the detector was told of a timer's call, and is told after it |
 //! | `timerfd`, `descriptors` | timers that are descriptors, and signals that are read |
 //! | `vfork` | the mark of a vfork child |
 //! | `heal` | frees that `heal=on` puts off |
 //! | `provoke` | delays that make races happen |
 //! | `resources` | descriptors and the like that go under a handler |
+//! | `stale_calls` | system calls with a freed buffer |
 //! | `unload` | `dlclose` under live timers |
 //! | `jump` | exports that note a call and jump on to libc: waits, posts, dlopen |
 //! | `stdio` | stdio that a signal handler calls in the middle of stdio |
 //! | `kernel` | the exports of kernel-style programs: locks, slab |
 //! | `timer_list` | the kernel's timers: its engine in this process, its exports, its threads |
-//! | `signal` | signal handlers of the program, and faults on guard pages |
+//! | `signal` | signal handlers of the program, faults on guard pages, accesses to freed blocks |
 //! | `sweeper` | the thread that sweeps the heap meanwhile |
 //! | `leaks` | the listing of live blocks at the end |
 //! | `api` | what a program may ask of the library |
