@@ -228,7 +228,7 @@ fn free_left_now(free: fn(usize, usize)) {
 /// the call of the heap that was interrupted: opens the locks that this call
 /// holds, with what they guard made whole, and gives up what the cache holds if a
 /// slow path was under way. (A fast path stores one thing at a time; only the slot
-/// that it was filling is given up.) To be called before the jump.
+/// that it was filling is filled.) To be called before the jump.
 pub fn abandon() {
     // SAFETY: as in `interrupted_at`.
     let Some(left) = (unsafe { (tls::nested() as *const Interruption).as_ref() }) else { return };

@@ -287,7 +287,7 @@ pub unsafe fn free_at_once(
         }
         meta.set_flags(QUARANTINED);
         bin.push(index, site);
-        finish_free(block, word.size(), bytes, site);
+        finish_free::<true>(block, word.size(), bytes, site);
     }
     None
 }
@@ -298,8 +298,10 @@ pub unsafe fn free_at_once(
 /// # Safety
 ///
 /// * The slot exists, its state was set to Quarantined by the caller.
+/// * `IS_FAST`: no slow path is counted, and the slot is the newest of the ring, where
+///   [`signal::abandon`] finds it.
 #[inline(always)]
-unsafe fn finish_free(block: *mut u8, size: usize, bytes: usize, site: usize) {
+unsafe fn finish_free<const IS_FAST: bool>(block: *mut u8, size: usize, bytes: usize, site: usize) {
     // SAFETY: the slot is the heap's now; byte -1 is the slot in front (slot 0
     // is never handed out).
     unsafe {
@@ -310,7 +312,11 @@ unsafe fn finish_free(block: *mut u8, size: usize, bytes: usize, site: usize) {
             return check_front(block, size, bytes, site);
         }
         if config::poisons() {
-            poison::fill(block, size, bytes);
+            if IS_FAST {
+                poison::fill(block, size, bytes);
+            } else {
+                poison::fill_in_order(block, size, bytes);
+            }
         }
     }
 }
@@ -378,7 +384,7 @@ unsafe extern "C" fn check_front(block: *mut u8, size: usize, bytes: usize, site
     }
     let _busy = Busy::new();
     // SAFETY: the slot is in quarantine and not poisoned yet.
-    unsafe { poison::fill(block, size, bytes) };
+    unsafe { poison::fill_in_order(block, size, bytes) };
     let Place::In(slot, true) = locate(block as usize) else { return };
     // SAFETY: the byte in front is the slot in front.
     let byte = unsafe { block.sub(1).read_volatile() };
@@ -552,7 +558,7 @@ fn free_small(slot: Slot, is_start: bool, addr: usize, site: usize) {
         bin(cache, slot.class).push(slot.index, site);
         finish_reported(slot, word);
         if meta.load().state() == QUARANTINED {
-            finish_free(slot.base() as *mut u8, word.size(), slot.bytes(), site);
+            finish_free::<false>(slot.base() as *mut u8, word.size(), slot.bytes(), site);
         }
     }
 }
@@ -612,7 +618,7 @@ fn free_to_depot(slot: Slot, site: usize) {
     finish_reported(slot, word);
     if meta.load().state() == QUARANTINED {
         // SAFETY: the slot exists and is this thread's.
-        unsafe { finish_free(slot.base() as *mut u8, word.size(), slot.bytes(), site) };
+        unsafe { finish_free::<false>(slot.base() as *mut u8, word.size(), slot.bytes(), site) };
     }
     counters::freed(slot.class, slot.bytes());
     let flags = meta.load().flags();

@@ -51,6 +51,15 @@ fn jumps_out_of_malloc() {
     assert_interrupted(&survive("jump"));
 }
 
+/// As above, and for certain at each instruction of a short way.
+#[test]
+fn jumps_out_of_each_instruction() {
+    let watched = Run::of(&Program::new("survive_steps")).watched();
+    let Outcome { status, stdout, .. } = &watched.outcome;
+    assert_eq!((*status, stdout.as_str()), (0, "left: 1\n"), "{:#?}", watched.outcome);
+    watched.report.assert_only(&[]);
+}
+
 /// Signals that find a process in the middle of the heap and end it there, fork
 /// it, or allocate: it comes to its end, as without.
 #[track_caller]

@@ -5,6 +5,7 @@ use super::Cache;
 use super::threads::{ALL, IDLE, Idle, all};
 use crate::counters::{self, Counter};
 use crate::lock::Lock;
+use crate::slot::QUARANTINED;
 use crate::sync::Ordering::*;
 use crate::{config, poison, signal};
 
@@ -27,29 +28,31 @@ impl Cache {
         lost
     }
 
-    /// Takes the newest slot out of each ring if it is not all poison: it was being
-    /// filled when its free was broken off. Returns how many.
-    fn forget_broken_free(&mut self) -> u64 {
-        let mut lost = 0;
+    /// Fills the newest slot of each ring if it is not all poison: it was being filled
+    /// when its free was broken off, and would look written to, from the slot behind
+    /// it too.
+    fn finish_broken_free(&self) {
         for (bin, cold) in self.bins.iter().zip(&self.cold) {
             let newest = bin.tail.load(Relaxed).wrapping_sub(1);
             if newest.wrapping_add(1) == cold.head.load(Relaxed) || !config::poisons() {
                 continue;
             }
-            let slot = bin.entry(newest).slot as usize;
+            let (slot, bytes) = (bin.entry(newest).slot as usize, bin.slot as usize);
             // SAFETY: slots in the ring exist, and this one is the owner's.
-            if !unsafe { poison::holds(bin.address(slot), bin.slot as usize) } {
-                bin.tail.store(newest, Relaxed);
-                lost += 1;
+            unsafe {
+                if bin.meta_of(slot).load().state() == QUARANTINED
+                    && !poison::holds(bin.address(slot), bytes)
+                {
+                    poison::fill(bin.address(slot), bytes - 1, bytes);
+                }
             }
         }
-        lost
     }
 }
 
 /// After the calling thread left a call of the heap by a jump: opens the locks
-/// around caches that the call holds, and gives up what its cache holds, if it was in
-/// a slow path, else the slot that it may have been filling.
+/// around caches that the call holds, and gives up what its cache holds if it was in a
+/// slow path, else fills the slot that it may have been filling.
 ///
 /// # Safety
 ///
@@ -65,8 +68,11 @@ pub unsafe fn abandon_step(cache: *mut Cache, in_slow_path: bool) {
     }
     // SAFETY: the calling thread's.
     if let Some(cache) = unsafe { cache.as_mut() } {
-        let lost = if in_slow_path { cache.give_up() } else { cache.forget_broken_free() };
-        counters::add(Counter::RetiredSlots, lost);
+        if in_slow_path {
+            counters::add(Counter::RetiredSlots, cache.give_up());
+        } else {
+            cache.finish_broken_free();
+        }
     }
 }
 

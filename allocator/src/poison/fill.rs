@@ -43,6 +43,25 @@ pub unsafe fn fill(base: *mut u8, size: usize, slot: usize) {
     }
 }
 
+/// [`fill`] for a slow path, which may be left for good between two stores: then the
+/// slot's last byte is as before, or as it shall be.
+///
+/// # Safety
+///
+/// * As for [`fill`].
+pub unsafe fn fill_in_order(base: *mut u8, size: usize, slot: usize) {
+    const WORD: usize = size_of::<u64>();
+    // SAFETY: the caller's promise; a slot of two words is written word by word.
+    unsafe {
+        if slot != 2 * WORD {
+            return fill(base, size, slot);
+        }
+        for at in [0, WORD] {
+            base.add(at).cast::<u64>().write_volatile(word_at(at, slot));
+        }
+    }
+}
+
 /// [`fill`] for `len` bytes, less than 8 or more than 64; the word behind them is
 /// written.
 ///

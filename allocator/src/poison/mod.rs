@@ -20,7 +20,7 @@ mod fill;
 mod level;
 mod verify;
 
-pub use fill::{fill, fill_plain};
+pub use fill::{fill, fill_in_order, fill_plain};
 pub use verify::{batch_holds, holds, plain_holds};
 
 /// Byte that fills a free slot.

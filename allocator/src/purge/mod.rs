@@ -371,7 +371,7 @@ impl Inner {
 fn take_back(slot: Slot) {
     if config::poisons() {
         // SAFETY: a slot of the set `free`, whose lock is held.
-        unsafe { poison::fill(slot.base() as *mut u8, slot.bytes() - 1, slot.bytes()) };
+        unsafe { poison::fill_in_order(slot.base() as *mut u8, slot.bytes() - 1, slot.bytes()) };
     }
     fence(Release);
     slot.meta().set_flags(FREE);

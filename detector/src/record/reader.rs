@@ -140,9 +140,12 @@ impl Record {
         Ok(record)
     }
 
-    /// A counter's value.
+    /// A counter's value. Of the heap's states none is below zero, which the sum of
+    /// their changes may be: a jump out of the heap loses some.
     pub fn counter(&self, counter: Counter) -> u64 {
-        self.counters[counter as usize]
+        let value = self.counters[counter as usize];
+        let is_state = matches!(counter, Counter::HeapLiveBytes | Counter::HeapQuarantinedBytes);
+        if is_state && (value as i64) < 0 { 0 } else { value }
     }
 
     fn check_head(&mut self, file: Bytes<'_>) {
