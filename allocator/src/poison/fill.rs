@@ -56,7 +56,7 @@ pub unsafe fn fill_in_order(base: *mut u8, size: usize, slot: usize) {
         if slot != 2 * WORD {
             return fill(base, size, slot);
         }
-        for at in [0, WORD] {
+        for at in (0..=size).step_by(WORD) {
             base.add(at).cast::<u64>().write_volatile(word_at(at, slot));
         }
     }
