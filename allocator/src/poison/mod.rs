@@ -248,10 +248,16 @@ mod tests {
     fn a_short_block_in_any_slot_is_filled_whole() {
         for &slot in &SLOT_SIZE[..SMALL_CLASSES] {
             for size in (0..100).filter(|&size| size < slot) {
-                let memory = poisoned(size, slot);
+                let mut memory = poisoned(size, slot);
                 // SAFETY: `slot` bytes are there.
-                let damage = unsafe { damage(memory.0.as_ptr(), 0, slot, slot) };
-                assert_eq!(damage, None, "{size} in {slot}");
+                let damaged = unsafe { damage(memory.0.as_ptr(), 0, slot, slot) };
+                assert_eq!(damaged, None, "{size} in {slot}");
+                memory.0[..size].fill(1);
+                // SAFETY: as above.
+                unsafe { fill_in_order(memory.0.as_mut_ptr(), size, slot) };
+                // SAFETY: as above.
+                let damaged = unsafe { damage(memory.0.as_ptr(), 0, slot, slot) };
+                assert_eq!(damaged, None, "{size} in {slot}");
             }
         }
     }
@@ -283,6 +289,9 @@ mod tests {
                 memory.0[at] ^= 1;
                 // SAFETY: `slot` bytes are there.
                 unsafe { fill(memory.0.as_mut_ptr(), size, slot) };
+                assert_ne!(memory.0[at], expected_at(at, slot), "{at} of {size} in {slot}");
+                // SAFETY: as above.
+                unsafe { fill_in_order(memory.0.as_mut_ptr(), size, slot) };
                 assert_ne!(memory.0[at], expected_at(at, slot), "{at} of {size} in {slot}");
                 memory.0[at] ^= 1;
             }
