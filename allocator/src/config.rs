@@ -1,6 +1,8 @@
 //! Settings, made once from a constructor.
 
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::Relaxed};
+
+use crate::alone::{self, LIVE_BYTES, MOST_HELD_PAGES};
 
 /// What can be set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,9 +23,29 @@ pub struct Config {
     /// otherwise a misuse ends the process untold. Blocks handed out before have
     /// none.
     pub guard: bool,
-    /// Whether watched blocks, and others of their kind, lie alone on their pages and
-    /// are guarded when they are freed (see [`crate::alone`]). Only with `guard`.
-    pub isolate: bool,
+    /// Which blocks lie alone on their pages and are guarded when they are freed (see
+    /// [`crate::alone`]). Only with `guard`.
+    pub isolate: Isolate,
+    /// One in so many of the other small blocks lies alone too; 0 is none.
+    pub isolate_sample: u32,
+    /// Bytes that live blocks which lie alone may take, pages in full. Others beyond
+    /// that lie with the rest.
+    pub isolate_live_bytes: usize,
+    /// Pages of freed blocks that stay guarded, at most [`MOST_HELD_PAGES`].
+    pub held_pages: usize,
+}
+
+/// Which blocks lie alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Isolate {
+    /// None.
+    #[default]
+    Nothing,
+    /// Those that are watched, and others of their kind.
+    Watched,
+    /// All, those of the C library aside if watches are expected
+    /// ([`crate::expect_watches`]).
+    All,
 }
 
 /// The quarantine's default size: 64 KiB costs half a per cent less time,
@@ -41,7 +63,10 @@ impl Default for Config {
             abort_on_error: false,
             new_delete: false,
             guard: false,
-            isolate: false,
+            isolate: Isolate::Nothing,
+            isolate_sample: 0,
+            isolate_live_bytes: LIVE_BYTES,
+            held_pages: MOST_HELD_PAGES,
         }
     }
 }
@@ -51,7 +76,7 @@ static NO_POISON: AtomicBool = AtomicBool::new(false);
 static ABORT: AtomicBool = AtomicBool::new(false);
 static FAMILIES: AtomicBool = AtomicBool::new(false);
 static GUARD: AtomicBool = AtomicBool::new(false);
-static ISOLATE: AtomicBool = AtomicBool::new(false);
+static ISOLATE: AtomicU8 = AtomicU8::new(Isolate::Nothing as u8);
 
 /// Applies the settings. Call it once, while the process has one thread;
 /// allocations may have happened before. Poison that is switched on after it
@@ -68,7 +93,9 @@ pub fn configure(config: Config) {
         crate::guard::prepare();
     }
     GUARD.store(config.guard, Relaxed);
-    ISOLATE.store(config.guard && config.isolate, Relaxed);
+    let isolate = if config.guard { config.isolate } else { Isolate::Nothing };
+    ISOLATE.store(isolate as u8, Relaxed);
+    alone::configure(&Config { isolate, ..config });
 }
 
 /// Bytes of quarantine per thread.
@@ -87,9 +114,14 @@ pub(crate) fn guards() -> bool {
     GUARD.load(Relaxed)
 }
 
-/// Whether watched blocks lie alone and are guarded.
+/// Whether any blocks lie alone and are guarded.
 pub(crate) fn isolates() -> bool {
-    ISOLATE.load(Relaxed)
+    ISOLATE.load(Relaxed) != Isolate::Nothing as u8
+}
+
+/// Whether all do.
+pub(crate) fn isolates_all() -> bool {
+    ISOLATE.load(Relaxed) == Isolate::All as u8
 }
 
 /// Whether a misuse ends the process.

@@ -13,7 +13,7 @@ use crate::cache::{self, Cache};
 use crate::class_counters;
 
 /// Number of counters.
-pub const HEAP_COUNTERS: usize = 13;
+pub const HEAP_COUNTERS: usize = 14;
 /// The counters, in the order of the fields named in `Counter`.
 pub type Counters = [AtomicU64; HEAP_COUNTERS];
 
@@ -48,6 +48,8 @@ pub enum Counter {
     /// Pages of freed blocks that were guarded and are free for others again, since
     /// there were too many.
     GuardsReleased,
+    /// Blocks that were to lie alone, for which there was no room.
+    GuardsRefused,
 }
 
 static OWN: Counters = [const { AtomicU64::new(0) }; HEAP_COUNTERS];

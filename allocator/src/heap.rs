@@ -253,6 +253,10 @@ pub unsafe extern "C" fn memalign(align: usize, size: usize, site: usize) -> *mu
         return no_memory();
     }
     let _busy = Busy::new();
+    let may_lie_alone = size < SMALL_LIMIT && size >= alone::below() && align <= os::PAGE;
+    if may_lie_alone && let Some(block) = allocate_alone(size, site, false) {
+        return block;
+    }
     match of_aligned(size, align) {
         Some(class) if class < SMALL_CLASSES => small::allocate(class, align, size, site).block,
         _ => allocate_large(size, align, site, false),

@@ -59,11 +59,11 @@ mod totals;
 pub mod trap;
 mod window;
 
-pub use alone::expect_watches;
+pub use alone::{choose_code, expect_watches};
 pub use class_counters::{
     CLASS_CELLS, ClassCounters, set_class_counters, set_class_counters_fresh,
 };
-pub use config::{Config, configure};
+pub use config::{Config, Isolate, configure};
 pub use counters::{
     Counter, HEAP_COUNTERS, flush_counters, read as read_counter, set_counters, set_counters_fresh,
 };

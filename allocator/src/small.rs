@@ -9,6 +9,7 @@
 
 use core::sync::atomic::{Ordering::*, fence};
 
+use crate::alone;
 use crate::bin::Bin;
 use crate::cache::{self, Cache};
 use crate::class::{SLOT_SIZE, SMALL_CLASSES, of_small, split};
@@ -81,6 +82,12 @@ pub fn allocate(class: usize, align: usize, size: usize, site: usize) -> Allocat
         let cache = cache::current();
         if cache.is_null() {
             return allocate_from_depot(class, size, site);
+        }
+        // SAFETY: the calling thread's.
+        if unsafe { (*cache).is_sample_due(class) }
+            && let Some(block) = alone::sampled(size, site)
+        {
+            return Allocated { block, is_zero: false };
         }
         // SAFETY: the cache is the calling thread's; no reference into it is
         // alive when something is told.

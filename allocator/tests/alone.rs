@@ -5,7 +5,7 @@ mod common;
 mod segv;
 
 use common::told;
-use deadwalk_alloc::{BlockState, Config, Counter, MisuseKind, configure, heap, lookup};
+use deadwalk_alloc::{BlockState, Config, Counter, Isolate, MisuseKind, configure, heap, lookup};
 use deadwalk_alloc::{read_counter, trap, watch};
 use segv::*;
 
@@ -17,7 +17,7 @@ const FREE: usize = 0x2000;
 
 fn isolate() -> std::sync::MutexGuard<'static, ()> {
     let serial = begin();
-    configure(Config { guard: true, isolate: true, ..Config::default() });
+    configure(Config { guard: true, isolate: Isolate::Watched, ..Config::default() });
     serial
 }
 

@@ -55,6 +55,8 @@ counters! {
     /// ... of freed blocks of timers or their data, which were given out again since
     /// there were too many.
     HeapGuardsReleased => "heap.guards_released";
+    /// Blocks that were to lie alone on their pages, for which there was no room.
+    HeapGuardsRefused => "heap.guards_refused";
     /// Timers created.
     TimersInited => "timers.inited";
     /// Times a timer was armed.
@@ -129,7 +131,7 @@ counters! {
 pub const COUNTER_COUNT: usize = Counter::ALL.len();
 
 /// How many of them, from the first, are the allocator's.
-pub const HEAP_COUNTER_COUNT: usize = 13;
+pub const HEAP_COUNTER_COUNT: usize = 14;
 
 #[cfg(test)]
 mod tests {

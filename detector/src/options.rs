@@ -53,6 +53,31 @@ impl DelPolicy {
     }
 }
 
+/// `guard_freed`, unless it is less.
+const GUARD_FREED: usize = 1 << 18;
+
+/// Which blocks lie alone on their pages, and trap once they are freed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// Those that hold timers or handlers' data, and what was asked for besides.
+    Timers,
+    /// All small ones.
+    All,
+    /// None.
+    Off,
+}
+
+impl Guard {
+    /// The option's value.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Guard::Timers => "timers",
+            Guard::All => "all",
+            Guard::Off => "off",
+        }
+    }
+}
+
 /// Every option with its value; borrows from the option string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options<'a> {
@@ -90,8 +115,16 @@ pub struct Options<'a> {
     pub hook_free: bool,
     /// `legacy_timer_exit`
     pub legacy_timer_exit: bool,
-    /// `guard=timers`
-    pub guard_timers: bool,
+    /// `guard`
+    pub guard: Guard,
+    /// `guard_sites`
+    pub guard_sites: Option<&'a str>,
+    /// `guard_sample`; 0 for none.
+    pub guard_sample: u32,
+    /// `guard_live`, bytes.
+    pub guard_live: usize,
+    /// `guard_freed`, pages.
+    pub guard_freed: usize,
     /// `trap_limit`; 0 for none.
     pub trap_limit: u32,
     /// `unload=keep`
@@ -291,15 +324,52 @@ pub const TABLE: &[OptionRow] = &[
     },
     OptionRow {
         key: "guard",
-        values: "timers|off",
+        values: "timers|all|off",
         default: "timers",
-        help: "blocks that hold timers or handlers' data lie alone on their pages and trap once they are freed, or are as all others",
+        help: "blocks that hold timers or handlers' data, or all, lie alone on their pages and trap once they are freed",
         set: |o, v| {
-            o.guard_timers = match v {
-                "timers" => true,
-                "off" => false,
-                _ => return None,
-            };
+            let all = [Guard::Timers, Guard::All, Guard::Off];
+            o.guard = all.into_iter().find(|guard| guard.name() == v)?;
+            Some(())
+        },
+    },
+    OptionRow {
+        key: "guard_sites",
+        values: "PATTERN",
+        default: "none",
+        help: "so do the blocks that functions or objects of such a name allocate (* and ? as in file names)",
+        set: |o, v| {
+            o.guard_sites = if v.is_empty() { return None } else { Some(v) };
+            Some(())
+        },
+    },
+    OptionRow {
+        key: "guard_sample",
+        values: "N",
+        default: "0",
+        help: "so does one in so many of all other small blocks; 0 = none",
+        set: |o, v| {
+            o.guard_sample = v.parse().ok()?;
+            Some(())
+        },
+    },
+    OptionRow {
+        key: "guard_live",
+        values: "BYTES",
+        default: "67108864",
+        help: "room for live blocks that lie alone, two pages or more each; without any left they lie with the others (k, m allowed)",
+        set: |o, v| {
+            o.guard_live = parse_bytes(v)?;
+            Some(())
+        },
+    },
+    OptionRow {
+        key: "guard_freed",
+        values: "PAGES",
+        default: "262144",
+        help: "so many pages of freed blocks stay guarded, at most as many as the default; the oldest are given out again first",
+        set: |o, v| {
+            o.guard_freed = v.parse().ok().filter(|&pages| pages <= GUARD_FREED)?;
             Some(())
         },
     },
@@ -417,7 +487,11 @@ impl Default for Options<'_> {
             cpus: 1,
             hook_free: true,
             legacy_timer_exit: false,
-            guard_timers: true,
+            guard: Guard::Timers,
+            guard_sites: None,
+            guard_sample: 0,
+            guard_live: 64 << 20,
+            guard_freed: GUARD_FREED,
             trap_limit: 0,
             keep_unloaded: true,
             argv: true,

@@ -139,13 +139,28 @@ impl Object {
         if value != 0 && value < self.bias { self.bias + value } else { value }
     }
 
-    /// The last part of its path; empty for the program.
-    pub fn name(&self) -> &[u8] {
+    /// Where it is loaded, relative to what its file says.
+    pub fn bias(&self) -> usize {
+        self.bias
+    }
+
+    /// An address in it: that of its dynamic section.
+    pub fn dynamic_at(&self) -> usize {
+        self.dynamic as usize
+    }
+
+    /// Its path as the loader has it; empty for the program.
+    pub fn path(&self) -> &[u8] {
         if self.path.is_null() {
             return b"";
         }
         // SAFETY: a name by the promise of `new`.
-        let path = unsafe { CStr::from_ptr(self.path) }.to_bytes();
+        unsafe { CStr::from_ptr(self.path) }.to_bytes()
+    }
+
+    /// The last part of its path; empty for the program.
+    pub fn name(&self) -> &[u8] {
+        let path = self.path();
         path.rsplit(|&byte| byte == b'/').next().unwrap_or(path)
     }
 

@@ -17,6 +17,7 @@
 //! | `heal` | frees that `heal=on` puts off |
 //! | `provoke` | delays that make races happen |
 //! | `resources` | descriptors and the like that go under a handler |
+//! | `guard_sites` | whose blocks lie alone, by name |
 //! | `stale_calls` | system calls with a freed buffer |
 //! | `unload` | `dlclose` under live timers |
 //! | `jump` | exports that note a call and jump on to libc: waits, posts, dlopen |
@@ -54,6 +55,7 @@ mod elf;
 mod exit;
 mod foreign;
 mod fork;
+mod guard_sites;
 mod heal;
 mod host;
 mod itimer;

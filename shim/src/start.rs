@@ -6,18 +6,18 @@
 use core::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::OnceLock;
 
-use deadwalk_alloc::{Block, Config, Freeing, HeapObserver, Misuse, MisuseKind};
+use deadwalk_alloc::{Block, Config, Freeing, HeapObserver, Isolate, Misuse, MisuseKind};
 use deadwalk_detector::frees::HeapMisuse;
-use deadwalk_detector::options::{LogLevel, Options, Problem};
+use deadwalk_detector::options::{Guard, LogLevel, Options, Problem};
 use deadwalk_detector::record::layout::ARGV_BYTES;
 use deadwalk_detector::{DETECTOR, HeapBlock, Kind};
 
 use crate::host::Host;
 use crate::say::{self, Line};
 use crate::{
-    arena, collector, descriptors, elf, exit, foreign, fork, heal, jump, modules, operators,
-    overrides, provoke, real, record_file, resources, signal, sigwait, stack, stdio, sweeper,
-    timer_list, tls, unload,
+    arena, collector, descriptors, elf, exit, foreign, fork, guard_sites, heal, jump, modules,
+    operators, overrides, provoke, real, record_file, resources, signal, sigwait, stack, stdio,
+    sweeper, timer_list, tls, unload,
 };
 
 #[used]
@@ -116,12 +116,26 @@ fn start(argv: *const *const c_char) {
         quarantine_bytes: options.quarantine_bytes,
         abort_on_error: options.abort_on_error,
         guard: explains_faults,
-        isolate: options.guard_timers,
+        isolate: match options.guard {
+            Guard::Off => Isolate::Nothing,
+            Guard::Timers => Isolate::Watched,
+            Guard::All => Isolate::All,
+        },
+        isolate_sample: options.guard_sample,
+        isolate_live_bytes: options.guard_live,
+        held_pages: options.guard_freed,
         new_delete: options.new_delete,
         ..Config::default()
     });
-    if options.guard_timers && uses_timers_with_data() {
+    let watches = options.guard != Guard::Off && uses_timers_with_data();
+    if watches {
         deadwalk_alloc::expect_watches(modules::libc());
+    }
+    if explains_faults && let Some(pattern) = options.guard_sites {
+        guard_sites::choose(pattern);
+    }
+    let asks_for_more = options.guard_sites.is_some() || options.guard_sample != 0;
+    if watches || options.guard == Guard::All || asks_for_more && options.guard != Guard::Off {
         signal::prepare_for_stale();
     }
     signal::limit_traps(options.trap_limit);

@@ -7,38 +7,55 @@
 //! size from that place in the program's code gets a slot of one of the classes
 //! behind the others (`class::of_alone`), a page and a guard. They are large blocks
 //! in all but size. In a program that is known to use timers the first block of each
-//! kind lies alone too ([`expect_watches`]): it may be the only one.
+//! kind lies alone too ([`expect_watches`]): it may be the only one. Who wants more has
+//! all blocks lie alone, those of some functions ([`choose_code`]), or some of all.
 //!
 //! A block that was watched, or lies alone, is guarded as a whole when it is freed and
 //! *held*: its slot is nobody's until so many others were freed after it that the
 //! budget is used up.
 //!
-//! `sites`: whose blocks lie alone; `held`: the order in which slots are held.
+//! `sites`: whose blocks lie alone; `sample`: and of the others one in so many; `held`:
+//! the order in which slots are held.
 
 mod held;
+mod sample;
 mod sites;
 
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::class::{CLASSES, SMALL_CLASSES, of_alone};
+use crate::config::{self, Config};
 use crate::counters::{self, Counter};
 use crate::depot::DEPOTS;
 use crate::observer::Block;
 use crate::os::PAGE;
 use crate::place::Slot;
-use crate::{config, large, pressure};
+use crate::{large, pressure};
 
 pub use held::{Held, release_all};
-pub use sites::{below, expect_watches, is_small};
+pub use sample::Sampler;
+pub use sites::{below, choose_code, expect_watches, is_small};
 
 /// Bytes of live blocks that lie alone, in pages that they do not fill, at most: a
 /// program may have any number of timers.
-const MOST_LIVE: usize = 64 << 20;
+pub const LIVE_BYTES: usize = 64 << 20;
 /// Pages that are held at most. They hold no memory but their share of the page
 /// tables, 16 bytes a page.
 pub const MOST_HELD_PAGES: usize = 1 << 18;
 
 static LIVE: AtomicUsize = AtomicUsize::new(0);
+static MOST_LIVE: AtomicUsize = AtomicUsize::new(LIVE_BYTES);
+static MOST_HELD: AtomicUsize = AtomicUsize::new(MOST_HELD_PAGES);
+
+/// Applies the settings; see [`crate::configure`].
+pub fn configure(config: &Config) {
+    MOST_LIVE.store(config.isolate_live_bytes, Relaxed);
+    MOST_HELD.store(config.held_pages.min(MOST_HELD_PAGES), Relaxed);
+    sample::configure(if config::isolates() { config.isolate_sample } else { 0 });
+    if config::isolates_all() {
+        sites::look_at_all();
+    }
+}
 
 /// Whether a slot's block lies alone.
 pub fn is_alone(slot: Slot) -> bool {
@@ -48,13 +65,23 @@ pub fn is_alone(slot: Slot) -> bool {
 /// A small block of `size` bytes that lies alone, if the blocks of its site do and
 /// there is room for one.
 pub fn allocate(size: usize, site: usize, zero: bool) -> Option<*mut u8> {
-    if !sites::is_chosen(size, site) || pressure::is_tight() {
-        return None;
-    }
+    if sites::is_chosen(size, site) { place(size, site, zero) } else { None }
+}
+
+/// A small block that lies alone since its turn has come, if there is room for one.
+pub fn sampled(size: usize, site: usize) -> Option<*mut u8> {
+    place(size, site, false)
+}
+
+fn place(size: usize, site: usize, zero: bool) -> Option<*mut u8> {
     let class = of_alone(size);
     let bytes = Slot { class, index: 0 }.bytes();
-    if LIVE.fetch_add(bytes, Relaxed) + bytes > MOST_LIVE {
+    if pressure::is_tight() {
+        return None;
+    }
+    if LIVE.fetch_add(bytes, Relaxed) + bytes > MOST_LIVE.load(Relaxed) {
         LIVE.fetch_sub(bytes, Relaxed);
+        counters::add(Counter::GuardsRefused, 1);
         return None;
     }
     let block = large::allocate(class, (size, 16), site, zero);
@@ -78,7 +105,8 @@ pub fn watched(block: &Block) {
 
 /// Whether the slot of a block that is freed is to be held.
 pub fn holds(slot: Slot, was_watched: bool) -> bool {
-    (was_watched || is_alone(slot)) && config::isolates() && !pressure::is_on()
+    let is_meant = was_watched || is_alone(slot) || config::isolates_all();
+    is_meant && config::isolates() && !pressure::is_on()
 }
 
 /// Holds a slot that is guarded as a whole and in no set, and lets the oldest go if
@@ -91,7 +119,7 @@ pub fn hold(slot: Slot) {
         inner.purged.insert(slot.index as u32);
     }
     drop(inner);
-    while held::pages() > MOST_HELD_PAGES && release_oldest() {}
+    while held::pages() > MOST_HELD.load(Relaxed) && release_oldest() {}
 }
 
 fn release_oldest() -> bool {

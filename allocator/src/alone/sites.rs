@@ -12,7 +12,7 @@
 use core::ops::Range;
 use core::sync::atomic::{
     AtomicBool, AtomicU32, AtomicU64, AtomicUsize,
-    Ordering::{AcqRel, Acquire, Relaxed},
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 
 use crate::class::SMALL_LIMIT;
@@ -116,15 +116,55 @@ pub fn choose(size: usize, site: usize) {
     }
 }
 
+/// Every block is asked for from now on.
+pub fn look_at_all() {
+    BELOW.store(0, Relaxed);
+}
+
+/// Functions whose blocks all lie alone, from and to.
+static CODE: [[AtomicUsize; 2]; MOST_CODE] =
+    [const { [const { AtomicUsize::new(0) }; 2] }; MOST_CODE];
+/// So many of them are there.
+static CODE_COUNT: AtomicUsize = AtomicUsize::new(0);
+/// More are refused: each allocation looks at all.
+const MOST_CODE: usize = 256;
+
+/// All small blocks that this code allocates are to lie alone; false if there is no
+/// place for more. One thread at a time.
+pub fn choose_code(code: Range<usize>) -> bool {
+    let count = CODE_COUNT.load(Relaxed);
+    let Some(place) = CODE.get(count).filter(|_| config::isolates()) else { return false };
+    place[0].store(code.start, Relaxed);
+    place[1].store(code.end, Relaxed);
+    CODE_COUNT.store(count + 1, Release);
+    look_at_all();
+    true
+}
+
+/// Whether `site` is in such code. A call's return address may be the function's end.
+fn is_in_code(site: usize) -> bool {
+    let chosen = CODE.iter().take(CODE_COUNT.load(Acquire));
+    let mut ends = chosen.map(|code| code.each_ref().map(|end| end.load(Relaxed)));
+    ends.any(|[start, end]| site > start && site <= end)
+}
+
+/// Whether the blocks of `site` are nobody's data.
+fn is_aside(site: usize) -> bool {
+    let [from, to] = ASIDE.each_ref().map(|end| end.load(Relaxed));
+    (from..to).contains(&site)
+}
+
 /// Whether the first block of `site` is to lie alone.
 fn expects(site: usize) -> bool {
-    let [from, to] = ASIDE.each_ref().map(|end| end.load(Relaxed));
-    EXPECTS.load(Relaxed) && !(from..to).contains(&site)
+    EXPECTS.load(Relaxed) && !is_aside(site)
 }
 
 /// Whether the next block of `size` bytes from `site` is to lie alone; then it counts
 /// as one that does.
 pub fn is_chosen(size: usize, site: usize) -> bool {
+    if config::isolates_all() && !is_aside(site) || is_in_code(site) {
+        return true;
+    }
     let key = key(size, site);
     let first = || if expects(site) { settle(key, false) } else { None };
     let Some(kind) = known(key).or_else(first) else { return false };

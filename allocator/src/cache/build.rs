@@ -124,6 +124,7 @@ impl Cold {
             fresh_step: 0,
             filled: OwnU64::new(0),
             verified: OwnU64::new(0),
+            sampled: 0,
             counted: Counted::default(),
         }
     }

@@ -38,6 +38,7 @@ pub use abandon::{abandon_others, abandon_step};
 pub use build::footprint;
 pub use threads::{IDLE, all, at_or_newest, current, discard_current};
 
+use crate::alone::Sampler;
 use crate::bin::{Bin, Quarantined};
 use crate::class::SMALL_CLASSES;
 use crate::counters::{self, Counter};
@@ -72,6 +73,8 @@ pub struct Cold {
     /// so `filled - n` is the number of allocations.
     pub filled: OwnU64,
     verified: OwnU64,
+    /// Allocations that the sampler knows of.
+    sampled: u64,
     counted: Counted,
 }
 
@@ -131,6 +134,7 @@ pub struct Cache {
     steps: u32,
     /// Large blocks allocated and freed by this thread.
     pub large_steps: OwnU64,
+    sampler: Sampler,
     pending_count: u32,
     pending: [Pending; MAX_PENDING],
     _not_alone: PhantomPinned,
@@ -165,6 +169,17 @@ impl Cache {
             self.steps = 0;
             counters::publish(self);
         }
+    }
+
+    /// Whether the turn of a block to lie alone has come; asked by who finds a class
+    /// empty.
+    #[inline]
+    pub fn is_sample_due(&mut self, class: usize) -> bool {
+        let (bin, cold) = (&self.bins[class], &mut self.cold[class]);
+        self.sampler.is_due(|| {
+            let allocs = cold.filled.load(Relaxed).wrapping_sub(bin.n.load(Relaxed) as u64);
+            allocs.wrapping_sub(core::mem::replace(&mut cold.sampled, allocs))
+        })
     }
 
     /// Whether no thread has the cache. If so after `tail` was read, all entries

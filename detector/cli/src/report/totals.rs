@@ -22,6 +22,7 @@ pub fn totals(counters: &[u64; COUNTER_COUNT], classes: Value) -> Map<String, Va
             "allocs": 0, "frees": 0, "live_bytes": 0, "peak_live_bytes": 0, "poisoned_bytes": 0,
             "verified_bytes": 0, "quarantined_bytes": 0, "retired_slots": 0,
             "repeated_misuses": 0, "untold_misuses": 0, "signal_calls": 0, "guard_pages": 0,
+            "guards_released": 0, "guards_refused": 0,
             "classes": classes
         }
     });

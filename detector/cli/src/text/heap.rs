@@ -34,6 +34,16 @@ pub fn write(out: &mut String, report: &Report) {
         let what = "by signal handlers that had interrupted the heap";
         let _ = writeln!(out, "  {} {what}", plural(calls, "heap call"));
     }
+    let released = report.total("heap.guards_released");
+    if released > 0 {
+        let what = "of freed blocks guarded no longer, to make room for later ones";
+        let _ = writeln!(out, "  {} {what}", plural(released, "page"));
+    }
+    let refused = report.total("heap.guards_refused");
+    if refused > 0 {
+        let what = "with others, for want of room to lie alone (guard_live)";
+        let _ = writeln!(out, "  {} {what}", plural(refused, "block"));
+    }
 }
 
 /// The classes that hold the most bytes.
