@@ -4,7 +4,8 @@
 //! cancellation, RUNPATH look-ups and variadic tails see no difference. The
 //! common case costs a load, a compare and an indirect jump: only a thread that
 //! is in a timer handler, or whose delete landed on one, takes the slow path; a
-//! thread that releases something does while there is any landing.
+//! thread that releases something does while there is any landing, and one that
+//! hands a buffer to the kernel if that lies where freed blocks are held.
 //!
 //! | role | means |
 //! |---|---|
@@ -30,6 +31,7 @@ use deadwalk_detector::DETECTOR;
 use deadwalk_detector::handlers::MUTEX;
 
 use crate::sandbox::{self, Arguments};
+use crate::stale_calls::Shape;
 use crate::{collector, descriptors, real, resources, signal, stale_calls, thunk, tls, watch};
 
 /// What a call means; see the module's head.
@@ -143,6 +145,8 @@ fn prepare_record() {
 /// libc's function behind one of our exports.
 pub struct Target {
     name: &'static CStr,
+    /// What it is given.
+    shape: Shape,
     /// 0 as long as nobody looked it up.
     pub addr: AtomicUsize,
 }
@@ -151,7 +155,9 @@ impl Target {
     /// The function called `name`, which ends with NUL.
     pub const fn new(name: &'static str) -> Target {
         match CStr::from_bytes_with_nul(name.as_bytes()) {
-            Ok(name) => Target { name, addr: AtomicUsize::new(0) },
+            Ok(name) => {
+                Target { name, shape: Shape::of(name.to_bytes()), addr: AtomicUsize::new(0) }
+            }
             Err(_) => panic!("a name ends with its only NUL"),
         }
     }
@@ -197,13 +203,8 @@ fn enter(arguments: Arguments, role: Role, target: &Target, site: usize) -> usiz
         resources::made(object);
     }
     let addr = descriptors::instead(&arguments, role).unwrap_or(addr);
-    let addr = match role {
-        Role::Read | Role::Use if tls::hooks() & tls::IN_HANDLER != 0 => {
-            let [_, buffer, len, _] = arguments.0;
-            stale_calls::instead(target.name, buffer, len).unwrap_or(addr)
-        }
-        _ => addr,
-    };
+    let is_stale = stale_calls::is_stale(target.shape, &arguments);
+    let addr = if is_stale { stale_calls::instead(target.name.to_bytes(), addr) } else { addr };
     // SAFETY: as above.
     unsafe { *libc::__errno_location() = errno };
     addr
@@ -223,7 +224,8 @@ macro_rules! first {
          cmp qword ptr fs:[r11], 0
          jne 2f"
     };
-    // The number of a timer or of signals too: its cell in the table of `descriptors.rs`.
+    // The number of a timer or of signals too: its cell in the table of `descriptors.rs`;
+    // and a buffer.
     (descriptor) => {
         "mov r11, qword ptr [rip + deadwalk_shim_hooks@GOTTPOFF]
          cmp qword ptr fs:[r11], 0
@@ -234,7 +236,49 @@ macro_rules! first {
          lea r11, [rip + deadwalk_shim_descriptors]
          cmp qword ptr [r11 + 8 * rax], 0
          jne 2f
-         3:"
+         3:
+         cmp rsi, qword ptr [rip + __deadwalk_alloc_held]
+         jb 4f
+         cmp rsi, qword ptr [rip + __deadwalk_alloc_held + 8]
+         jae 4f
+         call deadwalk_shim_stale_buffer
+         jne 2f
+         4:"
+    };
+    // A buffer too, which may have been freed.
+    (buffer) => {
+        "mov r11, qword ptr [rip + deadwalk_shim_hooks@GOTTPOFF]
+         cmp qword ptr fs:[r11], 0
+         jne 2f
+         cmp rsi, qword ptr [rip + __deadwalk_alloc_held]
+         jb 4f
+         cmp rsi, qword ptr [rip + __deadwalk_alloc_held + 8]
+         jae 4f
+         call deadwalk_shim_stale_buffer
+         jne 2f
+         4:"
+    };
+    // Several of them, once any block is held.
+    (vector) => {
+        "mov r11, qword ptr [rip + deadwalk_shim_hooks@GOTTPOFF]
+         cmp qword ptr fs:[r11], 0
+         jne 2f
+         cmp qword ptr [rip + __deadwalk_alloc_held + 8], 0
+         je 4f
+         call deadwalk_shim_stale_vector
+         jne 2f
+         4:"
+    };
+    // The same in a message.
+    (message) => {
+        "mov r11, qword ptr [rip + deadwalk_shim_hooks@GOTTPOFF]
+         cmp qword ptr fs:[r11], 0
+         jne 2f
+         cmp qword ptr [rip + __deadwalk_alloc_held + 8], 0
+         je 4f
+         call deadwalk_shim_stale_message
+         jne 2f
+         4:"
     };
     // Also while there may be a landing on a handler that runs.
     (released) => {
@@ -322,14 +366,14 @@ macro_rules! jumps {
                     enter(Arguments([a, b, c, d]), Role::$role, &$name::TARGET, site)
                 }
                 naked_asm!(
+                    // What the unwinder is told, for the stacks of waits.
+                    ".cfi_startproc",
                     first!($first),
                     "mov r11, qword ptr [rip + {target} + {addr}]",
                     "test r11, r11",
                     "je 2f",
                     "jmp r11",
                     "2:",
-                    // What the unwinder is told, for the stacks of waits.
-                    ".cfi_startproc",
                     "push rdi",
                     ".cfi_adjust_cfa_offset 8",
                     "push rsi",
@@ -376,9 +420,12 @@ macro_rules! jumps {
 jumps! {
     Call watched: poll, nanosleep, clock_nanosleep, usleep, sleep;
     Read descriptor: read;
+    Use buffer:
+        write, pread, pwrite, pread64, pwrite64, send, sendto, recv, recvfrom;
+    Use vector: readv, writev, preadv, pwritev, preadv64, pwritev64;
+    Use message: sendmsg, recvmsg;
     Use watched:
-        write, readv, writev, pread, pwrite, pread64, pwrite64, send, sendto, sendmsg,
-        recv, recvfrom, recvmsg, ioctl, lseek, lseek64, fsync, fdatasync, ftruncate,
+        ioctl, lseek, lseek64, fsync, fdatasync, ftruncate,
         ftruncate64, accept, accept4, epoll_wait;
     Close closed: close;
     Destroy released: pthread_mutex_destroy;

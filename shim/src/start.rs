@@ -16,8 +16,8 @@ use crate::host::Host;
 use crate::say::{self, Line};
 use crate::{
     arena, collector, descriptors, elf, exit, foreign, fork, guard_sites, heal, jump, modules,
-    operators, overrides, provoke, real, record_file, resources, signal, sigwait, stack, stdio,
-    sweeper, timer_list, tls, unload,
+    operators, overrides, provoke, real, record_file, resources, signal, sigwait, stack,
+    stale_calls, stdio, sweeper, timer_list, tls, unload,
 };
 
 #[used]
@@ -50,6 +50,7 @@ extern "C" fn constructor(_argc: c_int, argv: *const *const c_char, _envp: *cons
     descriptors::prepare();
     sweeper::prepare();
     jump::prepare();
+    stale_calls::prepare();
     stdio::prepare();
     resources::prepare();
     foreign::prepare();

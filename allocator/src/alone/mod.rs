@@ -15,11 +15,12 @@
 //! budget is used up.
 //!
 //! `sites`: whose blocks lie alone; `sample`: and of the others one in so many; `held`:
-//! the order in which slots are held.
+//! the order in which slots are held; `span`: the addresses that these have.
 
 mod held;
 mod sample;
 mod sites;
+mod span;
 
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -35,6 +36,7 @@ use crate::{large, pressure};
 pub use held::{Held, release_all};
 pub use sample::Sampler;
 pub use sites::{below, choose_code, expect_watches, is_small};
+pub use span::contains as may_be_held;
 
 /// Bytes of live blocks that lie alone, in pages that they do not fill, at most: a
 /// program may have any number of timers.
@@ -112,6 +114,7 @@ pub fn holds(slot: Slot, was_watched: bool) -> bool {
 /// Holds a slot that is guarded as a whole and in no set, and lets the oldest go if
 /// that is too much. If it cannot be held, it is free at once.
 pub fn hold(slot: Slot) {
+    span::widen(slot);
     let depot = &DEPOTS[slot.class];
     let mut inner = depot.lock();
     if !inner.held.push(slot) {

@@ -17,6 +17,7 @@ use crate::poison::{self, POISON_FREE};
 use crate::slot::{FREE, LIVE, NEVER, QUARANTINED, REPORTED, RETIRED, STATE};
 use crate::{guard, huge};
 
+pub use crate::alone::may_be_held;
 pub use stale::{alias, is_stale, tell, tell_call};
 
 /// An access that trapped.

@@ -15,7 +15,7 @@ use deadwalk_alloc::trap;
 
 use super::trampoline::register;
 use super::{
-    HANDLERS, SEGV, SEGV_FLAGS, SEGV_IS_OURS, is_function, real_sigaction, stale, trampoline,
+    HANDLERS, SEGV, SEGV_FLAGS, SEGV_IS_OURS, is_function, probe, real_sigaction, stale, trampoline,
 };
 use crate::tls::{self, keeping_errno};
 use crate::{resources, unload};
@@ -81,7 +81,8 @@ pub fn is_handled(info: &libc::siginfo_t, context: &mut libc::ucontext_t, handle
         // SAFETY: as above.
         let saved = unsafe { *errno };
         let is_write = register(context, libc::REG_ERR) & WRITE != 0;
-        let is_ours = stale::is_performed(context, addr, is_write)
+        let is_ours = probe::is_over(context)
+            || stale::is_performed(context, addr, is_write)
             || trap::trap(addr, is_write, register(context, libc::REG_RIP));
         // SAFETY: as above.
         unsafe { *errno = saved };

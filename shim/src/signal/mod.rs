@@ -21,6 +21,7 @@ mod fault;
 mod leave;
 mod mask;
 mod older;
+pub mod probe;
 mod stale;
 mod timed;
 mod trampoline;

@@ -1,0 +1,208 @@
+//! The calls. Each is libc's with other memory: a thread may be cancelled in it, and a
+//! signal may jump out of it, so there is nothing to be dropped.
+
+use core::ffi::{c_int, c_void};
+
+use super::memory::{Message, Vector, get, put};
+use super::pieces::Pieces;
+use crate::real::Real;
+use crate::tls::keeping_errno;
+
+type Vectors = unsafe extern "C-unwind" fn(c_int, *const libc::iovec, c_int) -> isize;
+type VectorsAt = unsafe extern "C-unwind" fn(c_int, *const libc::iovec, c_int, i64) -> isize;
+type Headers = unsafe extern "C-unwind" fn(c_int, *mut libc::msghdr, c_int) -> isize;
+
+static READV: Real = Real::new(c"readv");
+static WRITEV: Real = Real::new(c"writev");
+static PREADV: Real = Real::new(c"preadv64");
+static PWRITEV: Real = Real::new(c"pwritev64");
+static RECVMSG: Real = Real::new(c"recvmsg");
+static SENDMSG: Real = Real::new(c"sendmsg");
+
+/// Looks libc's functions up, in the constructor.
+pub fn prepare() {
+    for real in [&READV, &WRITEV, &PREADV, &PWRITEV, &RECVMSG, &SENDMSG] {
+        real.addr();
+    }
+}
+
+/// Fails as the kernel would.
+fn fault() -> isize {
+    // SAFETY: errno is thread-local and always valid.
+    unsafe { *libc::__errno_location() = libc::EFAULT };
+    -1
+}
+
+/// What a call is to do with pieces: all of them, in one go.
+fn transfer(real: &Real, number: c_int, pieces: &mut Pieces, at: Option<i64>) -> isize {
+    let vectors = pieces.vectors();
+    let (first, count) = (vectors.as_ptr(), vectors.len() as c_int);
+    match at {
+        // SAFETY: `real` is one of the two kinds, by `at`; the pieces are the program's
+        // buffers, which the kernel looks at itself.
+        None => unsafe {
+            core::mem::transmute::<usize, Vectors>(real.addr())(number, first, count)
+        },
+        // SAFETY: as above.
+        Some(at) => unsafe {
+            core::mem::transmute::<usize, VectorsAt>(real.addr())(number, first, count, at)
+        },
+    }
+}
+
+/// Sends or receives a message.
+fn exchange(real: &Real, number: c_int, header: &mut libc::msghdr, flags: c_int) -> isize {
+    // SAFETY: both that are given have this type; what the header names is the program's,
+    // or alias of it, and the kernel looks at it itself.
+    unsafe { core::mem::transmute::<usize, Headers>(real.addr())(number, header, flags) }
+}
+
+/// A call with one buffer.
+fn with_buffer(
+    (buffer, len): (usize, usize),
+    is_input: bool,
+    call: impl FnOnce(&mut Pieces) -> isize,
+) -> isize {
+    let mut pieces = Pieces::new(is_input);
+    pieces.add(buffer, len, 0);
+    let done = call(&mut pieces);
+    if done > 0 {
+        keeping_errno(|| pieces.tell(done as usize));
+    }
+    done
+}
+
+/// A call with a vector of buffers.
+fn with_vector(
+    (at, count): (usize, c_int),
+    is_input: bool,
+    call: impl FnOnce(&mut Pieces) -> isize,
+) -> isize {
+    // There since it was looked at; else another thread took it away.
+    let Some(vector) = Vector::read(at, count as usize) else { return fault() };
+    let mut pieces = vector.pieces(is_input);
+    let done = call(&mut pieces);
+    if done >= 0 {
+        keeping_errno(|| {
+            vector.tell();
+            pieces.tell(done as usize);
+        });
+    }
+    done
+}
+
+pub extern "C-unwind" fn read(number: c_int, buffer: usize, len: usize) -> isize {
+    with_buffer((buffer, len), true, |pieces| transfer(&READV, number, pieces, None))
+}
+
+pub extern "C-unwind" fn write(number: c_int, buffer: usize, len: usize) -> isize {
+    with_buffer((buffer, len), false, |pieces| transfer(&WRITEV, number, pieces, None))
+}
+
+pub extern "C-unwind" fn pread(number: c_int, buffer: usize, len: usize, at: i64) -> isize {
+    with_buffer((buffer, len), true, |pieces| transfer(&PREADV, number, pieces, Some(at)))
+}
+
+pub extern "C-unwind" fn pwrite(number: c_int, buffer: usize, len: usize, at: i64) -> isize {
+    with_buffer((buffer, len), false, |pieces| transfer(&PWRITEV, number, pieces, Some(at)))
+}
+
+pub extern "C-unwind" fn readv(number: c_int, vector: usize, count: c_int) -> isize {
+    with_vector((vector, count), true, |pieces| transfer(&READV, number, pieces, None))
+}
+
+pub extern "C-unwind" fn writev(number: c_int, vector: usize, count: c_int) -> isize {
+    with_vector((vector, count), false, |pieces| transfer(&WRITEV, number, pieces, None))
+}
+
+pub extern "C-unwind" fn preadv(number: c_int, vector: usize, count: c_int, at: i64) -> isize {
+    with_vector((vector, count), true, |pieces| transfer(&PREADV, number, pieces, Some(at)))
+}
+
+pub extern "C-unwind" fn pwritev(number: c_int, vector: usize, count: c_int, at: i64) -> isize {
+    with_vector((vector, count), false, |pieces| transfer(&PWRITEV, number, pieces, Some(at)))
+}
+
+/// A message of these pieces, and nothing else.
+fn message(pieces: &mut Pieces) -> libc::msghdr {
+    let vectors = pieces.vectors();
+    // SAFETY: an all-zero header is valid.
+    let mut message: libc::msghdr = unsafe { core::mem::zeroed() };
+    message.msg_iov = vectors.as_mut_ptr();
+    message.msg_iovlen = vectors.len();
+    message
+}
+
+pub extern "C-unwind" fn send(number: c_int, buffer: usize, len: usize, flags: c_int) -> isize {
+    sendto(number, buffer, len, flags, core::ptr::null_mut(), 0)
+}
+
+pub extern "C-unwind" fn sendto(
+    number: c_int,
+    buffer: usize,
+    len: usize,
+    flags: c_int,
+    to: *mut c_void,
+    to_len: libc::socklen_t,
+) -> isize {
+    with_buffer((buffer, len), false, |pieces| {
+        let mut message = libc::msghdr { msg_name: to, msg_namelen: to_len, ..message(pieces) };
+        exchange(&SENDMSG, number, &mut message, flags)
+    })
+}
+
+pub extern "C-unwind" fn recv(number: c_int, buffer: usize, len: usize, flags: c_int) -> isize {
+    let none = core::ptr::null_mut();
+    recvfrom(number, buffer, len, flags, none, core::ptr::null_mut())
+}
+
+pub extern "C-unwind" fn recvfrom(
+    number: c_int,
+    buffer: usize,
+    len: usize,
+    flags: c_int,
+    from: *mut c_void,
+    from_len: *mut libc::socklen_t,
+) -> isize {
+    let room = if from.is_null() { Some(0) } else { get::<libc::socklen_t>(from_len as usize) };
+    let Some(room) = room else { return fault() };
+    with_buffer((buffer, len), true, |pieces| {
+        let mut message = libc::msghdr { msg_name: from, msg_namelen: room, ..message(pieces) };
+        let done = exchange(&RECVMSG, number, &mut message, flags);
+        if done >= 0 && !from.is_null() {
+            put(from_len as usize, &message.msg_namelen);
+        }
+        done
+    })
+}
+
+pub extern "C-unwind" fn sendmsg(number: c_int, at: usize, flags: c_int) -> isize {
+    let Some(given) = Message::read(at) else { return fault() };
+    let mut pieces = given.vector.pieces(false);
+    let mut header = given.header(&mut pieces, false);
+    let done = exchange(&SENDMSG, number, &mut header, flags);
+    if done >= 0 {
+        keeping_errno(|| {
+            given.tell();
+            given.tell_parts([usize::MAX; 2], false);
+            pieces.tell(done as usize);
+        });
+    }
+    done
+}
+
+pub extern "C-unwind" fn recvmsg(number: c_int, at: usize, flags: c_int) -> isize {
+    let Some(given) = Message::read(at) else { return fault() };
+    let mut pieces = given.vector.pieces(true);
+    let mut header = given.header(&mut pieces, true);
+    let done = exchange(&RECVMSG, number, &mut header, flags);
+    if done >= 0 {
+        keeping_errno(|| {
+            given.tell();
+            given.put_back(&header);
+            given.tell_parts([header.msg_namelen as usize, header.msg_controllen], true);
+            pieces.tell(done as usize);
+        });
+    }
+    done
+}
