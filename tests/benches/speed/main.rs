@@ -16,6 +16,7 @@
 //! | `scaling` | more threads, ten million live blocks |
 //! | `endurance` | ten minutes of allocations, or `--seconds N`; only if named |
 //! | `timers` | stress-ng's timers |
+//! | `guards` | watched blocks, `guard_sample` and `guard=all` |
 //! | `posix-timers` | what an arming, a delete and an expiry cost |
 //! | `--peers none` | glibc and deadwalk only; also `all`, `mimalloc,scudo` |
 //! | `--rounds N` | so many rounds, of which the medians count (5) |
@@ -30,6 +31,7 @@ mod arguments;
 mod compare;
 mod cost;
 mod endurance;
+mod guards;
 mod ingredients;
 mod page;
 mod patterns;
@@ -69,6 +71,7 @@ fn main() {
     section("scaling", &|| scaling::scaling(folder, rounds.min(FEWER_ROUNDS)));
     section("timers", &|| timers::timers(folder, rounds));
     section("posix-timers", &|| Some(posix_timers::posix_timers(folder, rounds)));
+    section("guards", &|| Some(guards::guards(folder, rounds)));
     if arguments.names_section("endurance") {
         section("endurance", &|| endurance::endurance(folder, arguments.seconds));
     }
