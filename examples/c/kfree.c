@@ -5,6 +5,7 @@
  *     a   frees a pending timer
  *     b   frees a timer, then deletes it
  *     c   frees a timer, then writes its `expires`; c0 writes a zero byte
+ *     e   frees a timer, then reads it: when does it expire, and whose data
  *     d   a handler frees its own timer while another thread waits in the delete
  */
 #include "scenario.h"
@@ -61,6 +62,18 @@ static void write_after_free(int zero_byte)
 	saw(1, "wrote %s to freed storage", zero_byte ? "a zero byte" : "expires");
 }
 
+/* What is read is poison: nobody else can have the storage. */
+static void read_after_free(void)
+{
+	struct timer_list *volatile timer = new_timer(counts);
+	unsigned long expires, data;
+
+	kfree(timer);
+	expires = *(volatile unsigned long *)&timer->expires;
+	data = *(volatile unsigned long *)&timer->data;
+	saw(expires == data, "read the same from freed storage twice, and went on");
+}
+
 static void frees_itself(unsigned long data)
 {
 	enter_and_wait();
@@ -87,7 +100,7 @@ int main(int argc, char **argv)
 {
 	const char *variant;
 
-	scenario_start(argc, argv, "a|b|c|c0|d");
+	scenario_start(argc, argv, "a|b|c|c0|e|d");
 	variant = next_argument();
 	no_more_arguments();
 	if (!variant)
@@ -100,6 +113,8 @@ int main(int argc, char **argv)
 		write_after_free(0);
 	else if (!strcmp(variant, "c0"))
 		write_after_free(1);
+	else if (!strcmp(variant, "e"))
+		read_after_free();
 	else if (!strcmp(variant, "d"))
 		free_under_the_waiter();
 	else

@@ -68,7 +68,7 @@ const fn scenario(name: &'static str, command: &'static str, cells: [Cell; 3]) -
 const LANDING: &str = "del-while-running";
 
 /// Every scenario, in the order of the page.
-pub const SCENARIOS: [Scenario; 24] = [
+pub const SCENARIOS: [Scenario; 25] = [
     scenario(
         "D1 resource released",
         "d1_resource",
@@ -166,6 +166,7 @@ pub const SCENARIOS: [Scenario; 24] = [
         "kfree c0",
         [found(&[error("use-after-free-write")]); 3],
     ),
+    scenario("kfree (e) then read", "kfree e", [found(&[error("use-after-free-read").times(2)]); 3]),
     scenario(
         "kfree (d) by the handler",
         "kfree d",
