@@ -1,4 +1,4 @@
-//! What guarding costs: a block that is watched, and one in a thousand of all others.
+//! What guarding costs: a block that is watched, and programs by what is guarded.
 
 use crate::compare;
 use crate::cost::Cost;
@@ -52,29 +52,31 @@ fn watched(folder: &Path, rounds: usize) -> String {
     table
 }
 
-/// Real programs with `guard_sample=1000` and with `guard=all`, deadwalk without = 1.
+/// What is compared with `guard=off`.
+const OPTIONS: [&str; 3] = ["guard=timers", "guard_sample=1000", "guard=all"];
+
+/// Real programs, which have no timers, by option.
 fn sampled(folder: &Path, rounds: usize) -> String {
-    let peers =
-        ["", "guard_sample=1000", "guard=all"].map(|options| Peer::deadwalk(folder, options));
-    let mut table = String::from(
-        "| deadwalk = 1 | `guard_sample=1000`, CPU | memory | `guard=all`, CPU | memory |\n\
-         |---|---:|---:|---:|---:|\n",
+    let options = std::iter::once("guard=off").chain(OPTIONS);
+    let peers: Vec<_> = options.map(|options| Peer::deadwalk(folder, options)).collect();
+    let heads = OPTIONS.map(|options| format!(" `{options}`, CPU | memory |"));
+    let mut table = format!(
+        "| `guard=off` = 1 |{}\n|---|{}\n",
+        heads.concat(),
+        "---:|".repeat(2 * OPTIONS.len())
     );
     for workload in programs::programs(folder) {
         let costs = compare::rounds(&workload, &peers, rounds);
-        let ratio = |peer: usize, of: fn(&Cost) -> f64| match (&costs[peer], &costs[0]) {
-            (Some(own), Some(plain)) => format!("{:.2}", of(own) / of(plain)),
-            _ => "–".to_string(),
-        };
-        let _ = writeln!(
-            table,
-            "| {} | {} | {} | {} | {} |",
-            workload.name,
-            ratio(1, |cost| cost.cpu_s),
-            ratio(1, |cost| cost.peak_kib),
-            ratio(2, |cost| cost.cpu_s),
-            ratio(2, |cost| cost.peak_kib),
-        );
+        let _ = write!(table, "| {} |", workload.name);
+        for own in &costs[1..] {
+            for of in [|cost: &Cost| cost.cpu_s, |cost: &Cost| cost.peak_kib] {
+                let _ = match (own, &costs[0]) {
+                    (Some(own), Some(off)) => write!(table, " {:.2} |", of(own) / of(off)),
+                    _ => write!(table, " – |"),
+                };
+            }
+        }
+        table.push('\n');
     }
     table
 }

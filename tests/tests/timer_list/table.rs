@@ -166,7 +166,11 @@ pub const SCENARIOS: [Scenario; 25] = [
         "kfree c0",
         [found(&[error("use-after-free-write")]); 3],
     ),
-    scenario("kfree (e) then read", "kfree e", [found(&[error("use-after-free-read").times(2)]); 3]),
+    scenario(
+        "kfree (e) then read",
+        "kfree e",
+        [found(&[error("use-after-free-read").times(2)]); 3],
+    ),
     scenario(
         "kfree (d) by the handler",
         "kfree d",
