@@ -90,5 +90,6 @@ mod timerfd;
 mod tls;
 mod told;
 mod unload;
+mod unwinder;
 mod vfork;
 mod watch;

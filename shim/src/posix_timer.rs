@@ -19,7 +19,9 @@ use deadwalk_detector::{Api, DETECTOR, HeapBlock, Notify, Op, TimerRef};
 
 use crate::tls::keeping_errno;
 use crate::told::Told;
-use crate::{collector, heal, host, jump, provoke, real, resources, signal, thunk, tls, watch};
+use crate::{
+    collector, heal, host, jump, provoke, real, resources, signal, thunk, tls, unwinder, watch,
+};
 
 /// `struct sigevent` as glibc lays it out.
 #[repr(C)]
@@ -56,6 +58,9 @@ unsafe extern "C" fn create(
         return unsafe { real::timer_create(clock, event.cast_mut().cast::<c_void>(), timer) };
     }
     let new = keeping_errno(|| described(wanted));
+    if new.notify != Notify::Nobody {
+        keeping_errno(unwinder::load);
+    }
     let known = keeping_errno(|| DETECTOR.init_timer(&new));
     if let Some(known) = known {
         DETECTOR.set_clock(known, clock as u32);

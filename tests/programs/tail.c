@@ -1,8 +1,9 @@
 /*
- * The verdict at leave: tail (legal|asleep|busy) ROUNDS [pinned]
+ * The verdict at leave: tail (legal|exits|asleep|busy) ROUNDS [pinned]
  *
  * legal: the handler posts "done" as its last act; the waiter deletes and frees.
  *        The handler may still be in its last instructions: that is no bug.
+ * exits: the same, but that the handler ends by pthread_exit().
  * asleep: the handler waits at a gate that is opened after the free, then reads.
  * busy:  the handler never sleeps: it spins until the free, then computes on.
  */
@@ -12,7 +13,7 @@ enum { BUSY_READS = 3000000 }; /* some milliseconds, well over what noise costs 
 
 static sem_t entered, go, done;
 static atomic_int is_freed;
-static enum { LEGAL, ASLEEP, BUSY } shape;
+static enum { LEGAL, EXITS, ASLEEP, BUSY } shape;
 static volatile int sink;
 
 static void handler(union sigval value)
@@ -32,6 +33,8 @@ static void handler(union sigval value)
 	}
 	sink += data[3];
 	gate_open(&done);
+	if (shape == EXITS)
+		pthread_exit(NULL);
 }
 
 static void round_of(void)
@@ -41,7 +44,7 @@ static void round_of(void)
 
 	atomic_store(&is_freed, 0);
 	arm(timer, 0);
-	if (shape == LEGAL) {
+	if (shape == LEGAL || shape == EXITS) {
 		gate_pass(&done);
 		timer_delete(timer);
 		free(data);
@@ -77,7 +80,10 @@ int main(int argc, char **argv)
 {
 	if (argc < 3)
 		return 2;
-	shape = !strcmp(argv[1], "legal") ? LEGAL : !strcmp(argv[1], "busy") ? BUSY : ASLEEP;
+	shape = !strcmp(argv[1], "legal")  ? LEGAL
+		: !strcmp(argv[1], "exits") ? EXITS
+		: !strcmp(argv[1], "busy")  ? BUSY
+					    : ASLEEP;
 	gate_init(&entered);
 	gate_init(&go);
 	gate_init(&done);

@@ -34,6 +34,19 @@ fn legal_rounds_on_one_cpu_are_clean() {
     }
 }
 
+/// The first `pthread_exit` of a process is the one that loads libc's unwinder.
+#[test]
+fn first_rounds_that_end_by_pthread_exit_are_clean() {
+    for _ in 0..repeats(10, 50) {
+        tail("exits", 1, false).assert_clean();
+    }
+}
+
+#[test]
+fn rounds_that_end_by_pthread_exit_are_clean() {
+    tail("exits", rounds(2000), false).assert_clean();
+}
+
 /// Every round of a handler that sleeps through the free is an error.
 #[track_caller]
 fn every_round_is_an_error(shape: &str, rounds: u64, pinned: bool) {
