@@ -65,6 +65,18 @@ fn one_readable_record_is_enough_and_the_rest_is_told() {
     assert!(lines.contains("3.dwrec: cut off"), "{lines}");
 }
 
+/// A process that is killed as it starts leaves a file without a record.
+#[test]
+fn a_record_that_was_not_begun_is_no_problem_beside_others() {
+    let folder = folder();
+    file(folder.path(), "1.dwrec", &showit(1).bytes);
+    file(folder.path(), "2.dwrec", b"");
+    file(folder.path(), "3.dwrec", &[0; 8192]);
+    let output = run(&["report".as_ref(), folder.path().as_os_str()]);
+    assert_eq!((status(&output), stderr(&output).as_str()), (0, ""));
+    assert!(stdout(&output).contains("100 of 100 delete calls"));
+}
+
 #[test]
 fn a_reader_that_goes_away_and_a_full_disk_are_no_panic() {
     let folder = folder();

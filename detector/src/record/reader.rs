@@ -97,6 +97,12 @@ const BODY_END: usize = layout::HEAD_BYTES + size_of::<BodySegment>();
 const FIXED_BYTES: usize = offset_of!(HeadSegment, exe);
 
 impl Record {
+    /// Are these bytes of a record that its process had no time to begin? It made the
+    /// file, and was killed in that instant, or is at it.
+    pub fn is_not_begun(bytes: &[u8]) -> bool {
+        bytes.iter().take(layout::MAGIC.len()).all(|&byte| byte == 0)
+    }
+
     /// Parses the bytes of a record file.
     ///
     /// A truncated or damaged record gives what can still be read and says in
