@@ -20,6 +20,7 @@ use core::sync::atomic::{
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 
+use deadwalk_detector::deletes::Deletion;
 use deadwalk_detector::{DETECTOR, Op, TimerRef};
 
 use crate::jump::Role;
@@ -218,29 +219,46 @@ unsafe extern "C-unwind" fn close_noted(number: c_int, site: usize) -> c_int {
 }
 
 /// A number is about to be free.
-struct Ending(Option<deadwalk_detector::deletes::Deletion>);
+struct Ending {
+    deletion: Option<Deletion>,
+    /// Its cell, what that says now and what it said.
+    noted: Option<(&'static AtomicU64, u64, u64)>,
+}
 
 impl Ending {
+    const NOTHING: Ending = Ending { deletion: None, noted: None };
+
     fn of(number: c_int, site: usize) -> Ending {
-        let Some(cell) = cell(number) else { return Ending(None) };
-        let Descriptor::Timer(timer) = Descriptor::unpack(cell.load(Acquire)) else {
+        let Some(cell) = cell(number) else { return Ending::NOTHING };
+        let before = cell.load(Acquire);
+        let Descriptor::Timer(timer) = Descriptor::unpack(before) else {
             cell.store(0, Release);
-            return Ending(None);
+            return Ending { deletion: None, noted: Some((cell, 0, before)) };
         };
-        let (open, closed) = (timer.pack(), Descriptor::Closed(timer).pack());
-        if cell.compare_exchange(open, closed, AcqRel, Relaxed).is_err() {
-            return Ending(None);
+        let closed = Descriptor::Closed(timer).pack();
+        if cell.compare_exchange(before, closed, AcqRel, Relaxed).is_err() {
+            return Ending::NOTHING;
         }
         if has_other(timer) {
             cell.store(0, Release);
-            return Ending(None);
+            return Ending { deletion: None, noted: Some((cell, 0, before)) };
         }
-        Ending(DETECTOR.begin_delete(timer, Op::Close, site))
+        let deletion = DETECTOR.begin_delete(timer, Op::Close, site);
+        Ending { deletion, noted: Some((cell, closed, before)) }
     }
 
+    /// It is free.
     fn finish(self) {
-        if let Some(deletion) = self.0 {
+        if let Some(deletion) = self.deletion {
             posix_timer::finish(deletion);
+        }
+    }
+
+    /// The call failed, and the number is what it was.
+    fn undo(self) {
+        if let Some((cell, now, before)) = self.noted {
+            // Else somebody has opened or closed it meanwhile.
+            _ = cell.compare_exchange(now, before, AcqRel, Relaxed);
         }
     }
 }
@@ -288,7 +306,7 @@ macro_rules! duplicates {
                 let ending = if matters && $new >= 0 && $new != old {
                     keeping_errno(|| Ending::of($new, site))
                 } else {
-                    Ending(None)
+                    Ending::NOTHING
                 };
                 // SAFETY: libc's function of this name takes these (fcntl's third is
                 // variadic: passed in the same register); the caller's promise.
@@ -298,6 +316,9 @@ macro_rules! duplicates {
                     real(old, $($arg),*)
                 };
                 keeping_errno(|| {
+                    if $made < 0 {
+                        return ending.undo();
+                    }
                     ending.finish();
                     if matters && $is_made {
                         duplicated(old, $made);

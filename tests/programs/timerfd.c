@@ -80,6 +80,11 @@ static void other_ends(void)
 	close(fd);
 	close(zero);
 	fd = new_timerfd();
+	/* One that fails ends nothing. */
+	if (dup2(-1, fd) != -1 || errno != EBADF)
+		die("dup2 of nothing");
+	set(fd, NS_PER_MS, 0);
+	wait_for(fd);
 	if (close_range(fd, fd, 0))
 		die("close_range");
 	deletes++;
