@@ -53,9 +53,9 @@ fn title(report: &Report) -> String {
 fn timers(out: &mut String, report: &Report) {
     let _ = write!(
         out,
-        "  {} created, armed {} times, {} run",
+        "  {} created, armed {}, {} run",
         plural(report.total("timers.inited"), "timer"),
-        count(report.total("timers.armed")),
+        plural(report.total("timers.armed"), "time"),
         plural(report.total("timers.handlers_run"), "handler"),
     );
     let passed = report.total("timers.passed_through");
