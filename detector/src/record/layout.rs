@@ -21,6 +21,7 @@
 
 use core::sync::atomic::{AtomicI64, AtomicU8, AtomicU16, AtomicU32, AtomicU64};
 
+use super::crash::CrashEntry;
 use crate::histogram::BUCKETS;
 
 /// First bytes of every record.
@@ -139,8 +140,12 @@ pub struct HeadSegment {
     pub forked: AtomicU32,
     /// The delete policy in force, a [`crate::options::DelPolicy`] + 1; 0 unknown.
     pub policy: AtomicU32,
+    /// How access to pages is taken away, a [`super::guard_means::GuardMeans`].
+    pub guard_means: AtomicU32,
     /// Reserved.
-    pub reserved: [AtomicU32; 28],
+    pub reserved: [AtomicU32; 11],
+    /// What ended the process, if it crashed.
+    pub crash: CrashEntry,
     /// Executable, NUL-terminated unless full.
     pub exe: [AtomicU8; EXE_BYTES],
     /// Option string in force, NUL-terminated unless full.

@@ -15,7 +15,7 @@ use deadwalk_alloc::trap;
 
 use super::trampoline::register;
 use super::{
-    HANDLERS, SEGV, SEGV_FLAGS, SEGV_IS_OURS, is_function, probe, real_sigaction, stale, trampoline,
+    HANDLERS, SEGV, SEGV_FLAGS, SEGV_IS_OURS, attempt, crash, is_function, probe, real_sigaction, stale, trampoline,
 };
 use crate::tls::{self, keeping_errno};
 use crate::{resources, unload};
@@ -75,6 +75,9 @@ pub fn is_handled(info: &libc::siginfo_t, context: &mut libc::ucontext_t, handle
     const WRITE: usize = 2;
     // A signal that a process sent has a code of 0 or below.
     let is_fault = info.si_code > 0;
+    if is_fault && attempt::is_left(context) {
+        return true;
+    }
     if is_fault {
         // SAFETY: errno is thread-local and always valid; a fault has an address.
         let (errno, addr) = unsafe { (libc::__errno_location(), info.si_addr() as usize) };
@@ -97,12 +100,14 @@ pub fn is_handled(info: &libc::siginfo_t, context: &mut libc::ucontext_t, handle
     // The kernel kills a thread that faults with the signal blocked, as the program
     // believes it is.
     if is_fault && tls::segv_blocked() != 0 {
+        crash::record(SEGV, info, context);
         die(is_fault);
         return true;
     }
     if !is_function(handler) {
         let is_ignored = handler == libc::SIG_IGN && !is_fault;
         if !is_ignored {
+            crash::record(SEGV, info, context);
             die(is_fault);
         }
         return true;

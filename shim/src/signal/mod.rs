@@ -5,6 +5,8 @@
 //! | `mod.rs` | what the program has set, and what it is told of it |
 //! | `trampoline.rs` | what the kernel calls; passes on to the program's handler |
 //! | `fault.rs` | SIGSEGV: guard pages of the heap, else the program's own |
+//! | `crash.rs` | what the record says of a signal that ends the process |
+//! | `attempt.rs` | what may fault, in a thread that dies |
 //! | `older.rs` | signal, sigset and their kin, which choose flags themselves |
 //! | `timed.rs` | a timer's handler: its run begins and ends here |
 //! | `mask.rs` | SIGSEGV stays unblocked, whatever the program asks for |
@@ -17,6 +19,8 @@
 //! care. All this is async-signal-safe, as `sigaction` is: atomics only. In a vfork
 //! child, whose memory is its parent's, calls are passed on unchanged.
 
+mod attempt;
+mod crash;
 mod fault;
 mod leave;
 mod mask;

@@ -19,6 +19,7 @@
 //! | `strings`, `stack`, `gather`, `rare` | what has more operands than one |
 //! | `divide`, `floats`, `saved`, `fault` | what raises a signal natively must do so here |
 //! | `access` | what was accessed, for the log |
+//! | `target` | where an instruction meant to go that is not performed |
 //!
 //! # Ground rules
 //!
@@ -70,11 +71,13 @@ mod shape;
 mod stack;
 mod strings;
 mod stubs;
+mod target;
 mod unknown;
 mod vectors;
 
 pub use access::{Access, AccessKind, Accesses};
 pub use fault::{Fault, Refused};
+pub use target::{Target, target};
 
 use context::Machine;
 use insn::Insn;

@@ -70,7 +70,7 @@ impl Merged {
             let address = site.frame.map(|frame| self.pool.address(frame, &places));
             self.heap.add_site(address, site);
         }
-        self.processes.push(ProcessTotal::new(record));
+        self.processes.push(ProcessTotal::new(record, &places));
     }
 
     /// Settles what only all records together tell.

@@ -7,6 +7,8 @@ use deadwalk_detector::counters::{COUNTER_COUNT, Counter};
 use deadwalk_detector::options::Options;
 use deadwalk_detector::record::reader::{End, Process, Record};
 
+use super::pool::{Places, StackId};
+
 /// How a process ended, seen from now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -32,19 +34,24 @@ pub struct ProcessTotal {
     pub ended: Ended,
     /// How long it was recorded; a lower bound if its end is unknown.
     pub duration_ns: u64,
+    /// The stack of its crash.
+    pub crash_stack: Option<StackId>,
 }
 
 impl ProcessTotal {
     /// The process of `record`.
-    pub fn new(record: &Record) -> ProcessTotal {
+    pub fn new(record: &Record, places: &Places) -> ProcessTotal {
         let last = record.findings.iter().map(|f| f.last_ns).max().unwrap_or(0);
-        let (ended, duration_ns) = match record.process.end {
-            End::Exit(code) => (Ended::Exit(code), record.process.end_ns),
-            End::Signal(signal) => (Ended::Signal(signal), record.process.end_ns),
-            End::None => (Ended::Unknown, last),
-        };
         let process = record.process.clone();
-        ProcessTotal { process, counters: record.counters, ended, duration_ns }
+        let (ended, duration_ns) = match (process.end, &process.crash) {
+            (End::Exit(code), _) => (Ended::Exit(code), process.end_ns),
+            (End::Signal(signal), _) => (Ended::Signal(signal), process.end_ns),
+            (End::None, Some(crash)) => (Ended::Signal(crash.signal), crash.at_ns.max(last)),
+            (End::None, None) => (Ended::Unknown, last),
+        };
+        let stack = process.crash.as_ref().and_then(|crash| crash.stack);
+        let crash_stack = stack.and_then(|stack| places.stacks.get(stack).copied());
+        ProcessTotal { process, counters: record.counters, ended, duration_ns, crash_stack }
     }
 
     /// A counter's value.

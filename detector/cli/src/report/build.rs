@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::frames::Frames;
 use super::model::{DelSite, Finding, Process, ProcessDel, Report, SCHEMA};
-use super::{findings, heap, sites, totals};
+use super::{crash, findings, heap, sites, totals};
 use crate::collect::{self, Ended, Merged, ProcessTotal};
 
 /// The report on `merged`; resolves every address that it prints.
@@ -18,9 +18,10 @@ pub fn build(merged: &Merged) -> Report {
     let mut all: Vec<Finding> =
         merged.findings.iter().flat_map(|f| findings::split(f, &mut frames)).collect();
     all.sort_by_key(|f| (std::cmp::Reverse((f.level, f.count)), f.first_ns));
+    let processes = merged.processes.iter().map(|p| process(p, &mut frames)).collect();
     Report {
         schema: SCHEMA,
-        processes: merged.processes.iter().map(process).collect(),
+        processes,
         totals: totals::totals(&merged.totals, heap::classes(&merged.heap)),
         del_sites,
         findings: all,
@@ -30,7 +31,7 @@ pub fn build(merged: &Merged) -> Report {
     }
 }
 
-fn process(total: &ProcessTotal) -> Process {
+fn process(total: &ProcessTotal, frames: &mut Frames<'_>) -> Process {
     let (ended, code) = match total.ended {
         Ended::Exit(code) => ("exit", code),
         Ended::Signal(signal) => ("signal", signal),
@@ -56,6 +57,8 @@ fn process(total: &ProcessTotal) -> Process {
             while_running: total.counter(Counter::DelWhileRunning),
             sync_waits: total.counter(Counter::DelSyncWaits),
         },
+        guard_means: process.guard_means.name(),
+        crash: crash::crash(total, frames),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The report: from merged records to the model that is printed.
 
 mod build;
+mod crash;
 mod findings;
 mod frames;
 mod heap;

@@ -44,6 +44,31 @@ pub struct Process {
     pub dropped: Map<String, Value>,
     /// This process's share of `totals.del`.
     pub del: ProcessDel,
+    /// How access to pages of the heap was taken away: `madvise`, `mprotect` or `none`.
+    pub guard_means: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub crash: Option<Crash>,
+}
+
+/// What a process was doing when a signal ended it.
+#[derive(Serialize)]
+pub struct Crash {
+    pub signal: u32,
+    pub name: String,
+    /// `si_code`: 0 and below if a process sent the signal.
+    pub code: i32,
+    /// The address that was accessed, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub addr: Option<String>,
+    /// `read`, `write`, `execute` or `unknown`.
+    pub access: &'static str,
+    pub ip: String,
+    pub thread: u32,
+    pub time_ns: u64,
+    /// What the address says about its origin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    pub stack: Vec<Frame>,
 }
 
 /// What one process deleted.

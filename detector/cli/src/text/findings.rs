@@ -105,7 +105,8 @@ fn details(out: &mut String, finding: &Finding) {
     }
 }
 
-fn stack(out: &mut String, label: &str, frames: &[Frame], style: Style) {
+/// Writes a stack behind its label.
+pub fn stack(out: &mut String, label: &str, frames: &[Frame], style: Style) {
     let frames = own_frames(frames);
     let below = " ".repeat(label.len());
     for (i, frame) in frames.iter().take(FRAMES_MAX).enumerate() {

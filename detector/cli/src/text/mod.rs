@@ -3,6 +3,7 @@
 //! The first screen answers "how often did a delete land on a running handler,
 //! and what did it cost"; the evidence follows, then what was not seen.
 
+mod crashes;
 mod findings;
 mod headline;
 mod heap;
@@ -34,6 +35,7 @@ pub fn render(report: &Report, colour: bool) -> String {
     sites::write(&mut out, report, style);
     timer_list::write(&mut out, report, style);
     findings::write(&mut out, report, style);
+    crashes::write(&mut out, report, style);
     heap::live_blocks(&mut out, report, style);
     processes::write(&mut out, report, style);
     out

@@ -3,7 +3,7 @@
 use core::mem::offset_of;
 
 use super::bytes::Bytes;
-use super::{Finding, Frame, HeapSite, Module, Record, Site};
+use super::{Finding, Frame, HeapSite, Module, Record, Site, head};
 use crate::histogram::BUCKETS;
 use crate::record::layout::{
     self, BodySegment, FindingEntry, HEAD_BYTES, HeapSiteEntry, ModuleEntry, SiteEntry, StackEntry,
@@ -50,6 +50,10 @@ pub(super) fn read_body(file: Bytes<'_>, record: &mut Record) {
         Table::<HeapSiteEntry>::new(offset_of!(BodySegment, heap_sites), layout::HEAP_SITES);
     let (heap_sites, _) = table.read(file, "live blocks", problems, |e| heap_site(e, frames));
 
+    if let Some(crash) = &mut record.process.crash {
+        let index = (head::crash_stack(file) as usize).checked_sub(1);
+        crash.stack = index.and_then(|index| *stack_places.get(index)?);
+    }
     record.modules = modules;
     record.stacks = stacks;
     record.sites = sites;

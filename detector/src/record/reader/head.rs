@@ -3,9 +3,11 @@
 use core::mem::offset_of;
 
 use super::bytes::Bytes;
-use super::{END_CODE_AT, END_NS_AT, END_STATE_AT, End, HeapClass, Process};
+use super::{Crash, END_CODE_AT, END_NS_AT, END_STATE_AT, End, HeapClass, Process};
 use crate::counters::COUNTER_COUNT;
 use crate::options::DelPolicy;
+use crate::record::crash::{CrashAccess, CrashEntry};
+use crate::record::guard_means::GuardMeans;
 use crate::record::layout::{self, HeadSegment};
 
 /// The process that wrote the file; what is missing is zero or empty.
@@ -31,7 +33,37 @@ pub(super) fn process(file: Bytes<'_>) -> Process {
         options: file.text(offset_of!(HeadSegment, options), layout::OPTIONS_BYTES),
         // Stored plus one: zero, or what a stray store left, is not known.
         policy: u32(offset_of!(HeadSegment, policy)).checked_sub(1).and_then(DelPolicy::from_u32),
+        guard_means: GuardMeans::from_u32(u32(offset_of!(HeadSegment, guard_means))),
+        crash: crash(file),
     }
+}
+
+/// The crash, without its stack: that is in the body.
+fn crash(file: Bytes<'_>) -> Option<Crash> {
+    let at = offset_of!(HeadSegment, crash);
+    let u32 = |field| file.u32(at + field);
+    let u64 = |field| file.u64(at + field);
+    if u32(offset_of!(CrashEntry, state))? != layout::READY {
+        return None;
+    }
+    let has_addr = u32(offset_of!(CrashEntry, has_addr))? == 1;
+    let addr = u64(offset_of!(CrashEntry, addr))?;
+    Some(Crash {
+        signal: u32(offset_of!(CrashEntry, signal))?,
+        code: u32(offset_of!(CrashEntry, code))? as i32,
+        addr: has_addr.then_some(addr),
+        access: CrashAccess::from_u32(u32(offset_of!(CrashEntry, access))?),
+        poison: u64(offset_of!(CrashEntry, poison)).filter(|&poison| poison != 0),
+        ip: u64(offset_of!(CrashEntry, ip))?,
+        tid: u32(offset_of!(CrashEntry, tid))?,
+        at_ns: u64(offset_of!(CrashEntry, at_ns))?,
+        stack: None,
+    })
+}
+
+/// Index + 1 of the crash's stack in its table; 0 for none.
+pub(super) fn crash_stack(file: Bytes<'_>) -> u32 {
+    file.u32(offset_of!(HeadSegment, crash) + offset_of!(CrashEntry, stack)).unwrap_or(0)
 }
 
 fn argv(file: Bytes<'_>) -> Vec<String> {

@@ -3,6 +3,8 @@
 #[cfg(doc)]
 use super::{Record, layout};
 use crate::options::DelPolicy;
+use crate::record::crash::CrashAccess;
+use crate::record::guard_means::GuardMeans;
 use crate::{Api, Consequence, Kind, Op, Subject};
 
 /// How the process ended, as far as its record says.
@@ -44,6 +46,33 @@ pub struct Process {
     /// The delete policy in force, which the program may have set itself; `None`
     /// if the record does not say.
     pub policy: Option<DelPolicy>,
+    /// How access to pages was taken away.
+    pub guard_means: GuardMeans,
+    /// What ended it, if it crashed.
+    pub crash: Option<Crash>,
+}
+
+/// What a process was doing when a signal ended it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Crash {
+    /// The signal.
+    pub signal: u32,
+    /// `si_code`: 0 and below if a process sent it.
+    pub code: i32,
+    /// The address, if there is one.
+    pub addr: Option<u64>,
+    /// What was done to it.
+    pub access: CrashAccess,
+    /// The pointer behind it, if it consists of poison.
+    pub poison: Option<u64>,
+    /// The instruction's address.
+    pub ip: u64,
+    /// The thread.
+    pub tid: u32,
+    /// When, ns since the record's start.
+    pub at_ns: u64,
+    /// Index into [`Record::stacks`].
+    pub stack: Option<usize>,
 }
 
 /// The heap's numbers of one size class.

@@ -1,0 +1,242 @@
+//! A crash: what is known of it goes into the record before the process dies.
+//!
+//! Ground rules. Called where the kernel's default is about to be set again, never while
+//! a handler of the program's may put things right. What happens here must not change
+//! how the process dies, so whatever may fault is an [`attempt`](super::attempt).
+//! Contexts: handlers of fatal signals, on whatever stack there is.
+
+use core::ffi::c_int;
+use core::mem::size_of_val;
+use core::sync::atomic::{AtomicUsize, Ordering::*};
+
+use deadwalk_alloc::{POISON_END, POISON_FREE};
+use deadwalk_detector::DETECTOR;
+use deadwalk_detector::record::crash::{CrashAccess, CrashSpec};
+use deadwalk_detector::record::layout::STACK_DEPTH;
+use deadwalk_trap::AccessKind;
+
+use super::attempt::Turn;
+use super::trampoline::register;
+use super::{bit, is_vfork_child};
+use crate::host::Host;
+use crate::modules;
+use crate::tls::keeping_errno;
+
+/// Bits of the page fault's error code.
+const WRITE: usize = 2;
+const FETCH: usize = 16;
+/// The processor's number of a page fault.
+const PAGE_FAULT: usize = 14;
+/// What freed memory reads as, taken as an address.
+const POISON: usize = usize::from_ne_bytes([POISON_FREE; 8]);
+/// The same for the last word of a slot.
+const POISON_AT_END: usize = POISON & !(0xff << 56) | (POISON_END as usize) << 56;
+/// A pointer this near to it was made of it: a member's address, a pointer with its low
+/// bits taken.
+const NEAR: usize = 64 << 10;
+/// Addresses whose bits from here up differ are not canonical: #GP, without an address.
+const CANONICAL_BITS: u32 = 47;
+/// The longest access.
+const LONGEST: usize = 64;
+
+/// Records that `signal` is about to end the process, in the handler of which the
+/// calling thread is.
+pub fn record(signal: c_int, info: &libc::siginfo_t, context: &mut libc::ucontext_t) {
+    if is_vfork_child() {
+        return;
+    }
+    let Some(turn) = Turn::take() else { return };
+    keeping_errno(|| {
+        let blocked =
+            change_mask(libc::SIG_UNBLOCK, bit(libc::SIGSEGV - 1) | bit(libc::SIGBUS - 1));
+        record_in_turn(&turn, signal, info, context);
+        change_mask(libc::SIG_SETMASK, blocked);
+    });
+}
+
+fn record_in_turn(
+    turn: &Turn,
+    signal: c_int,
+    info: &libc::siginfo_t,
+    context: &mut libc::ucontext_t,
+) {
+    let ip = register(context, libc::REG_RIP);
+    let spec = CrashSpec {
+        signal: signal as u32,
+        code: info.si_code,
+        addr: None,
+        access: CrashAccess::Unknown,
+        poison: 0,
+        ip,
+    };
+    let mut fault = Fault { info, context, spec };
+    if !turn.attempt(Fault::describe, &mut fault) {
+        fault.spec = spec;
+    }
+    if !DETECTOR.record.crash(&Host, &fault.spec) {
+        return;
+    }
+    let mut walk = Walk::new(ip);
+    let Fault { context, .. } = fault;
+    let [rip, rsp] = [libc::REG_RIP, libc::REG_RSP].map(|n| n as usize);
+    let was = [context.uc_mcontext.gregs[rip], context.uc_mcontext.gregs[rsp]];
+    let mut top = Top { stack: was[1] as usize, caller: 0 };
+    // Code that is nowhere has no frame that could be unwound: who called it has.
+    if !modules::is_loaded(ip) && turn.attempt(Top::look, &mut top) && top.caller != 0 {
+        context.uc_mcontext.gregs[rip] = top.caller as i64;
+        context.uc_mcontext.gregs[rsp] = was[1] + size_of::<usize>() as i64;
+        walk.from = top.caller;
+    }
+    turn.attempt(Walk::go, &mut walk);
+    context.uc_mcontext.gregs[rip] = was[0];
+    context.uc_mcontext.gregs[rsp] = was[1];
+    turn.attempt(Walk::store, &mut walk);
+}
+
+/// Changes the thread's mask, and returns what it was; no libc function is called, since
+/// ours would tell something else.
+fn change_mask(how: c_int, signals: u64) -> u64 {
+    let mut old = 0_u64;
+    // SAFETY: two sets of the kernel's size.
+    unsafe {
+        let (new, how) = (&raw const signals, libc::c_long::from(how));
+        libc::syscall(libc::SYS_rt_sigprocmask, how, new, &raw mut old, size_of_val(&old));
+    }
+    old
+}
+
+/// What the signal says.
+struct Fault<'a> {
+    info: &'a libc::siginfo_t,
+    context: &'a mut libc::ucontext_t,
+    spec: CrashSpec,
+}
+
+impl Fault<'_> {
+    extern "C-unwind" fn describe(&mut self) {
+        let signal = self.spec.signal as c_int;
+        if self.info.si_code <= 0 || !matches!(signal, libc::SIGSEGV | libc::SIGBUS) {
+            return;
+        }
+        if register(self.context, libc::REG_TRAPNO) == PAGE_FAULT {
+            self.page_fault();
+        } else if let Some(target) = self.target(is_not_canonical) {
+            self.spec.addr = Some(target.address);
+            self.spec.access = match target.kind {
+                AccessKind::Read => CrashAccess::Read,
+                AccessKind::Execute => CrashAccess::Execute,
+                AccessKind::Write | AccessKind::Update => CrashAccess::Write,
+            };
+            self.find_poison(&target.pointers);
+        }
+    }
+
+    fn page_fault(&mut self) {
+        // SAFETY: a page fault has an address.
+        let addr = unsafe { self.info.si_addr() } as usize;
+        let error = register(self.context, libc::REG_ERR);
+        self.spec.addr = Some(addr);
+        self.spec.access = match (error & FETCH, error & WRITE) {
+            (0, 0) => CrashAccess::Read,
+            (0, _) => CrashAccess::Write,
+            _ => CrashAccess::Execute,
+        };
+        self.find_poison(&[addr]);
+        if self.spec.access != CrashAccess::Execute
+            && let Some(target) = self.target(|at| addr.wrapping_sub(at) < LONGEST)
+        {
+            self.find_poison(&target.pointers);
+        }
+    }
+
+    fn target(&mut self, is_meant: impl Fn(usize) -> bool) -> Option<deadwalk_trap::Target> {
+        // SAFETY: the context of the handler that runs.
+        unsafe { deadwalk_trap::target(self.context, is_meant) }
+    }
+
+    fn find_poison(&mut self, pointers: &[usize]) {
+        if let Some(&poison) = pointers.iter().find(|&&pointer| is_poison(pointer)) {
+            self.spec.poison = poison;
+        }
+    }
+}
+
+/// Was this read from freed memory: eight bytes, six of a packed pointer, or the four of
+/// an index?
+fn is_poison(value: usize) -> bool {
+    /// Bits of an address.
+    const PACKED: u32 = 48;
+    let is_near = |poison: usize| value.wrapping_sub(poison).wrapping_add(NEAR) < 2 * NEAR;
+    is_near(POISON)
+        || is_near(POISON_AT_END)
+        || is_near(POISON & ((1 << PACKED) - 1))
+        || value == POISON & 0xffff_ffff
+}
+
+fn is_not_canonical(address: usize) -> bool {
+    !matches!(address as isize >> CANONICAL_BITS, 0 | -1)
+}
+
+/// What lies on top of the stack.
+struct Top {
+    stack: usize,
+    /// The instruction that called, or something in it; 0 if nothing did.
+    caller: usize,
+}
+
+impl Top {
+    extern "C-unwind" fn look(&mut self) {
+        // SAFETY: aligned or not; where nothing can be read the attempt fails.
+        let top = unsafe { (self.stack as *const usize).read_unaligned() };
+        if modules::is_loaded(top.wrapping_sub(1)) {
+            self.caller = top.wrapping_sub(1);
+        }
+    }
+}
+
+/// The stack, as far as it could be unwound.
+struct Walk {
+    /// The interrupted frame's address.
+    from: usize,
+    frames: [usize; STACK_DEPTH],
+    /// Stored last: the attempt may end at any instruction.
+    depth: AtomicUsize,
+}
+
+impl Walk {
+    /// Only the instruction itself.
+    fn new(ip: usize) -> Walk {
+        let mut frames = [0; STACK_DEPTH];
+        frames[0] = ip;
+        Walk { from: ip, frames, depth: AtomicUsize::new(1) }
+    }
+
+    fn push(&mut self, addr: usize) {
+        let depth = self.depth.load(Relaxed);
+        self.frames[depth] = addr;
+        self.depth.store(depth + 1, Release);
+    }
+
+    extern "C-unwind" fn go(&mut self) {
+        if self.from != self.frames[0] {
+            self.push(self.from);
+        }
+        let mut is_below = false;
+        // SAFETY: the unsynchronized form shares no state when it only walks.
+        unsafe {
+            backtrace::trace_unsynchronized(|frame| {
+                let ip = frame.ip() as usize;
+                if is_below && ip != 0 {
+                    self.push(ip - 1);
+                }
+                is_below |= ip == self.from;
+                ip != 0 && self.depth.load(Relaxed) < STACK_DEPTH
+            });
+        }
+    }
+
+    extern "C-unwind" fn store(&mut self) {
+        let depth = self.depth.load(Acquire).min(STACK_DEPTH);
+        DETECTOR.record.crash_stack(&Host, &self.frames[..depth]);
+    }
+}
