@@ -71,6 +71,7 @@ pub use fork::{fork_child, fork_parent, fork_prepare, register_fork};
 pub use global::PoisonAlloc;
 #[doc(hidden)]
 pub use guard::use_mprotect;
+pub use guard::{Means as GuardMeans, means as guard_means};
 pub use live::{LiveBlock, each_live};
 pub use lookup::{ActivityProbe, freed_intact, lookup, thread_activity, watch};
 pub use observer::{

@@ -4,11 +4,13 @@
 //! constructor: malloc and the jump thunks work before it.
 
 use core::ffi::{CStr, c_char, c_int, c_void};
+use core::sync::atomic::Ordering::Relaxed;
 use std::sync::OnceLock;
 
 use deadwalk_alloc::{Block, Config, Freeing, HeapObserver, Isolate, Misuse, MisuseKind};
 use deadwalk_detector::frees::HeapMisuse;
 use deadwalk_detector::options::{Guard, LogLevel, Options, Problem};
+use deadwalk_detector::record::guard_means::GuardMeans;
 use deadwalk_detector::record::layout::ARGV_BYTES;
 use deadwalk_detector::{DETECTOR, HeapBlock, Kind};
 
@@ -185,6 +187,12 @@ pub fn new_record(forked: bool) -> bool {
         },
     );
     DETECTOR.record.attach(head);
+    let means = match deadwalk_alloc::guard_means() {
+        None => GuardMeans::None,
+        Some(deadwalk_alloc::GuardMeans::Kernel) => GuardMeans::Madvise,
+        Some(deadwalk_alloc::GuardMeans::Protect) => GuardMeans::Mprotect,
+    };
+    head.guard_means.store(means as u32, Relaxed);
     DETECTOR.set_policy(DETECTOR.policy());
     if let Some(cells) = head.counters.first_chunk() {
         if forked {

@@ -4,13 +4,16 @@
  */
 #include "gates.h"
 
+#include <linux/seccomp.h>
 #include <setjmp.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #define WILD ((char *)0x123456789000)
 #define NOT_CANONICAL ((char *)0x1234567890123450)
+#define POISON 0x6b6b6b6b6b6b6b6bul
 #define PAGE 4096
 
 struct node {
@@ -50,8 +53,8 @@ static __attribute__((noinline)) void crashing(const char *how)
 		((volatile struct node *)freed())->call();
 	else if (!strcmp(how, "poison-stack"))
 		/* Through rbp, the stack's segment: SIGBUS. */
-		__asm__ volatile("push %%rbp; mov %0, %%rbp; mov 8(%%rbp), %%rax; pop %%rbp"
-				 : : "r"(((volatile struct node *)freed())->next) : "rax", "memory");
+		__asm__ volatile("mov %%rbp, %%rcx; mov %0, %%rbp; mov 8(%%rbp), %%rax; mov %%rcx, %%rbp"
+				 : : "r"(POISON) : "rax", "rcx", "memory");
 	else if (!strcmp(how, "not-canonical"))
 		sink = *(volatile char *)NOT_CANONICAL;
 	else if (!strcmp(how, "unaligned"))
@@ -106,6 +109,11 @@ static void leaves(int number)
 	_exit(5);
 }
 
+static void returns(int number)
+{
+	(void)number;
+}
+
 static void resets(int number)
 {
 	signal(number, SIG_DFL);
@@ -151,6 +159,35 @@ static void alternate_stack(size_t size)
 
 	if (sigaltstack(&stack, NULL))
 		die("sigaltstack");
+}
+
+/* What is in force is what the program set, whoever stands in front of it. */
+static void asks(void)
+{
+	static const int signals[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT };
+	struct sigaction action, before;
+
+	for (unsigned at = 0; at < sizeof signals / sizeof *signals; at++) {
+		if (sigaction(signals[at], NULL, &action))
+			die("sigaction");
+		printf("%d %d %x\n", signals[at], action.sa_handler == SIG_DFL, action.sa_flags);
+		if (signal(signals[at], leaves) != SIG_DFL)
+			puts("not the default");
+		if (signal(signals[at], SIG_DFL) != leaves)
+			puts("not the handler");
+		action.sa_handler = leaves;
+		action.sa_flags = SA_RESETHAND;
+		if (sigaction(signals[at], &action, NULL))
+			die("sigaction");
+		action.sa_handler = SIG_DFL;
+		action.sa_flags = 0;
+		if (sigaction(signals[at], &action, &before))
+			die("sigaction");
+		printf("%d %x\n", before.sa_handler == leaves, before.sa_flags);
+		if (sigaction(signals[at], NULL, &action))
+			die("sigaction");
+		printf("%d %x\n", action.sa_handler == SIG_DFL, action.sa_flags);
+	}
 }
 
 /* Ends as the child did, but for the core. */
@@ -212,6 +249,26 @@ int main(int argc, char **argv)
 		signal(SIGSEGV, SIG_IGN);
 		outer("raise");
 		puts("ignored");
+	} else if (!strcmp(how, "asks")) {
+		asks();
+	} else if (!strcmp(how, "abort-handled")) {
+		signal(SIGABRT, leaves);
+		outer("abort");
+	} else if (!strcmp(how, "abort-returns")) {
+		signal(SIGABRT, returns);
+		outer("abort");
+	} else if (!strcmp(how, "fpe-default-again")) {
+		signal(SIGFPE, leaves);
+		signal(SIGFPE, SIG_DFL);
+		outer("fpe");
+	} else if (!strcmp(how, "bus-ignored")) {
+		signal(SIGBUS, SIG_IGN);
+		raise(SIGBUS);
+		puts("ignored");
+	} else if (!strcmp(how, "sandbox")) {
+		if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT))
+			exit(SKIPPED);
+		outer("write");
 	} else if (!strcmp(how, "killed")) {
 		kill(getpid(), SIGSEGV);
 	} else if (!strcmp(how, "thread")) {

@@ -1,9 +1,13 @@
 //! A crash ends the program as it would have without the library, and the record says
 //! why. A fault that the program handles itself is none.
 
-use deadwalk_tests::{Program, Report, Run};
+use deadwalk_tests::{Program, Report, Run, SKIPPED};
 use serde_json::Value;
 
+const ILL: u64 = 4;
+const ABRT: u64 = 6;
+const BUS: u64 = 7;
+const FPE: u64 = 8;
 const SEGV: u64 = 11;
 const POISON: &str = "0x6b6b6b6b6b6b6b6b was read from freed memory";
 
@@ -75,6 +79,43 @@ fn pointers_made_of_poison() {
 fn what_the_kernel_gives_no_address_for() {
     assert_crash("not-canonical", SEGV, "read", Some("0x1234567890123450"), None);
     assert_crash("unaligned", SEGV, "unknown", None, None);
+}
+
+/// Where the stack's segment is meant, the kernel sends SIGBUS.
+#[test]
+fn other_signals() {
+    assert_crash("poison-stack", BUS, "read", Some("0x6b6b6b6b6b6b6b73"), Some(POISON));
+    assert_crash("ill", ILL, "unknown", None, None);
+    assert_crash("fpe", FPE, "unknown", None, None);
+    assert_crash("fpe-default-again", FPE, "unknown", None, None);
+    assert_crash("abort", ABRT, "unknown", None, None);
+}
+
+#[test]
+fn other_signals_that_the_program_handles() {
+    for (how, status) in [("abort-handled", 5), ("bus-ignored", 0)] {
+        let (report, ended) = crash(how);
+        assert_eq!(ended, status, "{how}");
+        assert_no_crash(&report);
+    }
+    let (_, status) = crash("abort-returns");
+    assert_eq!(status as u64, 128 + ABRT);
+}
+
+#[test]
+fn the_program_is_told_what_it_set() {
+    assert_eq!(crash("asks").1, 0);
+}
+
+/// No system call is allowed there: what can be told without is.
+#[test]
+fn in_a_sandbox() {
+    let (report, status) = crash("sandbox");
+    if status == SKIPPED {
+        return println!("skipped: no seccomp here");
+    }
+    assert_eq!(status as u64, 128 + SEGV);
+    assert_eq!(only_crash(&report)["addr"], "0x123456789000", "{report}");
 }
 
 #[test]

@@ -44,6 +44,24 @@ pub fn prepare() {
     }
 }
 
+/// How access to pages is taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Means {
+    /// By the kernel's guards (`MADV_GUARD_INSTALL`).
+    Kernel,
+    /// By `mprotect`.
+    Protect,
+}
+
+/// The means in force; `None` as long as none was needed.
+pub fn means() -> Option<Means> {
+    match MEANS.load(Relaxed) {
+        KERNEL => Some(Means::Kernel),
+        PROTECT => Some(Means::Protect),
+        _ => None,
+    }
+}
+
 /// Leaves the kernel's guards alone and uses the fallback: for its tests. Call
 /// it before the first guard.
 pub fn use_mprotect() {

@@ -16,11 +16,12 @@ use deadwalk_detector::record::layout::STACK_DEPTH;
 use deadwalk_trap::AccessKind;
 
 use super::attempt::Turn;
+use super::leave::alternate_stack;
 use super::trampoline::register;
 use super::{bit, is_vfork_child};
 use crate::host::Host;
-use crate::modules;
 use crate::tls::keeping_errno;
+use crate::{modules, sandbox};
 
 /// Bits of the page fault's error code.
 const WRITE: usize = 2;
@@ -45,6 +46,11 @@ pub fn record(signal: c_int, info: &libc::siginfo_t, context: &mut libc::ucontex
     if is_vfork_child() {
         return;
     }
+    if sandbox::is_sandboxed() {
+        // Without a system call.
+        record_plainly(signal, info, context);
+        return;
+    }
     let Some(turn) = Turn::take() else { return };
     keeping_errno(|| {
         let blocked =
@@ -54,6 +60,26 @@ pub fn record(signal: c_int, info: &libc::siginfo_t, context: &mut libc::ucontex
     });
 }
 
+/// What can be told from the signal's frame alone.
+fn record_plainly(signal: c_int, info: &libc::siginfo_t, context: &mut libc::ucontext_t) {
+    let mut fault = Fault { spec: bare(signal, info, context), info, context };
+    if fault.is_page_fault() {
+        fault.tell_page_fault();
+    }
+    DETECTOR.record.crash(&Host, &fault.spec);
+}
+
+fn bare(signal: c_int, info: &libc::siginfo_t, context: &libc::ucontext_t) -> CrashSpec {
+    CrashSpec {
+        signal: signal as u32,
+        code: info.si_code,
+        addr: None,
+        access: CrashAccess::Unknown,
+        poison: 0,
+        ip: register(context, libc::REG_RIP),
+    }
+}
+
 fn record_in_turn(
     turn: &Turn,
     signal: c_int,
@@ -61,14 +87,7 @@ fn record_in_turn(
     context: &mut libc::ucontext_t,
 ) {
     let ip = register(context, libc::REG_RIP);
-    let spec = CrashSpec {
-        signal: signal as u32,
-        code: info.si_code,
-        addr: None,
-        access: CrashAccess::Unknown,
-        poison: 0,
-        ip,
-    };
+    let spec = bare(signal, info, context);
     let mut fault = Fault { info, context, spec };
     if !turn.attempt(Fault::describe, &mut fault) {
         fault.spec = spec;
@@ -87,10 +106,22 @@ fn record_in_turn(
         context.uc_mcontext.gregs[rsp] = was[1] + size_of::<usize>() as i64;
         walk.from = top.caller;
     }
-    turn.attempt(Walk::go, &mut walk);
+    if has_room() {
+        turn.attempt(Walk::go, &mut walk);
+    }
     context.uc_mcontext.gregs[rip] = was[0];
     context.uc_mcontext.gregs[rsp] = was[1];
     turn.attempt(Walk::store, &mut walk);
+}
+
+/// Is there room on the alternate stack, if the thread is on it? What lies below may be
+/// anything.
+fn has_room() -> bool {
+    /// What the unwinder takes, with as much to spare.
+    const UNWINDING: usize = 12 << 10;
+    let alternate = alternate_stack();
+    let here = &raw const alternate as usize;
+    !alternate.contains(&here) || here - alternate.start >= UNWINDING
 }
 
 /// Changes the thread's mask, and returns what it was; no libc function is called, since
@@ -114,12 +145,12 @@ struct Fault<'a> {
 
 impl Fault<'_> {
     extern "C-unwind" fn describe(&mut self) {
-        let signal = self.spec.signal as c_int;
-        if self.info.si_code <= 0 || !matches!(signal, libc::SIGSEGV | libc::SIGBUS) {
+        if !self.is_access() {
             return;
         }
-        if register(self.context, libc::REG_TRAPNO) == PAGE_FAULT {
-            self.page_fault();
+        if self.is_page_fault() {
+            self.tell_page_fault();
+            self.find_poisoned_part();
         } else if let Some(target) = self.target(is_not_canonical) {
             self.spec.addr = Some(target.address);
             self.spec.access = match target.kind {
@@ -131,7 +162,17 @@ impl Fault<'_> {
         }
     }
 
-    fn page_fault(&mut self) {
+    /// Was it an access to memory?
+    fn is_access(&self) -> bool {
+        let signal = self.spec.signal as c_int;
+        self.info.si_code > 0 && matches!(signal, libc::SIGSEGV | libc::SIGBUS)
+    }
+
+    fn is_page_fault(&self) -> bool {
+        self.is_access() && register(self.context, libc::REG_TRAPNO) == PAGE_FAULT
+    }
+
+    fn tell_page_fault(&mut self) {
         // SAFETY: a page fault has an address.
         let addr = unsafe { self.info.si_addr() } as usize;
         let error = register(self.context, libc::REG_ERR);
@@ -142,7 +183,12 @@ impl Fault<'_> {
             _ => CrashAccess::Execute,
         };
         self.find_poison(&[addr]);
+    }
+
+    /// Looks at what the address was made of.
+    fn find_poisoned_part(&mut self) {
         if self.spec.access != CrashAccess::Execute
+            && let Some(addr) = self.spec.addr
             && let Some(target) = self.target(|at| addr.wrapping_sub(at) < LONGEST)
         {
             self.find_poison(&target.pointers);
@@ -212,6 +258,9 @@ impl Walk {
     }
 
     fn push(&mut self, addr: usize) {
+        if modules::is_own(addr) {
+            return;
+        }
         let depth = self.depth.load(Relaxed);
         self.frames[depth] = addr;
         self.depth.store(depth + 1, Release);

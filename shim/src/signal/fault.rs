@@ -8,14 +8,15 @@
 //! default is set and the instruction repeated, so it dies as it would have, with
 //! the same signal, address and core.
 
-use core::ffi::c_int;
 use core::sync::atomic::Ordering::Relaxed;
 
 use deadwalk_alloc::trap;
 
+use super::fatal::die;
 use super::trampoline::register;
 use super::{
-    HANDLERS, SEGV, SEGV_FLAGS, SEGV_IS_OURS, attempt, crash, is_function, probe, real_sigaction, stale, trampoline,
+    HANDLERS, SEGV, SEGV_FLAGS, SEGV_IS_OURS, crash, fatal, is_function, probe, real_sigaction,
+    stale, trampoline,
 };
 use crate::tls::{self, keeping_errno};
 use crate::{resources, unload};
@@ -23,6 +24,7 @@ use crate::{resources, unload};
 /// Sets our handler, in the constructor; whether that worked. What was set before
 /// (an ignored signal survives exec) becomes the program's.
 pub fn install() -> bool {
+    fatal::install();
     // SAFETY: structures of ours; an all-zero one is valid.
     unsafe {
         let mut old: libc::sigaction = core::mem::zeroed();
@@ -75,9 +77,6 @@ pub fn is_handled(info: &libc::siginfo_t, context: &mut libc::ucontext_t, handle
     const WRITE: usize = 2;
     // A signal that a process sent has a code of 0 or below.
     let is_fault = info.si_code > 0;
-    if is_fault && attempt::is_left(context) {
-        return true;
-    }
     if is_fault {
         // SAFETY: errno is thread-local and always valid; a fault has an address.
         let (errno, addr) = unsafe { (libc::__errno_location(), info.si_addr() as usize) };
@@ -101,14 +100,14 @@ pub fn is_handled(info: &libc::siginfo_t, context: &mut libc::ucontext_t, handle
     // believes it is.
     if is_fault && tls::segv_blocked() != 0 {
         crash::record(SEGV, info, context);
-        die(is_fault);
+        die(SEGV, is_fault, context);
         return true;
     }
     if !is_function(handler) {
         let is_ignored = handler == libc::SIG_IGN && !is_fault;
         if !is_ignored {
             crash::record(SEGV, info, context);
-            die(is_fault);
+            die(SEGV, is_fault, context);
         }
         return true;
     }
@@ -116,19 +115,4 @@ pub fn is_handled(info: &libc::siginfo_t, context: &mut libc::ucontext_t, handle
         HANDLERS[SEGV as usize].store(libc::SIG_DFL, Relaxed);
     }
     false
-}
-
-/// Has the kernel do what it does by default.
-fn die(is_fault: bool) {
-    // SAFETY: structures of ours; the signal goes to the calling thread.
-    unsafe {
-        let mut default: libc::sigaction = core::mem::zeroed();
-        default.sa_sigaction = libc::SIG_DFL;
-        real_sigaction(SEGV, &raw const default, core::ptr::null_mut());
-        if !is_fault {
-            // Comes as soon as this handler has returned.
-            let thread = libc::syscall(libc::SYS_gettid) as c_int;
-            libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, SEGV);
-        }
-    }
 }

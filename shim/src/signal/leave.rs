@@ -70,7 +70,7 @@ unsafe fn stack_of(target: usize) -> usize {
 }
 
 /// The alternate stack, if the thread is on it.
-fn alternate_stack() -> core::ops::Range<usize> {
+pub fn alternate_stack() -> core::ops::Range<usize> {
     // SAFETY: a structure of ours; nothing is changed.
     unsafe {
         let mut now: libc::stack_t = core::mem::zeroed();

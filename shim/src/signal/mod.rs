@@ -5,6 +5,7 @@
 //! | `mod.rs` | what the program has set, and what it is told of it |
 //! | `trampoline.rs` | what the kernel calls; passes on to the program's handler |
 //! | `fault.rs` | SIGSEGV: guard pages of the heap, else the program's own |
+//! | `fatal.rs` | other signals that say of a crash, left to their default |
 //! | `crash.rs` | what the record says of a signal that ends the process |
 //! | `attempt.rs` | what may fault, in a thread that dies |
 //! | `older.rs` | signal, sigset and their kin, which choose flags themselves |
@@ -21,6 +22,7 @@
 
 mod attempt;
 mod crash;
+mod fatal;
 mod fault;
 mod leave;
 mod mask;
@@ -206,6 +208,7 @@ pub unsafe extern "C" fn sigaction(
         }
         if let Some(wanted) = wanted {
             SET_LAST[signal as usize].store(wanted.sa_sigaction, Relaxed);
+            fatal::watch_default(signal);
         }
         if let Some(old) = old.as_mut() {
             *old = before.told(signal, found);
@@ -270,6 +273,11 @@ impl Set {
             return found;
         }
         found.sa_sigaction = self.handler;
+        if signal != SEGV && self.handler == libc::SIG_DFL {
+            // What the default had were our flags.
+            found.sa_flags = 0;
+            return found;
+        }
         if self.masks_segv {
             // SAFETY: a set of ours.
             unsafe { libc::sigaddset(&raw mut found.sa_mask, SEGV) };

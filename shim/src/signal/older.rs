@@ -4,8 +4,8 @@ use core::ffi::c_int;
 use core::sync::atomic::Ordering::Relaxed;
 
 use super::{
-    HAS_INFO, SEGV, SEGV_IS_OURS, SET_LAST, Set, fault, is_function, is_known, is_vfork_child,
-    mark, real_sigaction, sigaction, trampoline,
+    HAS_INFO, SEGV, SEGV_IS_OURS, SET_LAST, Set, fatal, fault, is_function, is_known,
+    is_vfork_child, mark, real_sigaction, sigaction, trampoline,
 };
 use crate::real::Real;
 
@@ -74,6 +74,7 @@ fn set(real: &Real, signal: c_int, handler: usize) -> usize {
         if takes_over {
             fault::readapt();
         }
+        fatal::watch_default(signal);
     }
     if ours == trampoline() {
         ask_for_info(signal);

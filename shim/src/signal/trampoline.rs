@@ -11,7 +11,7 @@ use core::sync::atomic::Ordering::Acquire;
 
 use deadwalk_alloc::signal as heap;
 
-use super::{HANDLERS, SEGV, fault, is_function, timed};
+use super::{HANDLERS, SEGV, fatal, fault, is_function, timed};
 use crate::{modules, stdio, vfork};
 
 /// What a handler is called with, whether it wants it or not.
@@ -71,7 +71,13 @@ extern "C" fn decide(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_
         register(context, libc::REG_RAX),
         register(context, libc::REG_RSI),
     );
+    if fatal::is_left(signal, info, context) {
+        return Way { to: 0, handler };
+    }
     if signal == SEGV && fault::is_handled(info, context, handler) || !is_function(handler) {
+        if signal != SEGV && handler == libc::SIG_DFL {
+            fatal::end(signal, info, context);
+        }
         return Way { to: 0, handler };
     }
     let to = if heap::is_inside(interrupted) {

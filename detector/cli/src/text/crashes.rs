@@ -40,6 +40,8 @@ fn what(crash: &Crash) -> String {
         _ => "at",
     };
     let at = crash.addr.as_ref().map(|addr| format!(" {did} {addr}")).unwrap_or_default();
-    let from = if crash.code <= 0 { ", sent by a process" } else { "" };
+    // One that abort sent is no news.
+    let is_sent = crash.code <= 0 && crash.name != "SIGABRT";
+    let from = if is_sent { ", sent by a process" } else { "" };
     format!("died of {}{at}, thread {}{from}", crash.name, crash.thread)
 }

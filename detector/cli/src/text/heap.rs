@@ -24,6 +24,7 @@ pub fn write(out: &mut String, report: &Report) {
         bytes(report.total("heap.verified_bytes")),
     );
     classes(out, report);
+    guards(out, report);
     let repeated = report.total("heap.repeated_misuses");
     if repeated > 0 {
         let what = "of objects of which one had been reported";
@@ -44,6 +45,19 @@ pub fn write(out: &mut String, report: &Report) {
         let what = "with others, for want of room to lie alone (guard_live)";
         let _ = writeln!(out, "  {} {what}", plural(refused, "block"));
     }
+}
+
+/// How many pages were guarded, and how.
+fn guards(out: &mut String, report: &Report) {
+    let pages = report.total("heap.guard_pages");
+    if pages == 0 {
+        return;
+    }
+    let means = [("madvise", "the kernel's guards"), ("mprotect", "page protection")];
+    let is_used = |name| report.processes.iter().any(|process| process.guard_means == name);
+    let used: Vec<&str> =
+        means.into_iter().filter(|&(name, _)| is_used(name)).map(|(_, means)| means).collect();
+    let _ = writeln!(out, "  {} guarded, by {}", plural(pages, "page"), used.join(" and "));
 }
 
 /// The classes that hold the most bytes.

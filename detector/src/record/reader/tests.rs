@@ -3,6 +3,7 @@ mod image;
 
 use super::*;
 use crate::options::DelPolicy;
+use crate::record::crash::{CrashAccess, CrashEntry};
 use crate::record::layout::{CLAIMED, FULL_BYTES, HEAD_BYTES, SiteEntry};
 use crate::{Api, Consequence, Kind, Op, histogram};
 use image::{Image, showit};
@@ -89,6 +90,33 @@ fn a_policy_is_one_of_ours_or_not_known() {
         .collect();
     let [asynchronous, sync, running] = [DelPolicy::Async, DelPolicy::Sync, DelPolicy::Running];
     assert_eq!(stored, [None, Some(asynchronous), Some(sync), Some(running), None, None]);
+}
+
+#[test]
+fn a_crash_comes_back_with_its_stack() {
+    let mut image = showit(1);
+    let at = offset_of!(HeadSegment, crash);
+    assert_eq!(parse(&image).process.crash, None);
+    for (field, value) in [
+        (offset_of!(CrashEntry, state), CLAIMED),
+        (offset_of!(CrashEntry, signal), 11),
+        (offset_of!(CrashEntry, code), -6_i32 as u32),
+        (offset_of!(CrashEntry, access), 99),
+        (offset_of!(CrashEntry, stack), 1),
+    ] {
+        image.u32(at + field, value);
+    }
+    image.u64(at + offset_of!(CrashEntry, addr), 0x6b6b);
+    assert_eq!(parse(&image).process.crash, None);
+    image.u32(at + offset_of!(CrashEntry, state), layout::READY);
+    let crash = parse(&image).process.crash.expect("a crash");
+    assert_eq!((crash.signal, crash.code, crash.addr), (11, -6, None));
+    assert_eq!((crash.access, crash.poison), (CrashAccess::Unknown, None));
+    assert_eq!(crash.stack, Some(0));
+    image.u32(at + offset_of!(CrashEntry, has_addr), 1);
+    image.u32(at + offset_of!(CrashEntry, stack), 1 << 30);
+    let crash = parse(&image).process.crash.expect("a crash");
+    assert_eq!((crash.addr, crash.stack), (Some(0x6b6b), None));
 }
 
 #[test]
