@@ -14,6 +14,8 @@
 #define WILD ((char *)0x123456789000)
 #define NOT_CANONICAL ((char *)0x1234567890123450)
 #define POISON 0x6b6b6b6b6b6b6b6bul
+/* What the C library adds to flags for the kernel (SA_RESTORER). */
+#define RESTORER 0x04000000
 #define PAGE 4096
 
 struct node {
@@ -170,7 +172,7 @@ static void asks(void)
 	for (unsigned at = 0; at < sizeof signals / sizeof *signals; at++) {
 		if (sigaction(signals[at], NULL, &action))
 			die("sigaction");
-		printf("%d %d %x\n", signals[at], action.sa_handler == SIG_DFL, action.sa_flags);
+		printf("%d %d %x\n", signals[at], action.sa_handler == SIG_DFL, action.sa_flags & ~RESTORER);
 		if (signal(signals[at], leaves) != SIG_DFL)
 			puts("not the default");
 		if (signal(signals[at], SIG_DFL) != leaves)
@@ -183,10 +185,10 @@ static void asks(void)
 		action.sa_flags = 0;
 		if (sigaction(signals[at], &action, &before))
 			die("sigaction");
-		printf("%d %x\n", before.sa_handler == leaves, before.sa_flags);
+		printf("%d %x\n", before.sa_handler == leaves, before.sa_flags & ~RESTORER);
 		if (sigaction(signals[at], NULL, &action))
 			die("sigaction");
-		printf("%d %x\n", action.sa_handler == SIG_DFL, action.sa_flags);
+		printf("%d %x\n", action.sa_handler == SIG_DFL, action.sa_flags & ~RESTORER);
 	}
 }
 
