@@ -16,6 +16,7 @@
 #define POISON 0x6b6b6b6b6b6b6b6bul
 /* What the C library adds to flags for the kernel (SA_RESTORER). */
 #define RESTORER 0x04000000
+#define THREADS 4
 #define PAGE 4096
 
 struct node {
@@ -24,6 +25,7 @@ struct node {
 	char rest[40];
 };
 
+static pthread_barrier_t together;
 static char *page;
 static sigjmp_buf back;
 static volatile char sink;
@@ -155,6 +157,12 @@ static void *in_thread(void *how)
 	return NULL;
 }
 
+static void *in_threads(void *how)
+{
+	pthread_barrier_wait(&together);
+	return in_thread(how);
+}
+
 static void alternate_stack(size_t size)
 {
 	stack_t stack = { .ss_sp = malloc(size), .ss_size = size };
@@ -276,6 +284,12 @@ int main(int argc, char **argv)
 	} else if (!strcmp(how, "thread")) {
 		if (pthread_create(&thread, NULL, in_thread, "poison-read"))
 			die("pthread_create");
+		pthread_join(thread, NULL);
+	} else if (!strcmp(how, "threads")) {
+		pthread_barrier_init(&together, NULL, THREADS);
+		for (int at = 0; at < THREADS; at++)
+			if (pthread_create(&thread, NULL, in_threads, "write"))
+				die("pthread_create");
 		pthread_join(thread, NULL);
 	} else if (!strcmp(how, "child")) {
 		pid_t child = fork();

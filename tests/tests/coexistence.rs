@@ -113,7 +113,7 @@ fn under_a_debugger_with_breakpoints() {
 #[test]
 fn under_a_debugger_step_by_step() {
     let mut commands = vec!["break read_freed", "run"];
-    commands.extend(["stepi"; 12]);
+    commands.extend(["stepi"; 40]);
     commands.extend(["delete", "continue"]);
     let Some(says) = debugged(&commands) else { return };
     assert!(says.contains("reads 5 wrong 0"), "{says}");

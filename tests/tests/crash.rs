@@ -1,7 +1,7 @@
 //! A crash ends the program as it would have without the library, and the record says
 //! why. A fault that the program handles itself is none.
 
-use deadwalk_tests::{Program, Report, Run, SKIPPED};
+use deadwalk_tests::{Program, Report, Run, SKIPPED, repeats};
 use serde_json::Value;
 
 const ILL: u64 = 4;
@@ -182,6 +182,16 @@ fn threads_and_children() {
     let (report, status) = crash("vfork");
     assert_eq!(status, 0);
     assert_no_crash(&report);
+}
+
+/// Several threads crash at once: the first is told, and the others do not end it before.
+#[test]
+fn threads_that_crash_together() {
+    for _ in 0..repeats(10, 50) {
+        let (report, status) = crash("threads");
+        assert_eq!(status as u64, 128 + SEGV);
+        assert_stack(only_crash(&report));
+    }
 }
 
 #[test]

@@ -22,10 +22,25 @@ static BEHIND: AtomicUsize = AtomicUsize::new(0);
 pub struct Turn(());
 
 impl Turn {
-    /// Takes the turn, if nobody has it.
+    /// Takes the turn. Another thread that has it is waited for a little: it dies of what
+    /// it tells, and to die first would leave that untold. `None` if it takes too long, or
+    /// the turn is this thread's already.
     pub fn take() -> Option<Turn> {
-        let taken = OWNER.compare_exchange(0, tls::tid(), AcqRel, Relaxed);
-        (tls::tid() != 0 && taken.is_ok()).then_some(Turn(()))
+        /// Some 100 ms: a record that grows on a slow disk takes some ten.
+        const NAPS: usize = 100;
+        const NAP: libc::timespec = libc::timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+        let own = tls::tid();
+        for _ in 0..NAPS {
+            match OWNER.compare_exchange(0, own, AcqRel, Relaxed) {
+                Ok(_) => return Some(Turn(())),
+                Err(owner) if owner == own => return None,
+                // SAFETY: a time of ours; no rest is wanted.
+                Err(_) => unsafe {
+                    libc::syscall(libc::SYS_nanosleep, &raw const NAP, 0usize);
+                },
+            }
+        }
+        None
     }
 
     /// Calls `f`; whether it came to its end.
