@@ -28,7 +28,7 @@ impl Turn {
     pub fn take() -> Option<Turn> {
         /// Some 100 ms: a record that grows on a slow disk takes some ten.
         const NAPS: usize = 100;
-        const NAP: libc::timespec = libc::timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+        static NAP: libc::timespec = libc::timespec { tv_sec: 0, tv_nsec: 1_000_000 };
         let own = tls::tid();
         for _ in 0..NAPS {
             match OWNER.compare_exchange(0, own, AcqRel, Relaxed) {
