@@ -74,10 +74,15 @@ impl Objects {
 
     /// Those added since `after_ns`.
     pub fn since(&self, after_ns: u64) -> impl Iterator<Item = u64> + '_ {
+        self.between(after_ns, u64::MAX)
+    }
+
+    /// Those added in this time.
+    pub fn between(&self, after_ns: u64, until_ns: u64) -> impl Iterator<Item = u64> + '_ {
         self.cells
             .iter()
             .map(|(object, at)| (object.load(Acquire), at.load(Relaxed)))
-            .filter(move |&(object, at)| object != 0 && at >= after_ns)
+            .filter(move |&(object, at)| object != 0 && (after_ns..=until_ns).contains(&at))
             .map(|(object, _)| object)
     }
 }
@@ -216,5 +221,7 @@ mod tests {
         let mut seen: Vec<_> = objects.since(45).collect();
         seen.sort_unstable();
         assert_eq!(seen, [5, 6]);
+        assert_eq!(objects.between(30, 40).min(), Some(3));
+        assert_eq!(objects.between(30, 40).max(), Some(4));
     }
 }

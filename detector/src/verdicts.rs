@@ -46,7 +46,11 @@ impl Detector {
             if !harm.note.take(generation) {
                 continue;
             }
-            let went_on = went_on(&harm.sample.get(), &sample, tail_ns);
+            let went_on = match was_handed_over(run, generation, harm) {
+                // What it did since was something else.
+                true => WentOn::No,
+                false => went_on(&harm.sample.get(), &sample, tail_ns),
+            };
             let finding = harm.finding.load(Relaxed);
             self.record.close(finding);
             self.give(platform, (finding, u32::MAX), freed_while_running(went_on), went_on);
@@ -84,7 +88,7 @@ impl Detector {
                     let wait_may_come = verdict == Verdict::Warning
                         && match went_on {
                             WentOn::Yes => awaited(run, landing).next().is_some(),
-                            _ => posted(run, del_ns).next().is_some(),
+                            _ => posted(run, del_ns, u64::MAX).next().is_some(),
                         };
                     if is_undone {
                         let undone = UndoneLanding { note: landing, finding, verdict };
@@ -213,6 +217,18 @@ fn waited_for(run: &RunSlot, landing: &LandingNote) -> bool {
     awaited(run, landing).any(|object| landing.waited.since(del_ns).any(|w| w == object))
 }
 
+/// Were the data that were freed handed over before? The deleter, after its delete, waited
+/// for something that the handler posted, and the handler does not use them any more.
+fn was_handed_over(run: &RunSlot, generation: u32, harm: &HarmNote) -> bool {
+    let freed_ns = harm.at_ns.load(Relaxed);
+    harm.consequence() == Consequence::DataFreed
+        && run.landings.iter().filter(|l| l.note.is_written(generation)).any(|landing| {
+            let del_ns = landing.del_ns.load(Relaxed);
+            posted(run, del_ns, freed_ns)
+                .any(|object| landing.waited.between(del_ns, freed_ns).any(|w| w == object))
+        })
+}
+
 /// What a wait or a second delete by the deleter may name: what the handler
 /// posted since, the thread of its handler, and a timer_list itself.
 fn awaited<'a>(run: &'a RunSlot, landing: &LandingNote) -> impl Iterator<Item = u64> + use<'a> {
@@ -220,14 +236,16 @@ fn awaited<'a>(run: &'a RunSlot, landing: &LandingNote) -> impl Iterator<Item = 
     let again = (again != 0).then_some(again);
     let joinable = run.joinable.load(Relaxed);
     let joinable = (joinable != 0).then_some(joinable);
-    again.into_iter().chain(joinable).chain(posted(run, landing.del_ns.load(Relaxed)))
+    again.into_iter().chain(joinable).chain(posted(run, landing.del_ns.load(Relaxed), u64::MAX))
 }
 
-/// What the handler posted since. A mutex counts only if it signalled a
+/// What the handler posted in this time. A mutex counts only if it signalled a
 /// condition variable too: only then does its unlock announce something.
-fn posted(run: &RunSlot, since_ns: u64) -> impl Iterator<Item = u64> + '_ {
+fn posted(run: &RunSlot, since_ns: u64, until_ns: u64) -> impl Iterator<Item = u64> + '_ {
     let signalled = run.signalled.load(Relaxed) != 0;
-    run.posted.since(since_ns).filter(move |&object| signalled || object & MUTEX as u64 == 0)
+    run.posted
+        .between(since_ns, until_ns)
+        .filter(move |&object| signalled || object & MUTEX as u64 == 0)
 }
 
 fn count_window(site: &SiteEntry, window_ns: u64, verdict: Verdict, consequence: Consequence) {

@@ -1,9 +1,11 @@
 /*
- * The verdict at leave: tail (legal|exits|asleep|busy) ROUNDS [pinned]
+ * The verdict at leave: tail (legal|exits|word|asleep|busy) ROUNDS [pinned]
  *
  * legal: the handler posts "done" as its last act; the waiter deletes and frees.
  *        The handler may still be in its last instructions: that is no bug.
  * exits: the same, but that the handler ends by pthread_exit().
+ * word:  the deleter waits for "done" behind its delete; the handler then goes on with
+ *        something else.
  * asleep: the handler waits at a gate that is opened after the free, then reads.
  * busy:  the handler never sleeps: it spins until the free, then computes on.
  */
@@ -11,9 +13,9 @@
 
 enum { BUSY_READS = 3000000 }; /* some milliseconds, well over what noise costs */
 
-static sem_t entered, go, done;
+static sem_t entered, go, done, over;
 static atomic_int is_freed;
-static enum { LEGAL, EXITS, ASLEEP, BUSY } shape;
+static enum { LEGAL, EXITS, WORD, ASLEEP, BUSY } shape;
 static volatile int sink;
 
 static void handler(union sigval value)
@@ -21,7 +23,7 @@ static void handler(union sigval value)
 	volatile int *data = value.sival_ptr;
 
 	handler_starts();
-	if (shape == ASLEEP) {
+	if (shape == ASLEEP || shape == WORD) {
 		gate_open(&entered);
 		gate_pass(&go);
 	} else if (shape == BUSY) {
@@ -35,6 +37,10 @@ static void handler(union sigval value)
 	gate_open(&done);
 	if (shape == EXITS)
 		pthread_exit(NULL);
+	if (shape == WORD) {
+		gate_pass(&go);
+		gate_open(&over);
+	}
 }
 
 static void round_of(void)
@@ -54,6 +60,14 @@ static void round_of(void)
 	if (shape == ASLEEP)
 		wait_thread_asleep(handler_thread);
 	timer_delete(timer);
+	if (shape == WORD) {
+		gate_open(&go);
+		gate_pass(&done);
+		free(data);
+		gate_open(&go);
+		gate_pass(&over);
+		return;
+	}
 	free(data);
 	atomic_store(&is_freed, 1);
 	if (shape == ASLEEP)
@@ -82,11 +96,13 @@ int main(int argc, char **argv)
 		return 2;
 	shape = !strcmp(argv[1], "legal")  ? LEGAL
 		: !strcmp(argv[1], "exits") ? EXITS
+		: !strcmp(argv[1], "word")  ? WORD
 		: !strcmp(argv[1], "busy")  ? BUSY
 					    : ASLEEP;
 	gate_init(&entered);
 	gate_init(&go);
 	gate_init(&done);
+	gate_init(&over);
 	if (argc > 3)
 		pin_to_one_cpu();
 	for (int i = atoi(argv[2]); i > 0; i--)

@@ -47,6 +47,11 @@ fn rounds_that_end_by_pthread_exit_are_clean() {
     tail("exits", rounds(2000), false).assert_clean();
 }
 
+#[test]
+fn a_handler_that_gave_its_word_may_go_on() {
+    tail("word", rounds(500), false).assert_clean();
+}
+
 /// Every round of a handler that sleeps through the free is an error.
 #[track_caller]
 fn every_round_is_an_error(shape: &str, rounds: u64, pinned: bool) {

@@ -99,8 +99,21 @@ struct Run {
 
 impl Run {
     fn posted_since(&self, ns: u64) -> BTreeSet<usize> {
+        self.posted_between(ns, u64::MAX)
+    }
+
+    fn posted_between(&self, from: u64, to: u64) -> BTreeSet<usize> {
         let counts = |object: usize| self.signalled || object & MUTEX == 0;
-        self.posted.iter().filter(|&&(o, at)| at >= ns && counts(o)).map(|&(o, _)| o).collect()
+        let posted = self.posted.iter().filter(|&&(o, at)| (from..=to).contains(&at) && counts(o));
+        posted.map(|&(o, _)| o).collect()
+    }
+
+    /// Did a deleter get its word, before the data were freed at `ns`, that they may be?
+    fn handed_over(&self, ns: u64) -> bool {
+        self.landings.iter().any(|landing| {
+            let posted = self.posted_between(landing.del_ns, ns);
+            landing.waited.iter().any(|(o, at)| *at <= ns && posted.contains(o))
+        })
     }
 }
 
@@ -217,7 +230,9 @@ impl Model {
         let (sleeps, calls) = self.at(run);
         let run = self.runs.remove(run);
         let went_on = |at: At| sleeps > at.0 || calls != at.1;
-        let freed_verdict = |at| if went_on(at) { Verdict::Error } else { Verdict::Tail };
+        let handed_over = run.freed.is_some_and(|(ns, _)| run.handed_over(ns));
+        let freed_verdict =
+            |at| if went_on(at) && !handed_over { Verdict::Error } else { Verdict::Tail };
         if let Some((_, at)) = run.freed {
             self.find(Kind::DataFreeWhileRunning, freed_verdict(at));
         }

@@ -439,6 +439,31 @@ fn a_deleter_that_waits_for_what_the_handler_posts_handles_it() {
 }
 
 #[test]
+fn data_freed_after_the_handler_s_word_are_its_no_more() {
+    let sem = 0x100;
+    for (frees_first, want) in [(false, TAIL), (true, ERROR)] {
+        let s = Scene::new();
+        let (_, run) = s.landed();
+        assert!(s.detector.deleter_waits(sem));
+        s.host.pass(10);
+        if frees_first {
+            s.free();
+            s.host.pass(10);
+        }
+        s.host.on(HANDLER, || s.detector.handler_posted(run, sem));
+        s.host.pass(10);
+        if !frees_first {
+            s.free();
+        }
+        s.goes_on();
+        s.leave(run);
+        assert_eq!(s.verdicts(Kind::DataFreeWhileRunning), want, "{frees_first}");
+        let landing = s.host.found(Kind::DelWhileRunning, Consequence::DataFreed).unwrap();
+        assert_eq!(landing.verdicts, want, "{frees_first}");
+    }
+}
+
+#[test]
 fn another_thread_s_wait_or_an_earlier_post_settles_nothing() {
     let s = Scene::new();
     let (timer, run) = s.running();
