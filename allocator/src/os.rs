@@ -241,10 +241,19 @@ pub fn resident(page: usize, pages: usize) -> u64 {
 /// Nanoseconds of a clock that only goes on, to some milliseconds; none without
 /// leave to ask.
 pub fn now_ns() -> Option<u64> {
+    clock_ns(libc::CLOCK_MONOTONIC_COARSE)
+}
+
+/// The same to the nanosecond.
+pub fn exact_ns() -> Option<u64> {
+    clock_ns(libc::CLOCK_MONOTONIC)
+}
+
+fn clock_ns(clock: libc::clockid_t) -> Option<u64> {
     let mut now = [0_u64; 2];
-    let (clock, to) = (libc::CLOCK_MONOTONIC_COARSE as usize, now.as_mut_ptr() as usize);
+    let to = now.as_mut_ptr() as usize;
     // SAFETY: the kernel writes two words to `now`.
-    let got = unsafe { syscall(libc::SYS_clock_gettime, [clock, to, 0, 0, 0, 0]) };
+    let got = unsafe { syscall(libc::SYS_clock_gettime, [clock as usize, to, 0, 0, 0, 0]) };
     (got == 0).then(|| now[0] * 1_000_000_000 + now[1])
 }
 

@@ -38,6 +38,8 @@ pub struct HeapMisuse<'a> {
     /// Told from a signal handler, where no stack may be captured: `caller` is
     /// all that is known of the culprit.
     pub in_signal: bool,
+    /// When the block was freed, as the platform's clock has it; 0 if that is not known.
+    pub freed_ns: u64,
 }
 
 impl Detector {
@@ -175,10 +177,15 @@ impl Detector {
             }
             spec = spec.with(StackRole::Access, stack);
             let is_stale = matches!(misuse.kind, Kind::UseAfterFreeRead | Kind::UseAfterFreeWrite);
+            if misuse.freed_ns != 0 {
+                spec.age_ns = platform.now_ns().saturating_sub(misuse.freed_ns);
+            }
             let touch = is_stale.then(|| self.touched(platform, misuse.block.base, stack));
             if let Some(touch) = touch.flatten() {
                 spec.subject = Subject::TimerData;
-                spec.age_ns = touch.age_ns;
+                if touch.age_ns != 0 {
+                    spec.age_ns = touch.age_ns;
+                }
                 if touch.free_stack != 0 {
                     spec = spec.with(StackRole::Free, touch.free_stack);
                 }
@@ -200,6 +207,7 @@ impl Detector {
                 Severity::Warning => Verdict::Warning,
                 Severity::Error => Verdict::Error,
             };
+            self.record.aged(finding, spec.age_ns);
             let verdict = if misuse.late { verdict } else { self.unless_stale(platform, verdict) };
             self.record.occurred(platform, finding, verdict);
         }

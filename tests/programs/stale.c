@@ -5,6 +5,7 @@
  * stale reads        1,000 reads through ten kinds of instruction, one line each
  * stale writes       writes, and reads of what was written
  * stale calls         the same by system calls
+ * stale aged          reads by one instruction, and between which times after the free
  * stale many N        N blocks that are written to, more than have shadows
  * stale threads      two threads, 20,000 reads each
  * stale rounds N     data freed behind timer_delete, N rounds, handlers that sleep a bit
@@ -143,6 +144,35 @@ static void under_a_handler(void (*handler)(union sigval))
 	gate_pass(&over);
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000000000ul + now.tv_nsec;
+}
+
+/* Prints the bounds of each read's age. */
+static void in_time(void)
+{
+	enum { AGES = 5 };
+	struct data *volatile data = new_data();
+	timer_t timer = new_timer(reading, data);
+
+	timer_delete(timer);
+	uint64_t before_free = now_ns();
+	free(data);
+	uint64_t after_free = now_ns();
+	for (int at = 0; at < AGES; at++) {
+		struct timespec nap = { .tv_nsec = (1L << at) * NS_PER_MS };
+
+		nanosleep(&nap, NULL);
+		uint64_t before = now_ns();
+		expect(*(volatile uint64_t *)data->words, POISON);
+		printf("%lu %lu\n", before - after_free, now_ns() - before_free);
+	}
+}
+
 static void *reader(void *data)
 {
 	volatile uint64_t *word = &((struct data *)data)->words[3];
@@ -242,6 +272,8 @@ int main(int argc, char **argv)
 		under_a_handler(writing);
 	else if (!strcmp(what, "calls"))
 		under_a_handler(calling);
+	else if (!strcmp(what, "aged"))
+		in_time();
 	else if (!strcmp(what, "many"))
 		in_many(rounds);
 	else if (!strcmp(what, "threads"))

@@ -192,6 +192,11 @@ impl<'a> Finding<'a> {
         &self.0["access"][field]
     }
 
+    /// What the place of a stale access did, in this finding and others.
+    pub fn accesses(&self) -> &'a Value {
+        &self.0["accesses"]
+    }
+
     /// Whether it happened in the handler's last instructions only.
     pub fn is_tail(&self) -> bool {
         self.0["tail"] == true

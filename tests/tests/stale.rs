@@ -46,6 +46,9 @@ fn a_thousand_reads_by_ten_kinds_of_instruction() {
         assert_eq!(read.text("subject"), "timer-data");
         read.assert_stack("alloc", "new_data");
         read.assert_stack("free", "under_a_handler");
+        let accesses = read.accesses();
+        assert_eq!((&accesses["reads"], &accesses["writes"]), (&100.into(), &0.into()));
+        assert_eq!(accesses["age_ns"]["count"], 100, "{report}");
     }
     report.assert_none(WRITE);
 }
@@ -131,6 +134,35 @@ fn beyond_the_limit_the_block_is_opened() {
     let run = Run::of(&Program::new("stale")).arg("writes");
     let watched = run.env("DEADWALK_OPTIONS", "trap_limit=1").watched();
     assert_eq!((watched.outcome.status, &*watched.outcome.stdout), (3, "wrong 0\n"));
+}
+
+/// The program measures each age itself, from outside.
+#[test]
+fn ages_of_accesses_are_what_the_program_measures() {
+    let (report, says) = stale("aged");
+    let bounds: Vec<[u64; 2]> = says
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .filter_map(|(low, high)| Some([low.parse().ok()?, high.parse().ok()?]))
+        .collect();
+    assert_eq!(bounds.len(), 5, "{says}");
+    let reads = report.of_kind(READ);
+    assert_eq!((reads.len(), total(&reads)), (1, 5), "{report}");
+    let accesses = reads[0].accesses();
+    let number = |field: &str| accesses[field].as_u64().expect(field);
+    assert_eq!((number("reads"), number("writes")), (5, 0), "{report}");
+    let between = number("last_ns") - number("first_ns");
+    assert!(between >= bounds[4][0].saturating_sub(bounds[0][1]), "{report}");
+    let age = |field: &str| accesses["age_ns"][field].as_u64().expect(field);
+    assert_eq!(age("count"), 5, "{report}");
+    let [first, last] = [bounds[0], bounds[4]];
+    assert!((first[0]..=first[1]).contains(&age("min")), "{says} {report}");
+    assert!((last[0]..=last[1]).contains(&age("max")), "{says} {report}");
+    // Known to an eighth.
+    let median = bounds[2][0] / 8 * 7..=bounds[2][1] / 7 * 8;
+    assert!(median.contains(&age("p50")), "{says} {report}");
+    let buckets = accesses["age_ns"]["buckets"].as_array().expect("buckets");
+    assert_eq!(buckets.iter().filter_map(|b| b[2].as_u64()).sum::<u64>(), 5, "{report}");
 }
 
 #[test]

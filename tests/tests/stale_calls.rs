@@ -55,6 +55,11 @@ fn messages_and_their_headers() {
     assert_eq!(writes.iter().filter(|&&(offset, _)| offset == 0).count(), 2, "{report}");
     // The kernel says how much came along, and flags.
     assert!(writes.contains(&(104, 2)), "{report}");
+    // The same call reads the header before.
+    let findings = report.of_kind(WRITE);
+    let of_header = findings.iter().find(|f| f.access("offset") == 104).expect("the finding");
+    let accesses = of_header.accesses();
+    assert_eq!((&accesses["reads"], &accesses["writes"]), (&1.into(), &2.into()), "{report}");
 }
 
 #[test]

@@ -15,8 +15,10 @@
 //! budget is used up.
 //!
 //! `sites`: whose blocks lie alone; `sample`: and of the others one in so many; `held`:
-//! the order in which slots are held; `span`: the addresses that these have.
+//! the order in which slots are held; `span`: the addresses that these have; `ages`: since
+//! when.
 
+mod ages;
 mod held;
 mod sample;
 mod sites;
@@ -33,6 +35,7 @@ use crate::os::PAGE;
 use crate::place::Slot;
 use crate::{large, pressure};
 
+pub use ages::{freed_ns, note as note_free};
 pub use held::{Held, release_all};
 pub use sample::Sampler;
 pub use sites::{below, choose_code, expect_watches, is_small};

@@ -248,6 +248,7 @@ pub fn free(slot: Slot, is_start: bool, addr: usize, site: usize) {
     if alone::holds(slot, was_watched) {
         // Before the guard: who traps there asks for it.
         meta.add_flag(WATCHED);
+        alone::note_free(slot);
         if purge(slot, meta) {
             return alone::hold(slot);
         }

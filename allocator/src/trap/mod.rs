@@ -43,12 +43,7 @@ impl Access {
 
     /// Tells of it.
     pub fn tell(&self, kind: MisuseKind, block: Block) {
-        self.tell_of(kind, block, self.is_write as usize);
-    }
-
-    /// Tells of it, of so many bytes.
-    pub fn tell_of(&self, kind: MisuseKind, block: Block, len: usize) {
-        deliver(&self.misuse(kind, block, len));
+        deliver(&self.misuse(kind, block, self.is_write as usize));
     }
 
     fn misuse(&self, kind: MisuseKind, block: Block, len: usize) -> Misuse {

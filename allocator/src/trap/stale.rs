@@ -15,9 +15,10 @@
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::*};
 
+use crate::alone::freed_ns;
 use crate::counters::{self, Counter};
 use crate::large;
-use crate::observer::{Block, deliver};
+use crate::observer::{Block, Misuse, deliver};
 use crate::os::{self, PAGE};
 use crate::place::{Place, Slot, locate};
 use crate::poison;
@@ -153,8 +154,8 @@ pub fn is_stale(addr: usize) -> bool {
 /// instruction at `ip`.
 pub fn tell(addr: usize, len: usize, is_write: bool, ip: usize) {
     let access = Access { addr, is_write, ip };
-    if let Some(block) = block_at(addr) {
-        access.tell_of(access.stale(), block, len);
+    if let Some((block, freed_ns)) = block_at(addr) {
+        deliver(&Misuse { freed_ns, ..access.misuse(access.stale(), block, len) });
     }
 }
 
@@ -162,16 +163,18 @@ pub fn tell(addr: usize, len: usize, is_write: bool, ip: usize) {
 /// made with the alias. Not from a signal handler that a fault called.
 pub fn tell_call(addr: usize, len: usize, is_write: bool) {
     let access = Access { addr, is_write, ip: 0 };
-    if let Some(block) = block_at(addr) {
-        let mut misuse = access.misuse(access.stale(), block, len);
-        (misuse.caller, misuse.in_signal) = (0, false);
-        deliver(&misuse);
+    if let Some((block, freed_ns)) = block_at(addr) {
+        let misuse = access.misuse(access.stale(), block, len);
+        deliver(&Misuse { caller: 0, in_signal: false, freed_ns, ..misuse });
     }
 }
 
-fn block_at(addr: usize) -> Option<Block> {
+/// The block at an address, and when it was freed.
+fn block_at(addr: usize) -> Option<(Block, u64)> {
     match locate(addr) {
-        Place::In(slot, _) if !slot.is_small() => large::meta(slot).block(slot.base()),
+        Place::In(slot, _) if !slot.is_small() => {
+            Some((large::meta(slot).block(slot.base())?, freed_ns(slot)))
+        }
         _ => None,
     }
 }

@@ -1,4 +1,4 @@
-//! The record file's layout, version 6: what the writer maps and the reader
+//! The record file's layout, version 7: what the writer maps and the reader
 //! parses. Everything is little-endian and of fixed size.
 //!
 //! ```text
@@ -27,7 +27,7 @@ use crate::histogram::BUCKETS;
 /// First bytes of every record.
 pub const MAGIC: [u8; 8] = *b"DEADWALK";
 /// The version of this layout; the reader refuses others.
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 7;
 /// File suffix of a record.
 pub const SUFFIX: &str = "dwrec";
 
@@ -329,6 +329,18 @@ pub struct FindingEntry {
     pub found: [AtomicU8; 16],
 }
 
+/// How long after the free the accesses of a finding were. Its entry has the finding's
+/// place, and no state: it is all zero until there is an access.
+#[repr(C)]
+pub struct AgesEntry {
+    /// The shortest age, ns, from 1.
+    pub min_ns: AtomicU64,
+    /// The longest, ns.
+    pub max_ns: AtomicU64,
+    /// Ages by bucket of [`crate::histogram`].
+    pub buckets: [AtomicU32; BUCKETS],
+}
+
 /// Blocks that one site had allocated and that were live at the end. Written by
 /// one thread, once (`leaks=sites`).
 #[repr(C)]
@@ -372,6 +384,8 @@ pub struct BodySegment {
     pub stacks: [StackEntry; STACKS],
     /// Findings.
     pub findings: [FindingEntry; FINDINGS],
+    /// Ages of the findings' accesses.
+    pub ages: [AgesEntry; FINDINGS],
     /// Live blocks at the end, by site.
     pub heap_sites: [HeapSiteEntry; HEAP_SITES],
 }
@@ -391,6 +405,7 @@ const _: () = {
     assert!(size_of::<SiteEntry>() == 1224);
     assert!(size_of::<StackEntry>() == 208);
     assert!(size_of::<FindingEntry>() == 168);
+    assert!(size_of::<AgesEntry>() == 1040);
     assert!(size_of::<HeapSiteEntry>() == 32);
     assert!(HEAD_BYTES <= 64 * 1024);
     assert!(crate::counters::COUNTER_COUNT <= LOCKED_CELLS && 2 * LOCKED_CELLS <= COUNTER_CELLS);

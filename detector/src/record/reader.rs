@@ -26,7 +26,7 @@ use core::mem::offset_of;
 use super::layout::{self, BodySegment, HeadSegment};
 use crate::counters::{COUNTER_COUNT, Counter};
 use bytes::Bytes;
-pub use values::{Crash, End, Finding, Frame, HeapClass, HeapSite, Module, Process, Site};
+pub use values::{Ages, Crash, End, Finding, Frame, HeapClass, HeapSite, Module, Process, Site};
 
 /// Why bytes are not a record that this program can read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,6 +12,7 @@ use core::sync::atomic::{
 use super::layout::*;
 use super::mapped::{self, SegmentCell};
 use crate::counters::Counter;
+use crate::histogram;
 use crate::kind::{Api, Consequence, Kind, Op, Subject};
 use crate::platform::{Module, Platform};
 
@@ -306,6 +307,19 @@ impl Recorder {
         self.touch(platform, f);
         f.verdicts[verdict as usize].fetch_add(1, Relaxed);
         platform.wake();
+    }
+
+    /// Counts how long after the free an access was; 0 if that is not known.
+    pub fn aged(&self, finding: u32, age_ns: u64) {
+        let body = self.body_if_any();
+        let Some(ages) = body.and_then(|body| body.ages.get(finding as usize)) else { return };
+        if age_ns == 0 {
+            return;
+        }
+        let shortest = |min: u64| (min == 0 || age_ns < min).then_some(age_ns);
+        let _ = ages.min_ns.fetch_update(Relaxed, Relaxed, shortest);
+        ages.max_ns.fetch_max(age_ns, Relaxed);
+        ages.buckets[histogram::bucket(age_ns)].fetch_add(1, Relaxed);
     }
 
     /// Counts an occurrence whose verdict is to come.

@@ -112,6 +112,7 @@ impl Merged {
                 first: finding.clone(),
                 last_ns: 0,
                 threads: Vec::new(),
+                ages: reader::Ages::default(),
                 first_unix_ns,
             });
             findings.len() - 1

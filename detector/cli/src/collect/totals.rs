@@ -73,6 +73,8 @@ pub struct FindingTotal {
     pub last_ns: u64,
     /// Threads seen.
     pub threads: Vec<u32>,
+    /// How long after the free its accesses were.
+    pub ages: reader::Ages,
     /// When, wall clock, ns since 1970.
     pub first_unix_ns: u64,
 }
@@ -151,6 +153,14 @@ impl FindingTotal {
             *sum = sum.saturating_add(value);
         }
         self.last_ns = self.last_ns.max(finding.last_ns);
+        let (ages, more) = (&mut self.ages, &finding.ages);
+        if more.min_ns != 0 {
+            let is_first = ages.min_ns == 0;
+            ages.min_ns = if is_first { more.min_ns } else { ages.min_ns.min(more.min_ns) };
+        }
+        ages.max_ns = ages.max_ns.max(more.max_ns);
+        // A bucket may stand there twice: who adds them up does not mind.
+        ages.buckets.extend_from_slice(&more.buckets);
         for &thread in &finding.threads {
             if self.threads.len() < THREADS_MAX && !self.threads.contains(&thread) {
                 self.threads.push(thread);

@@ -4,6 +4,7 @@ use deadwalk_detector::counters::Counter;
 use deadwalk_detector::record::reader;
 use serde_json::{Map, Value, json};
 
+use super::accesses::Sites;
 use super::frames::Frames;
 use super::model::{DelSite, Finding, Process, ProcessDel, Report, SCHEMA};
 use super::{crash, findings, heap, sites, totals};
@@ -15,8 +16,9 @@ pub fn build(merged: &Merged) -> Report {
     let mut del_sites: Vec<DelSite> =
         merged.sites.iter().map(|site| sites::del_site(site, &mut frames)).collect();
     del_sites.sort_by_key(|s| std::cmp::Reverse((s.while_running, s.sync_waits, s.calls)));
+    let accesses = Sites::new(&merged.findings, &frames);
     let mut all: Vec<Finding> =
-        merged.findings.iter().flat_map(|f| findings::split(f, &mut frames)).collect();
+        merged.findings.iter().flat_map(|f| findings::split(f, &accesses, &mut frames)).collect();
     all.sort_by_key(|f| (std::cmp::Reverse((f.level, f.count)), f.first_ns));
     let processes = merged.processes.iter().map(|p| process(p, &mut frames)).collect();
     Report {

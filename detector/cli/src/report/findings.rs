@@ -4,13 +4,14 @@ use deadwalk_detector::record::layout::{StackRole, Verdict};
 use deadwalk_detector::{Kind, Severity};
 use serde_json::{Map, Value};
 
+use super::accesses::Sites;
 use super::frames::Frames;
 use super::message;
 use super::model::{Finding, Stacks};
 use crate::collect::FindingTotal;
 
 /// One finding for each severity that its occurrences got.
-pub fn split(total: &FindingTotal, frames: &mut Frames<'_>) -> Vec<Finding> {
+pub fn split(total: &FindingTotal, sites: &Sites, frames: &mut Frames<'_>) -> Vec<Finding> {
     let key = &total.key;
     let pending = key.kind.unresolved_severity(key.consequence);
     let mut stack = |role: StackRole| {
@@ -27,6 +28,7 @@ pub fn split(total: &FindingTotal, frames: &mut Frames<'_>) -> Vec<Finding> {
             .map(|id| frames.handler(id))
             .unwrap_or_default(),
     };
+    let accesses = sites.of(total, frames);
     let levels = [
         (Verdict::Error, Severity::Error),
         (Verdict::Warning, Severity::Warning),
@@ -39,7 +41,9 @@ pub fn split(total: &FindingTotal, frames: &mut Frames<'_>) -> Vec<Finding> {
         let unresolved = if level == pending && !tail { total.unresolved } else { 0 };
         let count = total.verdicts[verdict as usize].saturating_add(unresolved);
         if count > 0 {
-            findings.push(finding(total, &stacks, level, tail, count, unresolved));
+            let accesses = accesses.clone();
+            let finding = finding(total, &stacks, level, tail, count, unresolved);
+            findings.push(Finding { accesses, ..finding });
         }
     }
     findings
@@ -69,6 +73,7 @@ fn finding(
         libc_bug: key.kind.is_libc_bug(),
         subject: if memory { key.subject.name() } else { "" },
         access: access(total, stacks, memory),
+        accesses: None,
         first_ns: total.first.first_ns,
         last_ns: total.last_ns,
         pid: total.pid,

@@ -48,6 +48,11 @@ impl<'a> Frames<'a> {
         frames
     }
 
+    /// A stack's innermost address outside of our own library.
+    pub fn top(&self, id: StackId) -> Option<AddressId> {
+        self.pool.stacks[id.0].iter().copied().find(|&address| !self.is_own(address))
+    }
+
     /// The handler's stack: its outermost frame is the handler's entry.
     pub fn handler(&mut self, id: StackId) -> Vec<Frame> {
         match self.pool.stacks[id.0].as_slice() {

@@ -1,5 +1,6 @@
 //! The report: from merged records to the model that is printed.
 
+mod accesses;
 mod build;
 mod crash;
 mod findings;

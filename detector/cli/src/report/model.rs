@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use deadwalk_detector::{Consequence, Severity};
+use deadwalk_detector::{Consequence, Severity, histogram};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -159,8 +159,9 @@ pub struct SyncWait {
     pub max: u64,
 }
 
-/// How long handlers went on after the delete took effect.
-#[derive(Serialize)]
+/// Durations: how long handlers went on after a delete took effect, or how long after
+/// the free accesses were.
+#[derive(Clone, Serialize)]
 pub struct Window {
     pub count: u64,
     pub min: u64,
@@ -170,6 +171,41 @@ pub struct Window {
     pub max: u64,
     /// Lowest value, lowest of the next bucket, count; non-empty ones.
     pub buckets: Vec<[u64; 3]>,
+}
+
+impl Window {
+    /// Durations counted by bucket of [`histogram`], and the extreme ones.
+    pub fn new(counts: &[u64], min: u64, max: u64) -> Window {
+        let count = counts.iter().fold(0u64, |sum, &n| sum.saturating_add(n));
+        let (min, max) = if count == 0 { (0, 0) } else { (min, max) };
+        let at = |share| histogram::quantile(counts, share, min, max);
+        let filled = counts.iter().enumerate().filter(|(_, n)| **n > 0);
+        Window {
+            count,
+            min: min.min(max),
+            p50: at(0.5),
+            p90: at(0.9),
+            p99: at(0.99),
+            max,
+            buckets: filled
+                .map(|(bucket, &n)| {
+                    let (low, high) = histogram::bounds(bucket);
+                    [low, high, n]
+                })
+                .collect(),
+        }
+    }
+}
+
+/// What one place in the code did to freed blocks, in all findings.
+#[derive(Clone, Serialize)]
+pub struct Accesses {
+    pub reads: u64,
+    pub writes: u64,
+    pub first_ns: u64,
+    pub last_ns: u64,
+    /// From the free to the access, where it is known.
+    pub age_ns: Window,
 }
 
 /// A finding at one severity.
@@ -193,6 +229,9 @@ pub struct Finding {
     pub libc_bug: bool,
     pub subject: &'static str,
     pub access: Map<String, Value>,
+    /// What the place of a stale access did, in this finding and others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accesses: Option<Accesses>,
     pub first_ns: u64,
     pub last_ns: u64,
     pub pid: u32,

@@ -1,6 +1,6 @@
 //! Delete sites of the report.
 
-use deadwalk_detector::{Consequence, histogram, statistics};
+use deadwalk_detector::{Consequence, statistics};
 
 use super::frames::Frames;
 use super::model::{DelSite, SyncWait, Window};
@@ -28,30 +28,8 @@ pub fn del_site(site: &SiteTotal, frames: &mut Frames<'_>) -> DelSite {
         readds_by_other: site.readds_by_other,
         rate: statistics::rate(site.while_running, site.calls),
         rate_ci95: [low, high],
-        window_ns: window(site),
+        window_ns: Window::new(&site.windows, site.window_min_ns, site.window_max_ns),
         consequences: counted.clone().map(|(c, n)| (c.name(), n)).collect(),
         worst: counted.filter(|(_, n)| *n > 0).map(|(c, _)| *c).max(),
-    }
-}
-
-fn window(site: &SiteTotal) -> Window {
-    let counts = &site.windows;
-    let count = counts.iter().fold(0u64, |sum, &n| sum.saturating_add(n));
-    let (min, max) = if count == 0 { (0, 0) } else { (site.window_min_ns, site.window_max_ns) };
-    let at = |share| histogram::quantile(counts, share, min, max);
-    let filled = counts.iter().enumerate().filter(|(_, n)| **n > 0);
-    Window {
-        count,
-        min: min.min(max),
-        p50: at(0.5),
-        p90: at(0.9),
-        p99: at(0.99),
-        max,
-        buckets: filled
-            .map(|(bucket, &n)| {
-                let (low, high) = histogram::bounds(bucket);
-                [low, high, n]
-            })
-            .collect(),
     }
 }

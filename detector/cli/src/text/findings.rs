@@ -12,7 +12,7 @@ use super::units::{count, duration, plural};
 use super::wrap::wrap;
 use crate::escape::visible;
 use crate::report::Report;
-use crate::report::model::{Finding, Frame};
+use crate::report::model::{Accesses, Finding, Frame};
 
 /// Errors and warnings shown of each; all of them are in the JSON.
 const SHOWN_MAX: usize = 20;
@@ -84,8 +84,9 @@ fn details(out: &mut String, finding: &Finding) {
         parts.push(format!("block at {base}"));
     }
     let timer_list = finding.api == Api::TimerList.name();
-    // A timer_list's message has the time in it.
-    let age = finding.access.get("age_ns").filter(|_| !timer_list);
+    // A timer_list's message has the time in it, a line of its own the accesses' times.
+    let is_told = timer_list || finding.accesses.as_ref().is_some_and(|a| a.age_ns.count > 0);
+    let age = finding.access.get("age_ns").filter(|_| !is_told);
     if let Some(age) = age.and_then(|a| a.as_u64()) {
         parts.push(format!("{} after the free", duration(age)));
     }
@@ -98,11 +99,31 @@ fn details(out: &mut String, finding: &Finding) {
     if !parts.is_empty() {
         let _ = writeln!(out, "  {}", parts.join(", "));
     }
+    if let Some(accesses) = &finding.accesses {
+        let _ = writeln!(out, "  {}", stale_accesses(accesses));
+    }
     for name in ["before", "after"] {
         if let Some(bytes) = finding.access.get(name).and_then(|b| b.as_str()) {
             let _ = writeln!(out, "  {name:<8} {bytes}");
         }
     }
+}
+
+/// What a place did to freed blocks: `12 reads, 3 writes, 1.20 ms to 3.40 s after the
+/// free, median 80.0 ms`.
+fn stale_accesses(accesses: &Accesses) -> String {
+    let counts = [(accesses.reads, "read"), (accesses.writes, "write")];
+    let mut parts: Vec<_> =
+        counts.iter().filter(|(n, _)| *n > 0).map(|&(n, noun)| plural(n, noun)).collect();
+    let ages = &accesses.age_ns;
+    if ages.count == 1 {
+        parts.push(format!("{} after the free", duration(ages.max)));
+    } else if ages.count > 1 {
+        let (min, max) = (duration(ages.min), duration(ages.max));
+        parts.push(format!("{min} to {max} after the free"));
+        parts.push(format!("median {}", duration(ages.p50)));
+    }
+    parts.join(", ")
 }
 
 /// Writes a stack behind its label.

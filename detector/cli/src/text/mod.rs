@@ -3,6 +3,8 @@
 //! The first screen answers "how often did a delete land on a running handler,
 //! and what did it cost"; the evidence follows, then what was not seen.
 
+#[cfg(test)]
+mod access_tests;
 mod crashes;
 mod findings;
 mod headline;

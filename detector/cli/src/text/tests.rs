@@ -25,6 +25,7 @@ proptest! {
             offset_of!(BodySegment, sites),
             offset_of!(BodySegment, stacks),
             offset_of!(BodySegment, findings),
+            offset_of!(BodySegment, ages),
             offset_of!(BodySegment, heap_sites),
         ];
         let near = near.into_iter().enumerate().map(|(i, (at, bytes))| {

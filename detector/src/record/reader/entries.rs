@@ -3,10 +3,11 @@
 use core::mem::offset_of;
 
 use super::bytes::Bytes;
-use super::{Finding, Frame, HeapSite, Module, Record, Site, head};
+use super::{Ages, Finding, Frame, HeapSite, Module, Record, Site, head};
 use crate::histogram::BUCKETS;
 use crate::record::layout::{
-    self, BodySegment, FindingEntry, HEAD_BYTES, HeapSiteEntry, ModuleEntry, SiteEntry, StackEntry,
+    self, AgesEntry, BodySegment, FindingEntry, HEAD_BYTES, HeapSiteEntry, ModuleEntry, SiteEntry,
+    StackEntry,
 };
 use crate::{Api, Consequence, Kind, Op, Subject};
 
@@ -44,7 +45,13 @@ pub(super) fn read_body(file: Bytes<'_>, record: &mut Record) {
     let (sites, _) = table.read(file, "delete sites", problems, |e| site(e, frames));
 
     let table = Table::<FindingEntry>::new(offset_of!(BodySegment, findings), layout::FINDINGS);
-    let (findings, _) = table.read(file, "findings", problems, |e| finding(e, &stack_places));
+    let (mut findings, finding_places) =
+        table.read(file, "findings", problems, |e| finding(e, &stack_places));
+    for (number, place) in finding_places.into_iter().enumerate() {
+        if let Some(place) = place {
+            findings[place].ages = ages(file, number).unwrap_or_default();
+        }
+    }
 
     let table =
         Table::<HeapSiteEntry>::new(offset_of!(BodySegment, heap_sites), layout::HEAP_SITES);
@@ -193,11 +200,23 @@ fn site(e: Bytes<'_>, frames: Frames<'_>) -> Option<Site> {
         consequences: core::array::from_fn(|i| counts.get(i).copied().unwrap_or(0).into()),
         window_min_ns: u64(offset_of!(SiteEntry, window_min_ns))?,
         window_max_ns: u64(offset_of!(SiteEntry, window_max_ns))?,
-        windows: (0..BUCKETS)
-            .zip(buckets)
-            .filter(|&(_, n)| n > 0)
-            .map(|(b, n)| (b, n.into()))
-            .collect(),
+        windows: filled(buckets),
+    })
+}
+
+/// The buckets of a histogram that are not empty, with their counts.
+fn filled(buckets: [u32; BUCKETS]) -> Vec<(usize, u64)> {
+    (0..BUCKETS).zip(buckets).filter(|&(_, n)| n > 0).map(|(b, n)| (b, n.into())).collect()
+}
+
+/// What stands at the place of a finding among the ages.
+fn ages(file: Bytes<'_>, number: usize) -> Option<Ages> {
+    let at = HEAD_BYTES + offset_of!(BodySegment, ages) + number * size_of::<AgesEntry>();
+    let e = Bytes(file.slice(at, size_of::<AgesEntry>())?);
+    Some(Ages {
+        min_ns: e.u64(offset_of!(AgesEntry, min_ns))?,
+        max_ns: e.u64(offset_of!(AgesEntry, max_ns))?,
+        buckets: filled(e.u32s::<BUCKETS>(offset_of!(AgesEntry, buckets))?),
     })
 }
 
@@ -226,6 +245,7 @@ fn finding(e: Bytes<'_>, stacks: &Places) -> Option<Finding> {
         size: e.u64(offset_of!(FindingEntry, size))?,
         offset: e.i64(offset_of!(FindingEntry, offset))?,
         age_ns: e.u64(offset_of!(FindingEntry, age_ns))?,
+        ages: Ages::default(),
         bytes: (flags & layout::FLAG_BYTES != 0).then_some((expected, found)),
     })
 }

@@ -6,8 +6,8 @@ use core::mem::offset_of;
 
 use super::{Api, Consequence, Counter, Kind, Op, layout};
 use layout::{
-    BodySegment, FULL_BYTES, FindingEntry, HEAD_BYTES, HeadSegment, HeapSiteEntry, ModuleEntry,
-    READY, SiteEntry, StackEntry, StackRole, Verdict,
+    AgesEntry, BodySegment, FULL_BYTES, FindingEntry, HEAD_BYTES, HeadSegment, HeapSiteEntry,
+    ModuleEntry, READY, SiteEntry, StackEntry, StackRole, Verdict,
 };
 
 /// A record file that grows by table entries.
@@ -194,6 +194,21 @@ impl Image {
         self.u64(at + offset_of!(FindingEntry, first_ns), 5_000_000);
         self.u64(at + offset_of!(FindingEntry, last_ns), 9_000_000);
         at
+    }
+
+    /// Sets how long after the free the accesses of the finding added last were.
+    pub fn ages(&mut self, ages_ns: &[u64]) {
+        let number = self.used[3] - 1;
+        let at = HEAD_BYTES + offset_of!(BodySegment, ages) + number * size_of::<AgesEntry>();
+        self.u64(at + offset_of!(AgesEntry, min_ns), *ages_ns.iter().min().unwrap_or(&0));
+        self.u64(at + offset_of!(AgesEntry, max_ns), *ages_ns.iter().max().unwrap_or(&0));
+        let buckets = at + offset_of!(AgesEntry, buckets);
+        for &ns in ages_ns {
+            let bucket = super::histogram::bucket(ns);
+            let count = ages_ns.iter().filter(|&&other| super::histogram::bucket(other) == bucket);
+            let count = count.count() as u32;
+            self.u32(buckets + bucket * 4, count);
+        }
     }
 }
 

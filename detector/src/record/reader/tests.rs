@@ -42,6 +42,18 @@ fn sites_findings_and_stacks_come_back() {
 }
 
 #[test]
+fn ages_come_back_with_their_finding() {
+    let mut image = showit(1);
+    image.ages(&[40, 1_000, 1_000]);
+    let record = parse(&image);
+    let (last, others) = record.findings.split_last().expect("findings");
+    assert_eq!((last.ages.min_ns, last.ages.max_ns), (40, 1_000));
+    let buckets = [(histogram::bucket(40), 1), (histogram::bucket(1_000), 2)];
+    assert_eq!(last.ages.buckets, buckets);
+    assert!(others.iter().all(|finding| finding.ages == Ages::default()));
+}
+
+#[test]
 fn what_timer_list_adds_comes_back() {
     let mut image = showit(1);
     let site = HEAD_BYTES + offset_of!(layout::BodySegment, sites);
@@ -129,7 +141,7 @@ fn what_is_no_record_says_what_it_is() {
     image.u32(8, newer);
     assert_eq!(Record::parse(&image.bytes), Err(ReadError::OtherVersion(newer)));
     assert!(ReadError::OtherVersion(newer).to_string().contains("newer"));
-    assert_eq!(ReadError::OtherVersion(1).to_string(), "record version 1, this deadwalk reads 6");
+    assert_eq!(ReadError::OtherVersion(1).to_string(), "record version 1, this deadwalk reads 7");
     assert_eq!(Record::parse(&image.bytes[..11]), Err(ReadError::TooShort(11)));
 }
 

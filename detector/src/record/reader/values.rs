@@ -164,6 +164,17 @@ pub struct Site {
     pub windows: Vec<(usize, u64)>,
 }
 
+/// How long after the free accesses were.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ages {
+    /// The shortest, ns; 0 if none is known.
+    pub min_ns: u64,
+    /// The longest, ns.
+    pub max_ns: u64,
+    /// Ages by bucket of [`crate::histogram`]: bucket and count, non-empty ones.
+    pub buckets: Vec<(usize, u64)>,
+}
+
 /// One kind of finding at one set of sites.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -203,6 +214,8 @@ pub struct Finding {
     pub offset: i64,
     /// Time since the free, ns, 0 if not known.
     pub age_ns: u64,
+    /// The same of all its accesses.
+    pub ages: Ages,
     /// Bytes expected and found at the damage.
     pub bytes: Option<([u8; 16], [u8; 16])>,
 }
