@@ -31,6 +31,9 @@ pub struct Config {
     /// Bytes that live blocks which lie alone may take, pages in full. Others beyond
     /// that lie with the rest.
     pub isolate_live_bytes: usize,
+    /// Whether blocks that lie alone end their pages instead of beginning them. Not to be
+    /// changed once there are any.
+    pub isolate_at_end: bool,
     /// Pages of freed blocks that stay guarded, at most [`MOST_HELD_PAGES`].
     pub held_pages: usize,
 }
@@ -66,6 +69,7 @@ impl Default for Config {
             isolate: Isolate::Nothing,
             isolate_sample: 0,
             isolate_live_bytes: LIVE_BYTES,
+            isolate_at_end: false,
             held_pages: MOST_HELD_PAGES,
         }
     }

@@ -253,7 +253,7 @@ pub unsafe extern "C" fn memalign(align: usize, size: usize, site: usize) -> *mu
         return no_memory();
     }
     let _busy = Busy::new();
-    let may_lie_alone = size < SMALL_LIMIT && size >= alone::below() && align <= os::PAGE;
+    let may_lie_alone = size < SMALL_LIMIT && size >= alone::below() && alone::may_align(align);
     if may_lie_alone && let Some(block) = allocate_alone(size, site, false) {
         return block;
     }

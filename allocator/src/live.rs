@@ -40,7 +40,7 @@ pub fn each_live(visit: &mut dyn FnMut(&LiveBlock)) {
 
 fn block_in(slot: Slot) -> Option<LiveBlock> {
     if !slot.is_small() {
-        return large::meta(slot).live_block(slot.base());
+        return large::meta(slot).live_block(slot.start());
     }
     let word = slot.meta().load();
     (word.state() == LIVE).then(|| LiveBlock {

@@ -1,12 +1,12 @@
 //! From an address to what lies there.
 
-use crate::cache;
 use crate::class::{ALL_CLASSES, INVERSE, SLOT_SIZE, SMALL_CLASSES, split};
 use crate::depot::DEPOTS;
 use crate::large;
 use crate::observer::{Block, BlockState, resolve};
 use crate::slot::{self, LIVE, Meta, NEVER, WATCHED, Word};
 use crate::window::{CLASS_SHIFT, DATA_SPAN, HEAP_SPAN, base_if_chosen, class_base};
+use crate::{alone, cache};
 
 /// A slot of a class, small or large.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,12 @@ impl Slot {
     /// Address of its first byte.
     pub fn base(self) -> usize {
         class_base(self.class) + self.index * SLOT_SIZE[self.class]
+    }
+
+    /// Where its block starts, or started: at its first byte, or further on if it lies
+    /// at the end of its pages.
+    pub fn start(self) -> usize {
+        self.base() + alone::lead(self, || large::meta(self).size())
     }
 
     /// Slot size in bytes.
@@ -44,7 +50,7 @@ impl Slot {
     /// What is known of the block in it, if it ever held one.
     pub fn block(self) -> Option<Block> {
         if !self.is_small() {
-            return large::meta(self).block(self.base());
+            return large::meta(self).block(self.start());
         }
         let word = self.meta().load();
         (word.state() != NEVER || word.was_used()).then(|| self.block_of(word))
@@ -78,7 +84,7 @@ pub enum Place {
     Nowhere,
     /// In the part of the directly mapped blocks.
     Huge,
-    /// In a slot that exists; `is_start` if it is the slot's first byte.
+    /// In a slot that exists; and whether its block starts there.
     In(Slot, bool),
 }
 
@@ -101,5 +107,6 @@ pub fn locate(addr: usize) -> Place {
     if index >= DEPOTS[class].bump() as usize {
         return Place::Nowhere;
     }
-    Place::In(Slot { class, index }, is_start)
+    let slot = Slot { class, index };
+    Place::In(slot, if alone::has_lead(slot) { addr == slot.start() } else { is_start })
 }

@@ -121,6 +121,8 @@ pub struct Options<'a> {
     pub guard_sites: Option<&'a str>,
     /// `guard_sample`; 0 for none.
     pub guard_sample: u32,
+    /// `guard_align=end`
+    pub guard_at_end: bool,
     /// `guard_live`, bytes.
     pub guard_live: usize,
     /// `guard_freed`, pages.
@@ -354,6 +356,20 @@ pub const TABLE: &[OptionRow] = &[
         },
     },
     OptionRow {
+        key: "guard_align",
+        values: "start|end",
+        default: "start",
+        help: "blocks that lie alone start a page, so that an access in front traps, or end one (but for an alignment to 16), so that one behind does",
+        set: |o, v| {
+            o.guard_at_end = match v {
+                "start" => false,
+                "end" => true,
+                _ => return None,
+            };
+            Some(())
+        },
+    },
+    OptionRow {
         key: "guard_live",
         values: "BYTES",
         default: "67108864",
@@ -490,6 +506,7 @@ impl Default for Options<'_> {
             guard: Guard::Timers,
             guard_sites: None,
             guard_sample: 0,
+            guard_at_end: false,
             guard_live: 64 << 20,
             guard_freed: GUARD_FREED,
             trap_limit: 0,

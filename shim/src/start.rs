@@ -125,6 +125,7 @@ fn start(argv: *const *const c_char) {
             Guard::All => Isolate::All,
         },
         isolate_sample: options.guard_sample,
+        isolate_at_end: options.guard_at_end,
         isolate_live_bytes: options.guard_live,
         held_pages: options.guard_freed,
         new_delete: options.new_delete,

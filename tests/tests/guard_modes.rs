@@ -36,6 +36,15 @@ fn all_blocks() {
     guarded("fixed 1000", "guard=all").assert_clean();
 }
 
+/// At which end of its page a block lies makes no difference to what is freed.
+#[test]
+fn all_blocks_at_the_end_of_their_pages() {
+    let report = guarded("bad 10", "guard=all:guard_align=end");
+    assert_eq!((reads_of(&report, "new_node"), reads_of(&report, "strdup")), (10, 10));
+    assert!(report.of_kind(READ).iter().all(|read| *read.access("offset") == 5), "{report}");
+    guarded("fixed 1000", "guard=all:guard_align=end").assert_clean();
+}
+
 #[test]
 fn those_of_a_function_or_an_object() {
     let report = guarded("bad 10", "guard_sites=new_n?de");
@@ -110,9 +119,13 @@ fn real_programs_with_all_blocks_alone() {
     for (name, args) in programs {
         let Some(tool) = find_tool(name) else { continue };
         let words = std::iter::once(tool.into_os_string()).chain(args.iter().map(Into::into));
-        let run = Run::command(words).env("DEADWALK_OPTIONS", "guard=all");
-        let watched = run.watched();
-        watched.assert_same(&run.plain());
-        watched.report.assert_clean();
+        let mut run = Run::command(words);
+        let plain = run.plain();
+        for options in ["guard=all", "guard=all:guard_align=end"] {
+            run = run.env("DEADWALK_OPTIONS", options);
+            let watched = run.watched();
+            watched.assert_same(&plain);
+            watched.report.assert_clean();
+        }
     }
 }

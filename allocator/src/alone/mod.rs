@@ -14,6 +14,9 @@
 //! *held*: its slot is nobody's until so many others were freed after it that the
 //! budget is used up.
 //!
+//! A block begins its page, so that an access in front of it traps. Or it ends its last
+//! one, so that one behind it does, from the next multiple of 16 on.
+//!
 //! `sites`: whose blocks lie alone; `sample`: and of the others one in so many; `held`:
 //! the order in which slots are held; `span`: the addresses that these have; `ages`: since
 //! when.
@@ -24,7 +27,7 @@ mod sample;
 mod sites;
 mod span;
 
-use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use crate::class::{CLASSES, SMALL_CLASSES, of_alone};
 use crate::config::{self, Config};
@@ -48,6 +51,9 @@ pub const LIVE_BYTES: usize = 64 << 20;
 /// tables, 16 bytes a page.
 pub const MOST_HELD_PAGES: usize = 1 << 18;
 
+/// What every block is aligned to.
+const ALIGN: usize = 16;
+
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 static MOST_LIVE: AtomicUsize = AtomicUsize::new(LIVE_BYTES);
 static MOST_HELD: AtomicUsize = AtomicUsize::new(MOST_HELD_PAGES);
@@ -56,10 +62,36 @@ static MOST_HELD: AtomicUsize = AtomicUsize::new(MOST_HELD_PAGES);
 pub fn configure(config: &Config) {
     MOST_LIVE.store(config.isolate_live_bytes, Relaxed);
     MOST_HELD.store(config.held_pages.min(MOST_HELD_PAGES), Relaxed);
+    AT_END.store(config.isolate_at_end, Relaxed);
     sample::configure(if config::isolates() { config.isolate_sample } else { 0 });
     if config::isolates_all() {
         sites::look_at_all();
     }
+}
+
+/// Whether blocks that lie alone end their pages.
+static AT_END: AtomicBool = AtomicBool::new(false);
+
+/// Whether a slot's block may start behind the slot's start.
+#[inline]
+pub fn has_lead(slot: Slot) -> bool {
+    is_alone(slot) && AT_END.load(Relaxed)
+}
+
+/// How far behind the slot's start its block of `size` bytes starts: such that it ends
+/// its last page, but for what an alignment to 16 leaves.
+#[inline]
+pub fn lead(slot: Slot, size: impl FnOnce() -> usize) -> usize {
+    if !has_lead(slot) {
+        return 0;
+    }
+    let size = size();
+    (large::pages_of(size) * PAGE - size.max(1)) & !(ALIGN - 1)
+}
+
+/// Whether a block at a multiple of `align` can lie alone.
+pub fn may_align(align: usize) -> bool {
+    align <= if AT_END.load(Relaxed) { ALIGN } else { PAGE }
 }
 
 /// Whether a slot's block lies alone.

@@ -7,11 +7,13 @@
 
 use core::sync::atomic::{Ordering::*, fence};
 
+use crate::alone;
 use crate::counters::{self, Counter};
 use crate::depot::DEPOTS;
 use crate::observer::{Block, BlockState, Misuse, MisuseKind, deliver};
 use crate::os::{self, PAGE};
 use crate::place::Slot;
+use crate::poison::POISON_FREE;
 use crate::report::{self, Damage};
 use crate::slot::{FREE, LIVE, QUARANTINED, REPORTED, RETIRED};
 use crate::{config, poison};
@@ -44,8 +46,9 @@ pub fn canary_end(slot: Slot, meta: &Meta, size: usize) -> usize {
 /// bytes. If it grows, what will be canary still is looked at later.
 pub fn canary_damage(slot: Slot, meta: &Meta, size: usize, new: usize) -> Option<Damage> {
     let to = if new > size { new.saturating_add(LEAST) } else { usize::MAX };
-    let end = canary_end(slot, meta, size).min(to);
-    let base = slot.base() as *const u8;
+    let lead = alone::lead(slot, || size);
+    let end = (canary_end(slot, meta, lead + size) - lead).min(to);
+    let base = slot.start() as *const u8;
     // SAFETY: inside the slot and in front of its guards; the caller owns it.
     if end <= size || unsafe { poison::plain_holds(base.add(size), end - size) } {
         return None;
@@ -82,12 +85,14 @@ pub fn retire_stale(slot: Slot, meta: &Meta) {
         // SAFETY: as in `poison_holds`; the slot is the caller's.
         unsafe { poison::damage(slot.base() as *const u8, from, to, usize::MAX) }
     });
-    if let (Some((first, last)), Some(block)) = (found, meta.block(slot.base())) {
+    if let (Some((first, last)), Some(block)) = (found, meta.block(slot.start())) {
         // Behind the block's end it was never the block's.
-        let behind = first >= block.size;
+        let lead = block.base - slot.base();
+        let behind = first >= lead + block.size;
         let kind =
             if behind { MisuseKind::HeapBufferOverflow } else { MisuseKind::UseAfterFreeWrite };
-        let mut misuse = report::damaged(kind, &block, Damage { first, last }, 0, usize::MAX, 0);
+        let damage = Damage { first: first.saturating_sub(lead), last: last.saturating_sub(lead) };
+        let mut misuse = report::damaged(kind, &block, damage, 0, usize::MAX, 0);
         misuse.late = true;
         deliver(&misuse);
     }
@@ -141,6 +146,15 @@ fn read_front(addr: usize, bytes: &mut [u8; FRONT]) -> bool {
     true
 }
 
+/// What was written in front of a block that ends its pages.
+fn lead_damage(slot: Slot) -> Option<(Damage, [u8; FRONT])> {
+    // SAFETY: inside the slot, in front of its block; the caller owns it.
+    let bytes = unsafe { ((slot.start() - FRONT) as *const [u8; FRONT]).read_volatile() };
+    let first = bytes.iter().position(|&byte| byte != POISON_FREE)?;
+    let last = bytes.iter().rposition(|&byte| byte != POISON_FREE)?;
+    Some((Damage { first, last }, bytes))
+}
+
 /// Tells of bytes written in front of a block.
 fn tell_underflow(block: &Block, damage: Damage, bytes: [u8; FRONT], site: usize) {
     let addr = block.base - FRONT + damage.first;
@@ -161,7 +175,11 @@ pub fn is_out_of_use(slot: Slot, meta: &Meta, size: usize, site: usize) -> bool 
     let was_told = meta.flags() & REPORTED != 0;
     let looks = config::poisons() && !was_told;
     let behind = if looks { canary_damage(slot, meta, size, 0) } else { None };
-    let in_front = if looks && behind.is_none() { front_damage(slot) } else { None };
+    let in_front = match looks && behind.is_none() {
+        true if slot.start() > slot.base() => lead_damage(slot),
+        true => front_damage(slot),
+        false => None,
+    };
     if !was_told && behind.is_none() && in_front.is_none() {
         return false;
     }
@@ -170,7 +188,7 @@ pub fn is_out_of_use(slot: Slot, meta: &Meta, size: usize, site: usize) -> bool 
     if is_first || meta.swap(QUARANTINED | REPORTED, RETIRED | REPORTED) {
         counters::add(Counter::RetiredSlots, 1);
     }
-    if let Some(block) = meta.block(slot.base()).filter(|_| is_first) {
+    if let Some(block) = meta.block(slot.start()).filter(|_| is_first) {
         let block = Block { state: BlockState::Live, free_site: 0, ..block };
         match (behind, in_front) {
             (Some(damage), _) => tell_overflow(&block, damage, site),

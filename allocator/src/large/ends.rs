@@ -71,8 +71,9 @@ fn is_damaged(slot: Slot, budget: &mut usize) -> bool {
         return false;
     }
     *budget = budget.saturating_sub(COST);
-    let Some(block) = meta.block(slot.base()) else { return false };
-    let canary = canary_end(slot, meta, block.size).saturating_sub(block.size);
+    let Some(block) = meta.block(slot.start()) else { return false };
+    let len = block.base - slot.base() + block.size;
+    let canary = canary_end(slot, meta, len).saturating_sub(len);
     let Some(misuse) = damage_behind(&block, canary) else { return false };
     fence(Acquire);
     let is_true = meta.changes() == changes && meta.swap(flags, flags | REPORTED);

@@ -54,7 +54,6 @@ use crate::slot::{FREE, LIVE, QUARANTINED, REPORTED, STATE, WATCHED};
 use crate::{config, os, poison, pressure, signal, tls};
 
 use canary::{canary_damage, canary_end, is_out_of_use, poison_holds, retire_stale};
-use guards::pages_of;
 use meta::pages;
 use retain::{
     LIVE_BYTES, count_retained, discard, drop_slot, is_much_retained, purge, retains, unmap,
@@ -62,6 +61,7 @@ use retain::{
 
 pub use ahead::{class_for as roomy_class, go_on};
 pub use ends::{damage_behind, sweep_ends};
+pub use guards::pages_of;
 pub use meta::{Meta, TAKEN, UNMAPPED, meta};
 pub use retain::{give_access, give_back, held_bytes, trim};
 pub use shut::open_all;
@@ -121,7 +121,9 @@ pub fn allocate(
             counters::add(Counter::VerifiedBytes, meta.dirty() as u64);
         }
         let old = (meta.guards(pages(slot)), meta.shut());
-        if !guards::set_end(slot, meta, size) {
+        let lead = alone::lead(slot, || size);
+        let len = lead + size;
+        if !guards::set_end(slot, meta, len) {
             drop_slot(slot, meta);
             continue;
         }
@@ -131,16 +133,17 @@ pub fn allocate(
             // Cheaper than to zero pages that may read as zero; if refused, we do.
             discard(slot, meta);
         }
-        let (dirty, end) = (meta.dirty(), canary_end(slot, meta, size));
+        let (dirty, end) = (meta.dirty(), canary_end(slot, meta, len));
         // Behind a guard that stayed where it was all is poison already.
         let has_canary = is_poison && (meta.guards(pages(slot)), meta.shut()) == old;
-        let from = if has_canary { dirty.clamp(size, end) } else { size };
+        let from = if has_canary { dirty.clamp(len, end) } else { len };
         meta.raise_dirty(end);
         // SAFETY: the slot is this thread's, and open up to `end`.
         unsafe {
             if zero {
-                base.write_bytes(0, size.min(dirty));
+                base.write_bytes(0, len.min(dirty));
             }
+            poison::fill_plain(base, lead);
             poison::fill_plain(base.add(from), end - from);
         }
         meta.set_size(size, 0);
@@ -151,7 +154,7 @@ pub fn allocate(
         LIVE_BYTES.fetch_add(size, Relaxed);
         counters::allocated(slot.class, size);
         note_step();
-        return Some(base);
+        return Some(base.wrapping_add(lead));
     }
 }
 
@@ -196,7 +199,7 @@ pub fn check_live(slot: Slot, is_start: bool, addr: usize, site: usize) -> bool 
         return true;
     }
     let kind = if is_start { MisuseKind::DoubleFree } else { MisuseKind::InvalidFree };
-    match meta.block(slot.base()) {
+    match meta.block(slot.start()) {
         None => deliver(&Misuse::of(MisuseKind::InvalidFree, addr, None, site)),
         Some(_) if flags & REPORTED != 0 => counters::add(Counter::RepeatedMisuses, 1),
         Some(block) => {
@@ -221,7 +224,7 @@ pub fn free(slot: Slot, is_start: bool, addr: usize, site: usize) {
         }
         let flags = meta.flags();
         if flags & WATCHED != 0 {
-            if let Some(block) = meta.block(slot.base())
+            if let Some(block) = meta.block(slot.start())
                 && !tell_freeing(&Block { free_site: site, ..block }, site)
             {
                 return;
@@ -289,10 +292,11 @@ fn put_away(slot: Slot, meta: &Meta, size: usize, live: usize) -> bool {
         }
         count_retained(meta, dirty);
     }
+    let len = alone::lead(slot, || size) + size;
     if config::poisons() && meta.shut() < pages(slot) {
         // SAFETY: the slot is this thread's since the state changed.
-        unsafe { poison::fill_plain(slot.base() as *mut u8, size) };
-        meta.note_filled(size);
+        unsafe { poison::fill_plain(slot.base() as *mut u8, len) };
+        meta.note_filled(len);
         counters::add(Counter::PoisonedBytes, size as u64);
     }
     true
@@ -306,6 +310,7 @@ pub fn resize(slot: Slot, size: usize, site: usize) -> bool {
     let room = if config::guards() { slot.bytes() - PAGE } else { slot.bytes() - 1 };
     // A block of which a misuse was told moves: its slot is retired as it is freed.
     let moves = size > room
+        || alone::is_alone(slot)
         || size < old / 4
         || meta.flags() & REPORTED != 0
         || config::poisons() && canary_damage(slot, meta, old, size).is_some();

@@ -145,7 +145,7 @@ fn exists(slot: Slot) -> bool {
 /// one, or the next if that is live and nearer.
 fn nearer(slot: Slot, addr: usize) -> Slot {
     let next = Slot { index: slot.index + 1, ..slot };
-    let behind = addr.saturating_sub(slot.base() + large::meta(slot).size());
+    let behind = addr.saturating_sub(slot.start() + large::meta(slot).size());
     let is_next = behind > next.base() - addr && exists(next);
     if is_next && large::meta(next).state() == LIVE { next } else { slot }
 }
@@ -166,7 +166,7 @@ fn accuse(slot: Slot, access: &Access) -> bool {
             RETIRED => (access.stale(), flags),
             _ => return false,
         };
-        let block = meta.block(slot.base());
+        let block = meta.block(slot.start());
         if !meta.swap(flags, new) {
             continue;
         }

@@ -173,7 +173,7 @@ pub fn tell_call(addr: usize, len: usize, is_write: bool) {
 fn block_at(addr: usize) -> Option<(Block, u64)> {
     match locate(addr) {
         Place::In(slot, _) if !slot.is_small() => {
-            Some((large::meta(slot).block(slot.base())?, freed_ns(slot)))
+            Some((large::meta(slot).block(slot.start())?, freed_ns(slot)))
         }
         _ => None,
     }

@@ -85,6 +85,7 @@ fn options(process: &reader::Process) -> Map<String, Value> {
         "guard": options.guard.name(),
         "guard_sites": options.guard_sites,
         "guard_sample": options.guard_sample,
+        "guard_align": if options.guard_at_end { "end" } else { "start" },
         "guard_live": options.guard_live,
         "guard_freed": options.guard_freed,
         "trap_limit": options.trap_limit,
