@@ -169,8 +169,9 @@ fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/c")
 }
 
-/// Compiles, unless an up-to-date result is there. Two tests may compile the
-/// same program at once: each writes a file of its own and renames it.
+/// Compiles, unless an up-to-date result is there. Two tests may want the same program
+/// at once: the second waits, for what is replaced while it runs has no lines in its
+/// report. What is there is always whole.
 fn compile(source: &Path, flags: &[&str], linked: Linked) -> Program {
     static SERIAL: AtomicU32 = AtomicU32::new(0);
     let folder = Target::get().programs();
@@ -187,6 +188,10 @@ fn compile(source: &Path, flags: &[&str], linked: Linked) -> Program {
     }
     let path = folder.join(&name);
     let program = Program { path: path.clone(), source: source.to_path_buf() };
+    let lock = std::fs::File::create(folder.join(format!(".{name}.lock")));
+    // Unlocked as it is closed.
+    let lock = lock.expect("the target folder is writable");
+    lock.lock().expect("files can be locked");
     if is_fresh(&path, source, &linked.headers()) {
         return program;
     }
