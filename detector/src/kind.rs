@@ -272,7 +272,7 @@ impl Kind {
     pub const fn advice(self) -> &'static str {
         match self {
             Kind::DelWhileRunning => {
-                "the delete does not wait for a handler that has started: let the handler say that it is done and wait for that before its resources go (a timer_list has del_timer_sync, or del_timer_async if this is meant), or try `--del sync`"
+                "the delete does not wait for a handler that has started: let the handler say that it is done and wait for that, with no lock that it takes, before its resources go (a timer_list has del_timer_sync, or del_timer_async if this is meant), or try `--del sync`"
             }
             Kind::DataFreeWhileRunning => {
                 "free the data in the handler's completion, or wait for the handler to end before freeing it"
