@@ -11,12 +11,12 @@
 //! Context: a thread of our own, which is left out. Some system calls a thread.
 
 use crate::kernel::holder;
-use crate::{sample, sandbox, tls};
+use crate::{sample, sandbox, signal, tls};
 
 /// More threads than this are not looked at.
 const THREADS: usize = 256;
 /// Signals with a handler of ours or libc's, which wakes nobody: SIGSEGV, and the two of
-/// libc for cancellation and set-id calls.
+/// libc for cancellation and set-id calls. Our handlers for other crashes come on top.
 const OURS: u64 = 1 << (libc::SIGSEGV - 1) | 1 << (LIBC_TIMER - 1) | 1 << LIBC_TIMER;
 /// glibc's signal for SIGEV_THREAD timers, and for cancellation.
 const LIBC_TIMER: u32 = 32;
@@ -39,7 +39,7 @@ fn sleep_of(tid: u32) -> Option<u64> {
     let is_over = matches!(rest.state, b'Z' | b'X');
     let is_asleep = || {
         rest.state == b'S'
-            && rest.signals & !OURS == 0
+            && rest.signals & !(OURS | signal::without_handler()) == 0
             && (holder::needs_waking(tid) || holder::awaits_signal(tid, LIBC_TIMER))
     };
     (is_over || is_asleep()).then(|| mix(u64::from(tid), rest.switches))

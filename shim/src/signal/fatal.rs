@@ -8,7 +8,7 @@
 use core::ffi::c_int;
 use core::sync::atomic::Ordering::Relaxed;
 
-use super::{HANDLERS, SET_LAST, attempt, crash, real_sigaction, trampoline};
+use super::{HANDLERS, SET_LAST, attempt, bit, crash, handler_of, real_sigaction, trampoline};
 
 /// The signals; SIGTRAP is a debugger's.
 const FATAL: [c_int; 4] = [libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT];
@@ -40,6 +40,12 @@ pub fn watch_default(signal: c_int) {
         libc::sigemptyset(&raw mut now.sa_mask);
         real_sigaction(signal, &raw const now, core::ptr::null_mut());
     }
+}
+
+/// Those that the program has no handler for, as a set.
+pub fn without_handler() -> u64 {
+    let left = FATAL.into_iter().filter(|&signal| handler_of(signal) == 0);
+    left.fold(0, |set, signal| set | bit(signal - 1))
 }
 
 /// Ends the process by the signal's default, and records that before.

@@ -35,6 +35,7 @@ mod trampoline;
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering::*};
 
+pub use fatal::without_handler;
 pub use fault::install;
 pub use leave::{leaving, switching};
 pub use mask::open_for_faults;
