@@ -16,7 +16,7 @@
 //! | `scaling` | more threads, ten million live blocks |
 //! | `endurance` | ten minutes of allocations, or `--seconds N`; only if named |
 //! | `timers` | stress-ng's timers |
-//! | `guards` | watched blocks, `guard_sample` and `guard=all` |
+//! | `guards` | watched blocks, and programs by what is guarded |
 //! | `posix-timers` | what an arming, a delete and an expiry cost |
 //! | `--peers none` | glibc and deadwalk only; also `all`, `mimalloc,scudo` |
 //! | `--rounds N` | so many rounds, of which the medians count (5) |
