@@ -20,6 +20,7 @@ global_asm!(
     ".popsection",
 );
 
+// SAFETY: the two words above, of this type and in writable memory.
 unsafe extern "C" {
     #[link_name = "__deadwalk_alloc_held"]
     static SPAN: [AtomicUsize; 2];
