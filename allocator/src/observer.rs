@@ -110,8 +110,8 @@ pub struct Misuse {
     /// Whether it is told from a signal handler, where no stack may be captured;
     /// `caller` is the instruction, or who called, plus one.
     pub in_signal: bool,
-    /// When the block was freed, ns of CLOCK_MONOTONIC; 0 if that is not known.
-    pub freed_ns: u64,
+    /// For how long the block has been free, ns; 0 if that is not known.
+    pub age_ns: u64,
 }
 
 impl Misuse {
@@ -132,7 +132,7 @@ impl Misuse {
             found: [0; 16],
             late: false,
             in_signal: false,
-            freed_ns: 0,
+            age_ns: 0,
         }
     }
 }

@@ -38,8 +38,8 @@ pub struct HeapMisuse<'a> {
     /// Told from a signal handler, where no stack may be captured: `caller` is
     /// all that is known of the culprit.
     pub in_signal: bool,
-    /// When the block was freed, as the platform's clock has it; 0 if that is not known.
-    pub freed_ns: u64,
+    /// For how long the block has been free, ns; 0 if that is not known.
+    pub age_ns: u64,
 }
 
 impl Detector {
@@ -177,9 +177,7 @@ impl Detector {
             }
             spec = spec.with(StackRole::Access, stack);
             let is_stale = matches!(misuse.kind, Kind::UseAfterFreeRead | Kind::UseAfterFreeWrite);
-            if misuse.freed_ns != 0 {
-                spec.age_ns = platform.now_ns().saturating_sub(misuse.freed_ns);
-            }
+            spec.age_ns = misuse.age_ns;
             let touch = is_stale.then(|| self.touched(platform, misuse.block.base, stack));
             if let Some(touch) = touch.flatten() {
                 spec.subject = Subject::TimerData;

@@ -362,7 +362,7 @@ impl HeapObserver for Observer {
             caller: misuse.caller,
             bytes: shows_bytes(misuse).then_some((&misuse.expected, &misuse.found)),
             in_signal: misuse.in_signal,
-            freed_ns: misuse.freed_ns,
+            age_ns: misuse.age_ns,
         });
         tls::set_hooks(hooks);
     }

@@ -221,7 +221,7 @@ fn tell(stream: usize, site: usize) {
         caller: site,
         bytes: None,
         in_signal: true,
-        freed_ns: 0,
+        age_ns: 0,
     });
     tls::set_hooks(hooks);
 }

@@ -2,7 +2,11 @@
 //!
 //! Ground rules. Of slots that share a place the one that was freed last is known; those
 //! are far apart. Written by who frees, read by the trap at any time.
+//!
+//! Who frees notes the processor's time-stamp counter, since the clock would be a system
+//! call; how fast it counts is measured from time to time.
 
+use core::arch::x86_64::_rdtsc;
 use core::sync::atomic::{
     AtomicU64, AtomicUsize,
     Ordering::{Acquire, Relaxed, Release},
@@ -19,12 +23,24 @@ const SLOT_PAGES: usize = 2;
 struct Free {
     /// The slot's start; 0 for none.
     base: AtomicUsize,
-    /// CLOCK_MONOTONIC.
-    ns: AtomicU64,
+    ticks: AtomicU64,
 }
 
 static FREES: [Free; PLACES] =
-    [const { Free { base: AtomicUsize::new(0), ns: AtomicU64::new(0) } }; PLACES];
+    [const { Free { base: AtomicUsize::new(0), ticks: AtomicU64::new(0) } }; PLACES];
+
+/// The counter and CLOCK_MONOTONIC as the first block was freed; 0 before.
+static START: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
+/// How many ns a tick takes, in units of 2^-32, and the ticks from the start over which
+/// that was measured; 0 before.
+static TICK_NS: AtomicU64 = AtomicU64::new(0);
+static MEASURED: AtomicU64 = AtomicU64::new(0);
+const SHIFT: u32 = 32;
+
+fn ticks() -> u64 {
+    // SAFETY: reading the time-stamp counter has no precondition.
+    unsafe { _rdtsc() }
+}
 
 fn place(base: usize) -> &'static Free {
     &FREES[base / PAGE / SLOT_PAGES % PLACES]
@@ -32,18 +48,46 @@ fn place(base: usize) -> &'static Free {
 
 /// The slot's block is freed now.
 pub fn note(slot: Slot) {
+    let now = ticks();
+    if START[0].load(Relaxed) == 0 {
+        START[1].store(os::exact_ns().unwrap_or(0), Relaxed);
+        START[0].store(now, Release);
+    }
     let free = place(slot.base());
     free.base.store(0, Release);
-    free.ns.store(os::exact_ns().unwrap_or(0), Release);
+    free.ticks.store(now, Release);
     free.base.store(slot.base(), Release);
 }
 
-/// When the slot's block was freed, ns of CLOCK_MONOTONIC; 0 if that is not known.
-pub fn freed_ns(slot: Slot) -> u64 {
+/// For how long the slot's block has been free, ns; 0 if that is not known.
+pub fn age_ns(slot: Slot) -> u64 {
     let (free, base) = (place(slot.base()), slot.base());
     let is_it = free.base.load(Acquire) == base;
-    let ns = free.ns.load(Acquire);
-    if is_it && free.base.load(Relaxed) == base { ns } else { 0 }
+    let freed = free.ticks.load(Acquire);
+    if !is_it || free.base.load(Relaxed) != base {
+        return 0;
+    }
+    let now = ticks();
+    // Two processors' counters may differ somewhat.
+    let age = now.saturating_sub(freed).max(1);
+    (u128::from(age) * u128::from(tick_ns(now)) >> SHIFT) as u64
+}
+
+/// How many ns a tick takes, measured anew whenever twice as many have passed.
+fn tick_ns(now: u64) -> u64 {
+    let passed = now.saturating_sub(START[0].load(Acquire));
+    if passed / 2 >= MEASURED.load(Relaxed)
+        && let Some(ns) = os::exact_ns()
+    {
+        let ns = ns.saturating_sub(START[1].load(Relaxed));
+        TICK_NS.store(ratio(ns, passed), Relaxed);
+        MEASURED.store(passed, Relaxed);
+    }
+    TICK_NS.load(Relaxed)
+}
+
+fn ratio(ns: u64, ticks: u64) -> u64 {
+    ((u128::from(ns) << SHIFT) / u128::from(ticks.max(1))) as u64
 }
 
 #[cfg(test)]
@@ -52,19 +96,32 @@ mod tests {
     use crate::class::ALL_CLASSES;
 
     #[test]
-    fn who_was_freed_last_in_a_place_is_known() {
+    fn who_was_freed_last_in_a_place_is_known_and_for_how_long() {
         let slot = |index| Slot { class: ALL_CLASSES - 1, index };
-        let before = os::exact_ns().expect("a clock");
+        let clock = || os::exact_ns().expect("a clock");
+        let before = clock();
         note(slot(5));
-        assert!(freed_ns(slot(5)) >= before);
-        assert_eq!(freed_ns(slot(6)), 0);
+        let after = clock();
+        while clock() - after < 10_000_000 {}
+        let (least, age, most) = (clock() - after, age_ns(slot(5)), clock() - before);
+        // What a preemption inside the first measurement may add or take.
+        let slack = most - least + 5_000_000;
+        assert!((least - slack.min(least)..most + slack).contains(&age), "{least} {age} {most}");
+        assert_eq!(age_ns(slot(6)), 0);
         // As many slots on: the same place.
         let pages = slot(0).bytes() / PAGE;
         let other = slot(5 + PLACES * SLOT_PAGES / pages);
         if place(other.base()).base.as_ptr() == place(slot(5).base()).base.as_ptr() {
             note(other);
-            assert_eq!(freed_ns(slot(5)), 0);
-            assert!(freed_ns(other) >= before);
+            assert_eq!(age_ns(slot(5)), 0);
+            assert!(age_ns(other) < age);
         }
+    }
+
+    #[test]
+    fn a_tick_takes_as_long_as_was_measured() {
+        assert_eq!(ratio(2_000, 4_000) >> (SHIFT - 1), 1);
+        assert_eq!(ratio(u64::MAX, u64::MAX), 1 << SHIFT);
+        assert_eq!(ratio(7, 0), 7 << SHIFT);
     }
 }

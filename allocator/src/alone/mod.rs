@@ -38,7 +38,7 @@ use crate::os::PAGE;
 use crate::place::Slot;
 use crate::{large, pressure};
 
-pub use ages::{freed_ns, note as note_free};
+pub use ages::{age_ns, note as note_free};
 pub use held::{Held, release_all};
 pub use sample::Sampler;
 pub use sites::{below, choose_code, expect_watches, is_small};

@@ -15,7 +15,7 @@
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::*};
 
-use crate::alone::freed_ns;
+use crate::alone::age_ns;
 use crate::counters::{self, Counter};
 use crate::large;
 use crate::observer::{Block, Misuse, deliver};
@@ -154,8 +154,8 @@ pub fn is_stale(addr: usize) -> bool {
 /// instruction at `ip`.
 pub fn tell(addr: usize, len: usize, is_write: bool, ip: usize) {
     let access = Access { addr, is_write, ip };
-    if let Some((block, freed_ns)) = block_at(addr) {
-        deliver(&Misuse { freed_ns, ..access.misuse(access.stale(), block, len) });
+    if let Some((block, age_ns)) = block_at(addr) {
+        deliver(&Misuse { age_ns, ..access.misuse(access.stale(), block, len) });
     }
 }
 
@@ -163,17 +163,17 @@ pub fn tell(addr: usize, len: usize, is_write: bool, ip: usize) {
 /// made with the alias. Not from a signal handler that a fault called.
 pub fn tell_call(addr: usize, len: usize, is_write: bool) {
     let access = Access { addr, is_write, ip: 0 };
-    if let Some((block, freed_ns)) = block_at(addr) {
+    if let Some((block, age_ns)) = block_at(addr) {
         let misuse = access.misuse(access.stale(), block, len);
-        deliver(&Misuse { caller: 0, in_signal: false, freed_ns, ..misuse });
+        deliver(&Misuse { caller: 0, in_signal: false, age_ns, ..misuse });
     }
 }
 
-/// The block at an address, and when it was freed.
+/// The block at an address, and for how long it has been free, ns.
 fn block_at(addr: usize) -> Option<(Block, u64)> {
     match locate(addr) {
         Place::In(slot, _) if !slot.is_small() => {
-            Some((large::meta(slot).block(slot.start())?, freed_ns(slot)))
+            Some((large::meta(slot).block(slot.start())?, age_ns(slot)))
         }
         _ => None,
     }
