@@ -38,7 +38,7 @@ pub fn totals() -> HeapTotals {
     counters::flush_counters();
     let small = (0..SMALL_CLASSES).map(|class| DEPOTS[class].bump() as usize * SLOT_SIZE[class]);
     let (large_live, retained_bytes) = large::held_bytes();
-    let (huge_blocks, huge_bytes, huge_live) = huge::held();
+    let (huge_blocks, huge_bytes, huge_live) = huge::live();
     let live = counters::read(Counter::LiveBytes) as usize;
     HeapTotals {
         slot_bytes: small.sum::<usize>() + large_live + retained_bytes,

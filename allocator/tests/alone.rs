@@ -110,6 +110,79 @@ fn a_freed_one_has_an_alias_and_is_retired_by_it() {
     assert_eq!((told[0].addr, told[0].len, told[0].offset), (addr + 8, 4, 8));
 }
 
+/// Blocks that have a mapping each.
+const HUGE: usize = 65 << 20;
+
+/// A freed one that was watched.
+fn held_huge(site: usize) -> usize {
+    let block = block(HUGE, site);
+    watch(block as usize).expect("a live block");
+    free(block);
+    block as usize
+}
+
+#[test]
+fn a_huge_one_that_was_watched_is_held() {
+    let _serial = isolate();
+    let site = 0x60_000;
+    let (unwatched, addr) = (block(HUGE, site), held_huge(site));
+    free(unwatched);
+    assert!(!trap::is_stale(unwatched as usize) && !trap::is_stale(addr + (1 << 30)));
+    assert!(trap::may_be_held(addr) && trap::is_stale(addr) && trap::is_stale(addr + HUGE - 1));
+    let write = trap::alias(addr + PAGE, 8, true).expect("an alias");
+    let read = trap::alias(addr + 8, 8, false).expect("an alias");
+    // SAFETY: aliases stay; a page that is opened is the program's.
+    unsafe {
+        write.cast::<u64>().write(5);
+        assert_eq!(read.cast::<u64>().read(), 0x6b6b_6b6b_6b6b_6b6b);
+    }
+    trap::tell(addr + 8, 4, false, 0x1234);
+    let told = told();
+    assert_eq!((told.len(), told[0].kind), (1, MisuseKind::UseAfterFreeRead));
+    assert_eq!((told[0].base, told[0].offset, told[0].free_site), (addr, 8, FREE));
+    assert!(told[0].age_ns > 0);
+    // Who cannot be served an alias opens it; what was written stays.
+    assert!(trap::trap(addr + PAGE, true, 0x1234));
+    // SAFETY: as above.
+    unsafe { assert_eq!(((addr + PAGE) as *const u64).read(), 5) };
+    assert!(!trap::is_stale(addr + PAGE) && !trap::is_stale(addr));
+}
+
+/// Where nobody looked the oldest go first; what was accessed is nobody's for good.
+#[test]
+fn huge_ones_go_when_there_are_too_many() {
+    const MOST: usize = 64;
+    let _serial = isolate();
+    let site = 0x70_000;
+    let accessed: Vec<_> = (0..5).map(|_| held_huge(site)).collect();
+    assert!(accessed.iter().all(|&addr| trap::alias(addr, 1, false).is_some()));
+    let released = read_counter(Counter::GuardsReleased);
+    let held: Vec<_> = (0..2 * MOST).map(|_| held_huge(site)).collect();
+    assert!(read_counter(Counter::GuardsReleased) > released);
+    let left: Vec<_> = held.iter().filter(|&&addr| trap::is_stale(addr)).collect();
+    assert!(left.len() < MOST && left.len() > MOST / 2);
+    assert!(trap::is_stale(held[2 * MOST - 1]) && !trap::is_stale(held[0]));
+    assert!(accessed.iter().all(|&addr| trap::is_stale(addr)));
+    // Once around all addresses, and growing in place: nobody gets one of these.
+    let is_on = |addr: usize, len: usize| {
+        accessed.iter().any(|&held| addr < held + HUGE && held < addr + len)
+    };
+    let step = 1 << 40;
+    for _ in 0..8 {
+        let passing = block(step, site + 1);
+        if !passing.is_null() {
+            assert!(!is_on(passing as usize, step));
+            free(passing);
+        }
+        let small = block(HUGE, site + 1);
+        // SAFETY: the family's own contract.
+        let grown = unsafe { heap::realloc(small, 8 * HUGE, site + 1) };
+        assert!(!grown.is_null() && !is_on(grown as usize, 8 * HUGE));
+        free(grown);
+    }
+    assert_eq!(told(), []);
+}
+
 #[test]
 fn an_overflow_of_pages_is_told_at_the_access() {
     let _serial = isolate();

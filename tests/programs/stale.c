@@ -2,7 +2,8 @@
  * Handlers that go on to use their data after it was freed. The program counts what it
  * sees, to be compared with what is told.
  *
- * stale reads        1,000 reads through ten kinds of instruction, one line each
+ * stale reads [SIZE]  1,000 reads through ten kinds of instruction, one line each, of
+ *                     a block of SIZE bytes
  * stale writes       writes, and reads of what was written
  * stale calls         the same by system calls
  * stale aged          reads by one instruction, and between which times after the free
@@ -25,6 +26,7 @@ struct data {
 
 static sem_t entered, go, over;
 static unsigned long wrong;
+static size_t block_size = sizeof(struct data);
 
 static void expect(uint64_t got, uint64_t wanted)
 {
@@ -123,7 +125,7 @@ static void calling(union sigval value)
 
 static struct data *new_data(void)
 {
-	struct data *data = malloc(sizeof *data);
+	struct data *data = malloc(block_size);
 
 	for (int at = 0; at < WORDS; at++)
 		data->words[at] = MAGIC;
@@ -266,6 +268,8 @@ int main(int argc, char **argv)
 	gate_init(&entered);
 	gate_init(&go);
 	gate_init(&over);
+	if (!strcmp(what, "reads") && argc > 2)
+		block_size = rounds;
 	if (!strcmp(what, "reads"))
 		under_a_handler(reading);
 	else if (!strcmp(what, "writes"))

@@ -34,7 +34,19 @@ fn by_line(findings: &[Finding<'_>]) -> BTreeMap<u64, u64> {
 
 #[test]
 fn a_thousand_reads_by_ten_kinds_of_instruction() {
-    let (report, says) = stale("reads");
+    a_thousand_reads("reads");
+}
+
+/// Small, large, shut in large pieces, and with a mapping of its own.
+#[test]
+fn the_size_of_the_block_does_not_matter() {
+    for size in [3_000, 20_000, 200_000, 8 << 20, 70 << 20] {
+        a_thousand_reads(&format!("reads {size}"));
+    }
+}
+
+fn a_thousand_reads(args: &str) {
+    let (report, says) = stale(args);
     assert_eq!(says, "wrong 0\n", "{report}");
     let reads = report.of_kind(READ);
     assert_eq!(total(&reads), 1000, "{report}");

@@ -13,7 +13,6 @@ use core::sync::atomic::{
 };
 
 use crate::os::{self, PAGE};
-use crate::place::Slot;
 
 /// Slots that are remembered; 256 KiB, of which only used pages are memory.
 const PLACES: usize = 1 << 14;
@@ -21,7 +20,7 @@ const PLACES: usize = 1 << 14;
 const SLOT_PAGES: usize = 2;
 
 struct Free {
-    /// The slot's start; 0 for none.
+    /// The start of the slot, or of the huge block; 0 for none.
     base: AtomicUsize,
     ticks: AtomicU64,
 }
@@ -46,22 +45,22 @@ fn place(base: usize) -> &'static Free {
     &FREES[base / PAGE / SLOT_PAGES % PLACES]
 }
 
-/// The slot's block is freed now.
-pub fn note(slot: Slot) {
+/// The block of the slot at `base`, or that block itself, is freed now.
+pub fn note(base: usize) {
     let now = ticks();
     if START[0].load(Relaxed) == 0 {
         START[1].store(os::exact_ns().unwrap_or(0), Relaxed);
         START[0].store(now, Release);
     }
-    let free = place(slot.base());
+    let free = place(base);
     free.base.store(0, Release);
     free.ticks.store(now, Release);
-    free.base.store(slot.base(), Release);
+    free.base.store(base, Release);
 }
 
-/// For how long the slot's block has been free, ns; 0 if that is not known.
-pub fn age_ns(slot: Slot) -> u64 {
-    let (free, base) = (place(slot.base()), slot.base());
+/// For how long it has been free, ns; 0 if that is not known.
+pub fn age_ns(base: usize) -> u64 {
+    let free = place(base);
     let is_it = free.base.load(Acquire) == base;
     let freed = free.ticks.load(Acquire);
     if !is_it || free.base.load(Relaxed) != base {
@@ -70,7 +69,7 @@ pub fn age_ns(slot: Slot) -> u64 {
     let now = ticks();
     // Two processors' counters may differ somewhat.
     let age = now.saturating_sub(freed).max(1);
-    (u128::from(age) * u128::from(tick_ns(now)) >> SHIFT) as u64
+    ((u128::from(age) * u128::from(tick_ns(now))) >> SHIFT) as u64
 }
 
 /// How many ns a tick takes, measured anew whenever twice as many have passed.
@@ -94,26 +93,28 @@ fn ratio(ns: u64, ticks: u64) -> u64 {
 mod tests {
     use super::*;
     use crate::class::ALL_CLASSES;
+    use crate::place::Slot;
 
     #[test]
     fn who_was_freed_last_in_a_place_is_known_and_for_how_long() {
         let slot = |index| Slot { class: ALL_CLASSES - 1, index };
+        let base = |index| slot(index).base();
         let clock = || os::exact_ns().expect("a clock");
         let before = clock();
-        note(slot(5));
+        note(base(5));
         let after = clock();
         while clock() - after < 10_000_000 {}
-        let (least, age, most) = (clock() - after, age_ns(slot(5)), clock() - before);
+        let (least, age, most) = (clock() - after, age_ns(base(5)), clock() - before);
         // What a preemption inside the first measurement may add or take.
         let slack = most - least + 5_000_000;
         assert!((least - slack.min(least)..most + slack).contains(&age), "{least} {age} {most}");
-        assert_eq!(age_ns(slot(6)), 0);
+        assert_eq!(age_ns(base(6)), 0);
         // As many slots on: the same place.
         let pages = slot(0).bytes() / PAGE;
-        let other = slot(5 + PLACES * SLOT_PAGES / pages);
-        if place(other.base()).base.as_ptr() == place(slot(5).base()).base.as_ptr() {
+        let other = base(5 + PLACES * SLOT_PAGES / pages);
+        if core::ptr::eq(place(other), place(base(5))) {
             note(other);
-            assert_eq!(age_ns(slot(5)), 0);
+            assert_eq!(age_ns(base(5)), 0);
             assert!(age_ns(other) < age);
         }
     }

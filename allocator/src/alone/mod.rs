@@ -42,7 +42,7 @@ pub use ages::{age_ns, note as note_free};
 pub use held::{Held, release_all};
 pub use sample::Sampler;
 pub use sites::{below, choose_code, expect_watches, is_small};
-pub use span::contains as may_be_held;
+pub use span::{contains as may_be_held, widen};
 
 /// Bytes of live blocks that lie alone, in pages that they do not fill, at most: a
 /// program may have any number of timers.
@@ -143,13 +143,18 @@ pub fn watched(block: &Block) {
 /// Whether the slot of a block that is freed is to be held.
 pub fn holds(slot: Slot, was_watched: bool) -> bool {
     let is_meant = was_watched || is_alone(slot) || config::isolates_all();
-    is_meant && config::isolates() && !pressure::is_on()
+    is_meant && holds_watched()
+}
+
+/// Whether what was watched is held.
+pub fn holds_watched() -> bool {
+    config::isolates() && !pressure::is_on()
 }
 
 /// Holds a slot that is guarded as a whole and in no set, and lets the oldest go if
 /// that is too much. If it cannot be held, it is free at once.
 pub fn hold(slot: Slot) {
-    span::widen(slot);
+    widen(slot.base()..slot.base() + slot.bytes());
     let depot = &DEPOTS[slot.class];
     let mut inner = depot.lock();
     if !inner.held.push(slot) {

@@ -1,12 +1,11 @@
-//! The addresses between which slots are held, or were: what lies outside needs no look.
+//! The addresses between which blocks are held, or were: what lies outside needs no look.
 //!
 //! Two words with a name of their own, so that a thunk can compare with them. They only
 //! ever move apart.
 
 use core::arch::global_asm;
+use core::ops::Range;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-
-use crate::place::Slot;
 
 global_asm!(
     ".pushsection .data.deadwalk_alloc_held,\"aw\"",
@@ -26,16 +25,15 @@ unsafe extern "C" {
     static SPAN: [AtomicUsize; 2];
 }
 
-/// A slot is about to be held.
-pub fn widen(slot: Slot) {
+/// A block is about to be held that has, or had, these addresses.
+pub fn widen(addresses: Range<usize>) {
     // SAFETY: two words of ours, which are only accessed atomically.
     let [low, end] = unsafe { &SPAN };
-    let base = slot.base();
-    if base < low.load(Relaxed) {
-        low.fetch_min(base, Relaxed);
+    if addresses.start < low.load(Relaxed) {
+        low.fetch_min(addresses.start, Relaxed);
     }
-    if base + slot.bytes() > end.load(Relaxed) {
-        end.fetch_max(base + slot.bytes(), Relaxed);
+    if addresses.end > end.load(Relaxed) {
+        end.fetch_max(addresses.end, Relaxed);
     }
 }
 

@@ -16,8 +16,9 @@ pub const EMPTY: u32 = 0;
 pub const LIVE: u32 = 1;
 /// State: freed, its addresses not used again yet.
 pub const FREED: u32 = 2;
-const STATE: u32 = 3;
-/// Flag: the observer wants to know of its end.
+/// The states.
+pub const STATE: u32 = 3;
+/// Flag: the observer wants to know of its end; of a freed one: it is held.
 pub const WATCHED: u32 = 4;
 /// Flag: a misuse of this block was reported already.
 pub const REPORTED: u32 = 8;
@@ -25,7 +26,9 @@ pub const REPORTED: u32 = 8;
 pub const OPEN_FRONT: u32 = 16;
 /// Flag: the page behind was.
 pub const OPEN_BEHIND: u32 = 32;
-const FLAGS: u32 = 63;
+/// Flag of one that is held: a page of it was mapped after a trap.
+pub const OPENED: u32 = 64;
+const FLAGS: u32 = 127;
 /// Above these: the number of the cell's use.
 const USE: u32 = FLAGS + 1;
 
@@ -97,8 +100,9 @@ impl Cell {
         self.flags.compare_exchange(flags, flags | flag, AcqRel, Relaxed).is_ok()
     }
 
-    /// Changes the state; only [`REPORTED`] stays.
-    pub fn set_state(&self, state: u32) {
+    /// Changes the state; only [`REPORTED`] stays, and `also` is set.
+    fn set_state(&self, state: u32, also: u32) {
+        let state = state | also;
         let change = |flags| Some(flags & (!FLAGS | REPORTED) | state);
         // The closure always has an answer.
         let _ = self.flags.fetch_update(AcqRel, Relaxed, change);
@@ -115,7 +119,7 @@ impl Cell {
         self.alloc_site.store(site as u32, Relaxed);
         self.free_site.store(0, Relaxed);
         self.family.store(0, Relaxed);
-        self.set_state(LIVE);
+        self.set_state(LIVE, 0);
     }
 
     /// Notes another size of the block.
@@ -126,10 +130,23 @@ impl Cell {
         self.alloc_site.store(site as u32, Relaxed);
     }
 
-    /// Ends the block's life.
-    pub fn end(&self, site: usize) {
+    /// Ends the block's life; whether its addresses are held from then on.
+    pub fn end(&self, site: usize, is_held: bool) {
         self.free_site.store(site as u32, Relaxed);
-        self.set_state(FREED);
+        self.set_state(FREED, if is_held { WATCHED } else { 0 });
+    }
+
+    /// Lets the addresses of a freed block go, unless somebody accessed them: then
+    /// false.
+    pub fn let_go(&self) -> bool {
+        let flags = self.flags();
+        let swap = |to| self.flags.compare_exchange(flags, to, AcqRel, Relaxed).is_ok();
+        flags & REPORTED == 0 && swap(flags & !WATCHED)
+    }
+
+    /// Ends the cell's use.
+    pub fn clear(&self) {
+        self.set_state(EMPTY, 0);
     }
 
     /// The flags of its family.

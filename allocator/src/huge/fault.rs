@@ -6,9 +6,11 @@
 use crate::counters::{self, Counter};
 use crate::observer::{Block, MisuseKind};
 use crate::os::{self, MapError, PAGE};
-use crate::trap::{Access, poison_page};
+use crate::trap::{Access, poison_page, write_back};
 
-use super::cell::{self, Cell, FREED, LIVE, OPEN_BEHIND, OPEN_FRONT, REPORTED};
+use super::cell::{
+    self, Cell, FREED, LIVE, OPEN_BEHIND, OPEN_FRONT, OPENED, REPORTED, STATE, WATCHED,
+};
 
 /// Where an address lies, seen from a block.
 struct Hit {
@@ -43,6 +45,32 @@ fn look(cell: &'static Cell, access: &Access) -> Result<Option<Hit>, ()> {
     Ok(found.filter(|_| is_same).map(|(kind, distance)| Hit { cell, flags, kind, distance }))
 }
 
+/// The cell of a held block that has an address and no page mapped, and its flags.
+fn held_cell(addr: usize) -> Option<(&'static Cell, u32)> {
+    cell::all().map(|cell| (cell, cell.flags())).find(|&(cell, flags)| {
+        flags & (STATE | WATCHED | OPENED) == FREED | WATCHED
+            && addr.wrapping_sub(cell.addr()) < cell.mapped()
+            && cell.flags() == flags
+    })
+}
+
+/// The held block that an address lies in.
+pub fn held(addr: usize) -> Option<Block> {
+    let (cell, flags) = held_cell(addr)?;
+    let block = cell.describe();
+    (cell.flags() & !REPORTED == flags & !REPORTED).then_some(block)
+}
+
+/// Whether an address lies in a held block, whose addresses nobody gets from then on.
+pub fn retire(addr: usize) -> bool {
+    while let Some((cell, flags)) = held_cell(addr) {
+        if flags & REPORTED != 0 || cell.add_flag_to(flags, REPORTED) {
+            return true;
+        }
+    }
+    false
+}
+
 /// Notes a page that is to be unmapped with the block.
 fn note_open(hit: &Hit, page: usize) {
     match hit.kind {
@@ -70,11 +98,15 @@ pub fn trap(access: &Access) -> bool {
     let block = Block { base: hit.cell.addr(), ..hit.cell.describe() };
     let is_first = hit.flags & REPORTED == 0 && hit.cell.add_flag_to(hit.flags, REPORTED);
     let page = access.addr & !(PAGE - 1);
+    if access.is_stale(hit.kind) && hit.flags & WATCHED != 0 {
+        // Before the page is there: it reads as itself from now on, as the others do.
+        hit.cell.add_flag(OPENED);
+    }
     match os::map_at(page, PAGE) {
         Ok(()) => {
             note_open(&hit, page);
             if access.is_stale(hit.kind) {
-                poison_page(page);
+                write_back(page, poison_page);
             }
         }
         // Another thread was faster: one that trapped, or one whose new block this is.

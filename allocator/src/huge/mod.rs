@@ -1,7 +1,8 @@
 //! Blocks above 64 MiB: each its own mapping, in the window's second part.
 //!
 //! Behind each block a page is left unmapped, and a freed one is unmapped as a
-//! whole: an overflow and a stale access trap. `cell`: what is kept of a block;
+//! whole: an overflow and a stale access trap. One that was watched is held (see
+//! `alone`), at no cost but its addresses. `cell`: what is kept of a block;
 //! `table`: all of them; `fault`: what an access that trapped was.
 
 mod cell;
@@ -17,11 +18,11 @@ use crate::os::{self, MapError, PAGE};
 use crate::poison::{self, POISON_FREE};
 use crate::report::{self, Damage};
 use crate::window::HUGE_SPAN;
-use crate::{config, large, slot};
+use crate::{alone, config, large, slot};
 
 use cell::{Cell, OPEN_BEHIND, OPEN_FRONT, REPORTED, WATCHED};
 
-pub use fault::trap;
+pub use fault::{held, retire, trap};
 pub use table::TABLE;
 
 /// Bytes checked behind the requested size where no guard is meant to trap.
@@ -67,8 +68,8 @@ pub fn allocate(size: usize, align: usize, site: usize) -> Option<*mut u8> {
     None
 }
 
-/// How many blocks there are, bytes of their mappings, bytes asked for.
-pub fn held() -> (usize, usize, usize) {
+/// How many live blocks there are, bytes of their mappings, bytes asked for.
+pub fn live() -> (usize, usize, usize) {
     if TABLE.is_mine() {
         return (0, 0, 0);
     }
@@ -221,7 +222,13 @@ pub fn free(addr: usize, site: usize) {
     let (mapped, size) = (cell.mapped(), cell.size());
     close(cell, OPEN_FRONT);
     close(cell, OPEN_BEHIND);
-    table.remove(at, site);
+    let holds = block.watched && alone::holds_watched();
+    if holds {
+        // Before the access goes: who traps there asks for it.
+        alone::note_free(addr);
+        alone::widen(addr..addr + mapped);
+    }
+    table.remove(at, site, holds);
     // SAFETY: the mapping was this block's alone.
     unsafe { os::unmap(addr, mapped) };
     drop(table);
@@ -262,7 +269,7 @@ pub fn resize(addr: usize, size: usize, site: usize) -> Option<*mut u8> {
             return None;
         }
         close(cell, OPEN_FRONT);
-        table.remove(at, site);
+        table.remove(at, site, false);
         table.insert(to, len, size, site);
         to
     };

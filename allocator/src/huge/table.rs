@@ -2,17 +2,21 @@
 //!
 //! Ground rules. One lock guards the table; blocks are described by cells, which
 //! others read without it. Addresses are given out next-fit, so a freed range
-//! stays unmapped for long; one page behind every block is left unmapped.
+//! stays unmapped for long; one page behind every block is left unmapped. Freed blocks
+//! that were watched are *held* (see `alone`): nobody gets their addresses.
 
+use crate::counters::{self, Counter};
 use crate::lock::Lock;
 use crate::os::{self, PAGE};
 use crate::sync::shared_static;
 use crate::window::{HUGE_SPAN, huge_base};
 
-use super::cell::{self, Cell, EMPTY};
+use super::cell::{self, Cell};
 
 /// Freed blocks remembered, to name double frees and stale accesses.
 const REMEMBERED: usize = 256;
+/// Freed blocks that are held. They have no memory.
+const HELD: usize = 64;
 
 /// Live blocks, as numbers of cells.
 pub struct Table {
@@ -25,6 +29,9 @@ pub struct Table {
     /// Cells of freed blocks and where the next goes: number plus one, 0 none.
     freed: [u32; REMEMBERED],
     next_freed: usize,
+    /// The same of those that are held.
+    held: [u32; HELD],
+    next_held: usize,
     /// First of the empty cells, plus one; each keeps the next.
     spare: u32,
 }
@@ -41,6 +48,8 @@ shared_static! {
         cursor: 0,
         freed: [0; REMEMBERED],
         next_freed: 0,
+        held: [0; HELD],
+        next_held: 0,
         spare: 0,
     })
 }
@@ -71,6 +80,12 @@ impl Table {
         (addr - cell.addr() < cell.mapped()).then_some((at, cell))
     }
 
+    /// The blocks that are held.
+    fn held(&self) -> impl Iterator<Item = &'static Cell> {
+        let numbers = self.held.iter().filter(|&&number| number != 0);
+        numbers.map(|&number| cell::cell(number as usize - 1))
+    }
+
     /// The remembered freed block that contained an address, the latest if ranges
     /// were used again.
     pub fn find_freed(&self, addr: usize) -> Option<&'static Cell> {
@@ -78,13 +93,16 @@ impl Table {
         let numbers = places.map(|place| self.freed[place]).filter(|&number| number != 0);
         numbers
             .map(|number| cell::cell(number as usize - 1))
+            .chain(self.held())
             .find(|cell| addr.wrapping_sub(cell.addr()) < cell.mapped())
     }
 
-    /// Address of the block behind a position.
+    /// Address of the block behind a position, live or held.
     pub fn next_addr(&mut self, at: usize) -> usize {
-        let next = self.slice().get(at + 1).copied();
-        next.map_or(huge_base() + HUGE_SPAN, |number| cell::cell(number as usize).addr())
+        let own = cell::cell(self.slice()[at] as usize).addr();
+        let next = self.slice().get(at + 1).map(|&number| cell::cell(number as usize));
+        let held = self.held().filter(|cell| cell.addr() > own);
+        held.chain(next).map(Cell::addr).min().unwrap_or(huge_base() + HUGE_SPAN)
     }
 
     /// Makes room for one more block.
@@ -139,19 +157,52 @@ impl Table {
         cell::cell(number as usize).start(addr, mapped, size, site);
     }
 
-    /// Takes the block at a position out; it is remembered as freed, in place of
-    /// the one that was for longest.
-    pub fn remove(&mut self, at: usize, site: usize) {
+    /// Takes the block at a position out; it is held if it is to be and there is place,
+    /// or remembered as freed, in place of the one that was for longest.
+    pub fn remove(&mut self, at: usize, site: usize, is_held: bool) {
         let number = self.slice()[at];
         self.slice().copy_within(at + 1.., at);
         self.len -= 1;
-        cell::cell(number as usize).end(site);
+        let place = if is_held { self.place_to_hold() } else { None };
+        cell::cell(number as usize).end(site, place.is_some());
+        match place {
+            Some(place) => {
+                let oldest = core::mem::replace(&mut self.held[place], number + 1);
+                self.next_held = place + 1;
+                if oldest != 0 {
+                    self.remember(oldest);
+                }
+            }
+            None => self.remember(number + 1),
+        }
+    }
+
+    /// A place among those that are held: an empty one, or that of the oldest one which
+    /// nobody accessed.
+    fn place_to_hold(&mut self) -> Option<usize> {
+        let held = self.held;
+        let mut places = (0..HELD).map(|more| (self.next_held + more) % HELD);
+        let lets_go = |place: &usize| match held[*place] {
+            0 => true,
+            number => {
+                let cell = cell::cell(number as usize - 1);
+                cell.let_go() && {
+                    counters::add(Counter::GuardsReleased, (cell.mapped() / PAGE) as u64);
+                    true
+                }
+            }
+        };
+        places.find(lets_go)
+    }
+
+    /// Remembers a freed block, as the number of its cell plus one.
+    fn remember(&mut self, number: u32) {
         let place = self.next_freed % REMEMBERED;
-        let oldest = core::mem::replace(&mut self.freed[place], number + 1);
+        let oldest = core::mem::replace(&mut self.freed[place], number);
         self.next_freed += 1;
         if oldest != 0 {
             let cell = cell::cell(oldest as usize - 1);
-            cell.set_state(EMPTY);
+            cell.clear();
             cell.set_next(core::mem::replace(&mut self.spare, oldest));
         }
     }
@@ -162,12 +213,7 @@ impl Table {
         let (start, end) = (huge_base(), huge_base() + HUGE_SPAN);
         for from in [start + self.cursor, start] {
             let mut at = from.next_multiple_of(align);
-            let first = self.partition(|cell| cell.addr() + cell.mapped() + PAGE <= at);
-            for &number in &self.slice()[first..] {
-                let other = cell::cell(number as usize);
-                if at + len + PAGE <= other.addr() {
-                    break;
-                }
+            while let Some(other) = self.in_the_way(at, len) {
                 at = (other.addr() + other.mapped() + PAGE).next_multiple_of(align);
             }
             if at.checked_add(len + PAGE)? <= end {
@@ -175,5 +221,14 @@ impl Table {
             }
         }
         None
+    }
+
+    /// A block, live or held, that lies where `len` bytes and a page are to be.
+    fn in_the_way(&mut self, at: usize, len: usize) -> Option<&'static Cell> {
+        let end = |cell: &Cell| cell.addr() + cell.mapped() + PAGE;
+        let first = self.partition(|cell| end(cell) <= at);
+        let live = self.slice().get(first).map(|&number| cell::cell(number as usize));
+        let is_there = |cell: &&Cell| end(cell) > at && cell.addr() < at + len + PAGE;
+        live.into_iter().chain(self.held()).find(is_there)
     }
 }

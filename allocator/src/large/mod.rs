@@ -251,7 +251,7 @@ pub fn free(slot: Slot, is_start: bool, addr: usize, site: usize) {
     if alone::holds(slot, was_watched) {
         // Before the guard: who traps there asks for it.
         meta.add_flag(WATCHED);
-        alone::note_free(slot);
+        alone::note_free(slot.base());
         if purge(slot, meta) {
             return alone::hold(slot);
         }

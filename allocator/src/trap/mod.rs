@@ -18,6 +18,7 @@ use crate::slot::{FREE, LIVE, NEVER, QUARANTINED, REPORTED, RETIRED, STATE};
 use crate::{guard, huge};
 
 pub use crate::alone::may_be_held;
+pub(crate) use stale::write_back;
 pub use stale::{alias, is_stale, tell, tell_call};
 
 /// An access that trapped.
@@ -132,7 +133,7 @@ fn in_slot(slot: Slot, access: &Access) -> bool {
     }
     if meta.state() == RETIRED {
         // With what was written there, if anything was.
-        stale::write_back(page, poison_page);
+        write_back(page, poison_page);
     }
     true
 }

@@ -17,12 +17,12 @@ use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::*};
 
 use crate::alone::age_ns;
 use crate::counters::{self, Counter};
-use crate::large;
 use crate::observer::{Block, Misuse, deliver};
 use crate::os::{self, PAGE};
 use crate::place::{Place, Slot, locate};
 use crate::poison;
 use crate::slot::{QUARANTINED, REPORTED, RETIRED, STATE, WATCHED};
+use crate::{huge, large};
 
 use super::{Access, POISON_PAGE};
 
@@ -43,27 +43,31 @@ static SHADOW: [Shadow; SHADOWS] =
     [const { Shadow { page: AtomicUsize::new(0), at: AtomicUsize::new(0) } }; SHADOWS];
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
-/// The slot of a freed block, if nobody has access to the page of `addr`; it is out of
-/// use from then on.
-fn retired(addr: usize) -> Option<Slot> {
-    let Place::In(slot, _) = locate(addr) else { return None };
-    if slot.is_small() {
-        return None;
+/// Whether `addr` is part of a freed block that is held, and nobody has access to its
+/// page; it is out of use from then on.
+fn retire(addr: usize) -> bool {
+    match locate(addr) {
+        Place::In(slot, _) => !slot.is_small() && retire_slot(slot, addr),
+        Place::Huge => huge::retire(addr),
+        _ => false,
     }
+}
+
+fn retire_slot(slot: Slot, addr: usize) -> bool {
     let (meta, pages) = (large::meta(slot), slot.bytes() / PAGE);
     loop {
         let flags = meta.flags();
         if flags & WATCHED == 0 || !meta.traps((addr - slot.base()) / PAGE, pages) {
-            return None;
+            return false;
         }
         match flags & STATE {
-            RETIRED => return Some(slot),
+            RETIRED => return true,
             QUARANTINED if meta.swap(flags, RETIRED | REPORTED | WATCHED) => {
                 counters::add(Counter::RetiredSlots, 1);
-                return Some(slot);
+                return true;
             }
             QUARANTINED => {}
-            _ => return None,
+            _ => return false,
         }
     }
 }
@@ -76,7 +80,9 @@ pub fn alias(addr: usize, len: usize, write: bool) -> Option<NonNull<u8>> {
     if offset + len > PAGE {
         return None;
     }
-    retired(addr)?;
+    if !retire(addr) {
+        return None;
+    }
     let page = addr - offset;
     let at = match shadow(page, write) {
         Some(at) => at,
@@ -132,7 +138,7 @@ fn fill(shadow: &Shadow) -> Option<usize> {
 }
 
 /// Fills a page that was opened with its shadow; without one calls `poison`.
-pub(super) fn write_back(page: usize, poison: impl FnOnce(usize)) {
+pub(crate) fn write_back(page: usize, poison: impl FnOnce(usize)) {
     match shadow(page, false) {
         // SAFETY: a shadow is a whole page, and stays; the page holds no block.
         Some(at) => unsafe {
@@ -147,7 +153,7 @@ pub(super) fn write_back(page: usize, poison: impl FnOnce(usize)) {
 
 /// Whether an access to `addr` can be performed on an alias.
 pub fn is_stale(addr: usize) -> bool {
-    retired(addr).is_some()
+    retire(addr)
 }
 
 /// Tells of an access of `len` bytes at `addr` that was performed on an alias, by the
@@ -173,8 +179,9 @@ pub fn tell_call(addr: usize, len: usize, is_write: bool) {
 fn block_at(addr: usize) -> Option<(Block, u64)> {
     match locate(addr) {
         Place::In(slot, _) if !slot.is_small() => {
-            Some((large::meta(slot).block(slot.start())?, age_ns(slot)))
+            Some((large::meta(slot).block(slot.start())?, age_ns(slot.base())))
         }
+        Place::Huge => huge::held(addr).map(|block| (block, age_ns(block.base))),
         _ => None,
     }
 }
