@@ -48,6 +48,7 @@ pub mod kind;
 pub mod ladder;
 #[cfg(not(loom))]
 mod landings;
+pub mod list_delete;
 mod note;
 pub mod options;
 #[cfg(not(loom))]

@@ -14,6 +14,7 @@ use crate::counters::Counter;
 use crate::deletes::{NewTimer, count_wait};
 use crate::harms::Harm;
 use crate::landings::LandingCall;
+use crate::list_delete::ListDelete;
 use crate::record::layout::{FLAG_DECLARED_ASYNC, StackRole, Verdict};
 use crate::record::writer::{FindingSpec, add_locked};
 use crate::run_word::News;
@@ -48,35 +49,6 @@ pub struct ListArm {
     pub site: usize,
     /// The timer's running handler makes it.
     pub by_handler: bool,
-}
-
-/// A delete call and what it did.
-#[derive(Clone, Copy, Debug)]
-pub struct ListDelete {
-    /// The timer, if it is known.
-    pub timer: Option<TimerRef>,
-    /// The function called.
-    pub op: Op,
-    /// Its return address.
-    pub site: usize,
-    /// How often it detached the timer.
-    pub detaches: u32,
-    /// Of these, after it had begun to wait.
-    pub re_deletes: u32,
-    /// It found the timer armed again by its running handler.
-    pub readds_by_handler: u32,
-    /// ... by somebody else.
-    pub readds_by_other: u32,
-    /// It was made by the timer's own handler.
-    pub is_own: bool,
-    /// How long it waited for the handler, ns; `None`: it did not have to. That
-    /// it waits was counted when it began.
-    pub waited_ns: Option<u64>,
-    /// It waited in vain.
-    pub gave_up: bool,
-    /// The run that was on when it took effect for the last time, and when that
-    /// was, ns.
-    pub landed_on: Option<(RunRef, u64)>,
 }
 
 /// Something found by the engine.
@@ -229,7 +201,7 @@ impl Detector {
 
     /// A delete, which was [counted](Self::list_count_delete), returned. Whether it
     /// landed on a handler that was still running.
-    pub fn list_deleted(&self, delete: &ListDelete) -> bool {
+    pub fn list_deleted(&self, delete: &ListDelete<TimerRef, RunRef>) -> bool {
         let Some(platform) = self.platform() else { return false };
         let me = platform.thread().tid;
         let slot = delete.timer.and_then(|timer| self.registry.get(timer));

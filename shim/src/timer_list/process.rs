@@ -2,15 +2,13 @@
 
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering::Relaxed};
 
-use deadwalk_alloc::BlockState;
-use deadwalk_detector::counters::Counter;
 use deadwalk_detector::platform::Platform;
-use deadwalk_detector::record::layout::{STACK_DEPTH, StackRole, Verdict};
-use deadwalk_detector::timer_list::{ListArm, ListDelete, ListFinding, ListTimer};
-use deadwalk_detector::{DETECTOR, HeapBlock, Kind, Op, RunRef, Severity, TimerRef};
-use deadwalk_timer::host::{Armed, Block, Caller, Count, Deleted, Found, Host, Known, Trash};
+use deadwalk_detector::record::layout::STACK_DEPTH;
+use deadwalk_detector::{DETECTOR, Kind, Op, RunRef, TimerRef};
+use deadwalk_timer::host::{Armed, Block, Count, Deleted, Found, Host, Known};
 use deadwalk_timer::retry::limit_ns;
 use deadwalk_timer::storage::Storage;
+use deadwalk_timer::telling;
 
 use crate::kernel::holder;
 use crate::say::Line;
@@ -40,56 +38,11 @@ pub fn find_jiffies() {
 
 impl Storage for Process {}
 
-fn heap_block(block: &Block) -> HeapBlock {
-    HeapBlock { base: block.base, size: block.size, alloc_site: block.alloc_site }
-}
-
 /// Has the calling thread, since its delete landed, freed nothing, and is that
 /// not long ago? Then it retries; else it relied on the first delete.
 fn is_at_once(op: Op) -> bool {
     tls::landed_activity_word() == deadwalk_alloc::thread_activity().read()
         && host::now_ns().saturating_sub(tls::landed_ns_word()) < limit_ns(op)
-}
-
-/// Is the argument of the timer at `addr` in a live block that does not hold the
-/// timer itself?
-fn has_data(data: usize, addr: usize) -> bool {
-    data >= FIRST_ADDRESS
-        && deadwalk_alloc::lookup(data).is_some_and(|block| {
-            block.state == BlockState::Live && addr.wrapping_sub(block.base) >= block.size.max(1)
-        })
-}
-
-/// The block of its argument, watched from now on.
-fn data_block(data: usize, addr: usize) -> Option<HeapBlock> {
-    if !has_data(data, addr) {
-        return None;
-    }
-    let block = deadwalk_alloc::watch(data)?;
-    Some(HeapBlock { base: block.base, size: block.size, alloc_site: block.alloc_site })
-}
-
-/// No memory lies lower: an argument below is a number.
-const FIRST_ADDRESS: usize = 4096;
-
-fn counter(count: Count) -> Counter {
-    match count {
-        Count::Inited => Counter::TimersInited,
-        Count::Armed => Counter::TimersArmed,
-        Count::Queued | Count::Dequeued => Counter::TimersPending,
-        Count::Unnamed => Counter::TimersExpired,
-        Count::AutoDetached => Counter::TimersAutoDetached,
-        Count::Refused => Counter::TimersSuppressed,
-        Count::FieldsChanged => Counter::TimersFieldsChanged,
-        Count::Lost => Counter::DroppedEvents,
-        Count::NoMemory => Counter::DroppedTimers,
-        Count::SyncWait => Counter::DelSyncWaits,
-        Count::Trashed(Trash::Freed) => Counter::TrashedFreed,
-        Count::Trashed(Trash::Uninit) => Counter::TrashedUninit,
-        Count::Trashed(Trash::Copied) => Counter::TrashedCopied,
-        Count::Trashed(Trash::Wiped) => Counter::TrashedWiped,
-        Count::Trashed(Trash::Clobbered) => Counter::TrashedClobbered,
-    }
 }
 
 impl Host for Process {
@@ -118,14 +71,7 @@ impl Host for Process {
     }
 
     fn block(&self, addr: usize) -> Option<Block> {
-        let block = deadwalk_alloc::lookup(addr)?;
-        Some(Block {
-            base: block.base,
-            size: block.size,
-            is_freed: block.state == BlockState::Freed,
-            alloc_site: block.alloc_site,
-            free_site: block.free_site,
-        })
+        deadwalk_alloc::lookup(addr).map(|block| telling::block_of(&block))
     }
 
     fn watch(&self, addr: usize) {
@@ -158,22 +104,19 @@ impl Host for Process {
     }
 
     fn has_data(&self, data: usize, addr: usize) -> bool {
-        has_data(data, addr)
+        telling::has_data(data, addr)
     }
 
     fn init(&self, known: &Known) -> Option<TimerRef> {
-        let &Known { addr, handler, data: value, arm_site, del_site } = known;
-        DETECTOR.list_init(&ListTimer { addr, handler, value, arm_site, del_site })
+        telling::init(known)
     }
 
     fn armed(&self, timer: TimerRef, armed: &Armed) -> bool {
-        let &Armed { handler, data, site, addr, by_handler } = armed;
-        let arming = ListArm { handler, value: data, site, by_handler };
-        DETECTOR.list_armed(timer, &arming, || data_block(data, addr))
+        telling::armed(timer, armed)
     }
 
     fn changed(&self, timer: TimerRef, handler: usize, data: usize, addr: usize) {
-        DETECTOR.list_changed(timer, handler, data, || data_block(data, addr));
+        telling::changed(timer, handler, data, addr);
     }
 
     fn detached(&self, timer: TimerRef, by_caller: bool) {
@@ -202,16 +145,7 @@ impl Host for Process {
 
     #[inline]
     fn count(&self, count: Count) {
-        let record = &DETECTOR.record;
-        match count {
-            Count::Lost => record.count(counter(count), 1),
-            Count::Dequeued => record.count_locked(counter(count), u64::MAX), // minus one
-            Count::Unnamed => {
-                record.count_locked(Counter::TimersExpired, 1);
-                record.count_locked(Counter::TimersHandlersRun, 1);
-            }
-            _ => record.count_locked(counter(count), 1),
-        }
+        telling::count(count);
     }
 
     fn count_delete(&self, op: Op, site: usize, handler: usize, was_pending: bool) {
@@ -231,20 +165,7 @@ impl Host for Process {
         {
             tls::set_hooks(tls::hooks() & !tls::LANDED);
         }
-        let delete = ListDelete {
-            timer: deleted.timer,
-            op: deleted.op,
-            site: deleted.site,
-            detaches: deleted.detaches,
-            re_deletes: deleted.re_deletes,
-            readds_by_handler: deleted.readds_by_handler,
-            readds_by_other: deleted.readds_by_other,
-            is_own: deleted.is_own,
-            waited_ns: deleted.waited_ns,
-            gave_up: deleted.gave_up,
-            landed_on: deleted.landed_on,
-        };
-        let landed = not_cancelled(|| DETECTOR.list_deleted(&delete));
+        let landed = not_cancelled(|| DETECTOR.list_deleted(deleted));
         if landed {
             resources::landed();
             tls::set_landed_ns_word(host::now_ns());
@@ -253,7 +174,7 @@ impl Host for Process {
     }
 
     fn harmed(&self, run: RunRef, kind: Kind, addr: usize, block: Block) -> bool {
-        not_cancelled(|| DETECTOR.list_harmed(run, kind, addr, heap_block(&block)))
+        not_cancelled(|| DETECTOR.list_harmed(run, kind, addr, telling::heap_block(&block)))
     }
 
     fn found(&self, found: &Found<TimerRef>) -> Option<u32> {
@@ -261,27 +182,7 @@ impl Host for Process {
         let depth = found
             .blocked
             .map_or(0, |thread| not_cancelled(|| holder::stack_of_waiter(thread, &mut stack)));
-        let finding = ListFinding {
-            kind: found.kind,
-            verdict: match found.severity {
-                Severity::Info => Verdict::Info,
-                Severity::Warning => Verdict::Warning,
-                Severity::Error => Verdict::Error,
-            },
-            timer: found.timer,
-            addr: found.addr,
-            block: heap_block(&found.block),
-            free_site: found.block.free_site,
-            caller: match found.caller {
-                Caller::Access => Some(StackRole::Access),
-                Caller::Delete => Some(StackRole::Del),
-                Caller::Free => Some(StackRole::Free),
-                Caller::Nobody => None,
-            },
-            site: found.site,
-            handler_stack: &stack[..depth.min(STACK_DEPTH)],
-        };
-        not_cancelled(|| DETECTOR.list_finding(&finding))
+        not_cancelled(|| telling::found(found, &stack[..depth.min(STACK_DEPTH)]))
     }
 
     fn worsened(&self, finding: u32) {

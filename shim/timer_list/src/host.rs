@@ -131,32 +131,8 @@ pub struct Found<T> {
     pub blocked: Option<u32>,
 }
 
-/// A delete call and what it did.
-#[derive(Clone, Copy, Debug)]
-pub struct Deleted<T, R> {
-    /// The timer, if it has a name.
-    pub timer: Option<T>,
-    /// The function called.
-    pub op: Op,
-    /// Its return address.
-    pub site: usize,
-    /// How often it detached the timer.
-    pub detaches: u32,
-    /// Of these, after it had begun to wait.
-    pub re_deletes: u32,
-    /// It found the timer armed again by its running handler.
-    pub readds_by_handler: u32,
-    /// ... by somebody else.
-    pub readds_by_other: u32,
-    /// It was made by the timer's own handler.
-    pub is_own: bool,
-    /// How long it waited, ns; `None`: it did not have to.
-    pub waited_ns: Option<u64>,
-    /// It waited in vain.
-    pub gave_up: bool,
-    /// The run that was on when it took effect for the last time, and when that was.
-    pub landed_on: Option<(R, u64)>,
-}
+/// A delete call and what it did; its timer, if that has a name.
+pub use deadwalk_detector::list_delete::ListDelete as Deleted;
 
 /// The process.
 ///

@@ -11,6 +11,7 @@
 //! | [`host`] | what the engine needs: threads, time, heap, detector |
 //! | [`engine`] | lock, settings, clock |
 //! | [`front`] | timers for Rust programs: the engine in process, without the library |
+//! | [`telling`] | what a process tells the detector of all this |
 //! | [`retry`] | how soon a second delete makes a first one good |
 //! | [`sample`] | what another thread is doing |
 //! | `call`, `check`, `arm`, `delete`, `wait`, `expiry`, `free` | the calls, by who makes them |
@@ -48,6 +49,8 @@ mod sites;
 pub mod storage;
 mod sync;
 pub mod table;
+#[cfg(not(loom))]
+pub mod telling;
 #[cfg(test)]
 mod tests;
 mod wait;

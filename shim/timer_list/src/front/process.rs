@@ -4,21 +4,18 @@ use core::cell::Cell;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::Once;
 
-use deadwalk_alloc::{BlockState, HeapObserver, Misuse};
-use deadwalk_detector::counters::Counter;
+use deadwalk_alloc::{HeapObserver, Misuse};
 use deadwalk_detector::in_process::{self, Helper};
 use deadwalk_detector::ladder::Sample;
 use deadwalk_detector::options::DelPolicy;
 use deadwalk_detector::platform::ThreadToken;
-use deadwalk_detector::record::layout::{StackRole, Verdict};
-use deadwalk_detector::timer_list::{ListArm, ListDelete, ListFinding, ListTimer};
-use deadwalk_detector::{DETECTOR, HeapBlock, Kind, Op, RunRef, Severity, TimerRef};
+use deadwalk_detector::{DETECTOR, HeapBlock, Kind, Op, RunRef, TimerRef};
 
 use super::{HZ, clock};
-use crate::host::{Armed, Block, Caller, Count, Deleted, Found, Host, Known, Trash};
+use crate::host::{Armed, Block, Count, Deleted, Found, Host, Known};
 use crate::retry::limit_ns;
 use crate::storage::Storage;
-use crate::{Engine, Settings, sample};
+use crate::{Engine, Settings, sample, telling};
 
 /// The timers of this process.
 pub(super) static ENGINE: Engine<Process> = Engine::new(Process);
@@ -89,64 +86,15 @@ pub(super) fn start() {
     });
 }
 
-fn heap_block(block: &Block) -> HeapBlock {
-    HeapBlock { base: block.base, size: block.size, alloc_site: block.alloc_site }
-}
-
-fn block_of(block: &deadwalk_alloc::Block) -> Block {
-    Block {
-        base: block.base,
-        size: block.size,
-        is_freed: block.state == BlockState::Freed,
-        alloc_site: block.alloc_site,
-        free_site: block.free_site,
-    }
-}
-
-/// Is the argument of the timer at `addr` in a live block that is not the timer's own?
-fn has_data(data: usize, addr: usize) -> bool {
-    deadwalk_alloc::lookup(data).is_some_and(|block| {
-        block.state == BlockState::Live && addr.wrapping_sub(block.base) >= block.size.max(1)
-    })
-}
-
-/// The block of its argument, watched from now on.
-fn data_block(data: usize, addr: usize) -> Option<HeapBlock> {
-    if !has_data(data, addr) {
-        return None;
-    }
-    deadwalk_alloc::watch(data).map(|block| heap_block(&block_of(&block)))
-}
-
 fn own_activity() -> u64 {
     deadwalk_alloc::thread_activity().read()
 }
 
-fn counter(count: Count) -> Counter {
-    match count {
-        Count::Inited => Counter::TimersInited,
-        Count::Armed => Counter::TimersArmed,
-        Count::Queued | Count::Dequeued => Counter::TimersPending,
-        Count::Unnamed => Counter::TimersExpired,
-        Count::AutoDetached => Counter::TimersAutoDetached,
-        Count::Refused => Counter::TimersSuppressed,
-        Count::FieldsChanged => Counter::TimersFieldsChanged,
-        Count::Lost => Counter::DroppedEvents,
-        Count::NoMemory => Counter::DroppedTimers,
-        Count::SyncWait => Counter::DelSyncWaits,
-        Count::Trashed(Trash::Freed) => Counter::TrashedFreed,
-        Count::Trashed(Trash::Uninit) => Counter::TrashedUninit,
-        Count::Trashed(Trash::Copied) => Counter::TrashedCopied,
-        Count::Trashed(Trash::Wiped) => Counter::TrashedWiped,
-        Count::Trashed(Trash::Clobbered) => Counter::TrashedClobbered,
-    }
-}
-
 impl HeapObserver for Process {
     fn freeing(&self, block: &deadwalk_alloc::Block, site: usize) {
-        let block = Block { free_site: site, ..block_of(block) };
+        let block = Block { free_site: site, ..telling::block_of(block) };
         ENGINE.freeing(block, site);
-        DETECTOR.freeing(&heap_block(&block), site);
+        DETECTOR.freeing(&telling::heap_block(&block), site);
     }
 
     fn misuse(&self, misuse: &Misuse) {
@@ -220,7 +168,7 @@ impl Host for Process {
     }
 
     fn block(&self, addr: usize) -> Option<Block> {
-        deadwalk_alloc::lookup(addr).map(|block| block_of(&block))
+        deadwalk_alloc::lookup(addr).map(|block| telling::block_of(&block))
     }
 
     fn watch(&self, addr: usize) {
@@ -240,22 +188,19 @@ impl Host for Process {
     }
 
     fn has_data(&self, data: usize, addr: usize) -> bool {
-        has_data(data, addr)
+        telling::has_data(data, addr)
     }
 
     fn init(&self, known: &Known) -> Option<TimerRef> {
-        let &Known { addr, handler, data: value, arm_site, del_site } = known;
-        DETECTOR.list_init(&ListTimer { addr, handler, value, arm_site, del_site })
+        telling::init(known)
     }
 
     fn armed(&self, timer: TimerRef, armed: &Armed) -> bool {
-        let &Armed { handler, data, site, addr, by_handler } = armed;
-        let arming = ListArm { handler, value: data, site, by_handler };
-        DETECTOR.list_armed(timer, &arming, || data_block(data, addr))
+        telling::armed(timer, armed)
     }
 
     fn changed(&self, timer: TimerRef, handler: usize, data: usize, addr: usize) {
-        DETECTOR.list_changed(timer, handler, data, || data_block(data, addr));
+        telling::changed(timer, handler, data, addr);
     }
 
     fn detached(&self, timer: TimerRef, by_caller: bool) {
@@ -283,16 +228,7 @@ impl Host for Process {
     }
 
     fn count(&self, count: Count) {
-        let record = &DETECTOR.record;
-        match count {
-            Count::Lost => record.count(counter(count), 1),
-            Count::Dequeued => record.count_locked(counter(count), u64::MAX), // minus one
-            Count::Unnamed => {
-                record.count_locked(Counter::TimersExpired, 1);
-                record.count_locked(Counter::TimersHandlersRun, 1);
-            }
-            _ => record.count_locked(counter(count), 1),
-        }
+        telling::count(count);
     }
 
     fn count_delete(&self, op: Op, site: usize, handler: usize, was_pending: bool) {
@@ -319,49 +255,17 @@ impl Host for Process {
         {
             LANDED.set((0, 0));
         }
-        let landed = DETECTOR.list_deleted(&ListDelete {
-            timer: deleted.timer,
-            op: deleted.op,
-            site: deleted.site,
-            detaches: deleted.detaches,
-            re_deletes: deleted.re_deletes,
-            readds_by_handler: deleted.readds_by_handler,
-            readds_by_other: deleted.readds_by_other,
-            is_own: deleted.is_own,
-            waited_ns: deleted.waited_ns,
-            gave_up: deleted.gave_up,
-            landed_on: deleted.landed_on,
-        });
-        if landed {
+        if DETECTOR.list_deleted(deleted) {
             LANDED.set((clock::now_ns(), own_activity()));
         }
     }
 
     fn harmed(&self, run: RunRef, kind: Kind, addr: usize, block: Block) -> bool {
-        DETECTOR.list_harmed(run, kind, addr, heap_block(&block))
+        DETECTOR.list_harmed(run, kind, addr, telling::heap_block(&block))
     }
 
     fn found(&self, found: &Found<TimerRef>) -> Option<u32> {
-        DETECTOR.list_finding(&ListFinding {
-            kind: found.kind,
-            verdict: match found.severity {
-                Severity::Info => Verdict::Info,
-                Severity::Warning => Verdict::Warning,
-                Severity::Error => Verdict::Error,
-            },
-            timer: found.timer,
-            addr: found.addr,
-            block: heap_block(&found.block),
-            free_site: found.block.free_site,
-            caller: match found.caller {
-                Caller::Access => Some(StackRole::Access),
-                Caller::Delete => Some(StackRole::Del),
-                Caller::Free => Some(StackRole::Free),
-                Caller::Nobody => None,
-            },
-            site: found.site,
-            handler_stack: &[],
-        })
+        telling::found(found, &[])
     }
 
     fn worsened(&self, finding: u32) {
