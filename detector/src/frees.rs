@@ -36,8 +36,10 @@ pub struct HeapMisuse<'a> {
     /// Bytes that should have been at the damage, and those found.
     pub bytes: Option<(&'a [u8; 16], &'a [u8; 16])>,
     /// Told from a signal handler, where no stack may be captured: `caller` is
-    /// all that is known of the culprit.
+    /// all that is known of the culprit, unless there is a `stack`.
     pub in_signal: bool,
+    /// The culprit's stack, as the record keeps it; 0 if it was not stored yet.
+    pub stack: u32,
     /// For how long the block has been free, ns; 0 if that is not known.
     pub age_ns: u64,
 }
@@ -171,7 +173,10 @@ impl Detector {
             .with(StackRole::Alloc, single(misuse.block.alloc_site))
             .with(StackRole::Free, single(misuse.free_site));
         if !misuse.late {
-            let mut stack = if misuse.in_signal { 0 } else { self.record.capture(platform) };
+            let mut stack = misuse.stack;
+            if stack == 0 && !misuse.in_signal {
+                stack = self.record.capture(platform);
+            }
             if stack == 0 {
                 stack = single(misuse.caller);
             }

@@ -172,6 +172,7 @@ pub fn heap_misuse(
         caller,
         bytes: (expected != found).then_some((expected, found)),
         in_signal,
+        stack: 0,
         age_ns: 0,
     });
 }

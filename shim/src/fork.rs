@@ -24,6 +24,7 @@ unsafe extern "C" fn child() {
     tls::set_vforked(0);
     signal::remember_process();
     kernel::reset_after_fork();
+    signal::place::reset_after_fork();
     if DETECTOR.platform().is_none() {
         return;
     }

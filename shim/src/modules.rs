@@ -35,12 +35,15 @@ static FIND: Real = Real::new(c"_dl_find_object");
 /// Looks libc's function up, so that later calls are safe in any context.
 pub fn prepare() {
     OWN.hold(prepare as fn() as usize);
+    // SAFETY: takes a number.
+    PROGRAM.hold(unsafe { libc::getauxval(libc::AT_ENTRY) } as usize);
     LOADER.hold(FIND.addr());
     // Other heaps have libc's malloc under all its names; this only libc has.
     LIBC.hold(real::next(c"gnu_get_libc_version"));
 }
 
 static OWN: Range = Range::new();
+static PROGRAM: Range = Range::new();
 static LIBC: Range = Range::new();
 static LOADER: Range = Range::new();
 
@@ -71,6 +74,11 @@ impl Range {
 /// Is this address in our own text?
 pub fn is_own(addr: usize) -> bool {
     OWN.contains(addr)
+}
+
+/// Is this address in the program itself, not in a library?
+pub fn is_program(addr: usize) -> bool {
+    PROGRAM.contains(addr)
 }
 
 /// Where the C library is mapped.

@@ -362,6 +362,7 @@ impl HeapObserver for Observer {
             caller: misuse.caller,
             bytes: shows_bytes(misuse).then_some((&misuse.expected, &misuse.found)),
             in_signal: misuse.in_signal,
+            stack: signal::place::told(),
             age_ns: misuse.age_ns,
         });
         tls::set_hooks(hooks);

@@ -221,6 +221,7 @@ fn tell(stream: usize, site: usize) {
         caller: site,
         bytes: None,
         in_signal: true,
+        stack: 0,
         age_ns: 0,
     });
     tls::set_hooks(hooks);

@@ -12,6 +12,7 @@
 //! | interrupted | the innermost signal handler that interrupted libc, 0 if in none (`stdio`) |
 //! | file_locks | streams that the program has locked by `flockfile` (`stdio`) |
 //! | vforked | not 0 in a vfork child, which has its parent's memory (`vfork`) |
+//! | access_stack | the record's stack of the access that is being told, 0 if none is (`signal/place.rs`) |
 //! | cpu | which timer thread of timer_list it is, counted from 1; 0 for none |
 
 use core::arch::{asm, global_asm};
@@ -42,6 +43,11 @@ global_asm!(
     ".type deadwalk_shim_cpu,@object",
     "deadwalk_shim_cpu: .zero 8",
     ".size deadwalk_shim_cpu, 8",
+    ".hidden deadwalk_shim_access_stack",
+    ".globl deadwalk_shim_access_stack",
+    ".type deadwalk_shim_access_stack,@object",
+    "deadwalk_shim_access_stack: .zero 8",
+    ".size deadwalk_shim_access_stack, 8",
     ".hidden deadwalk_shim_landed_ns",
     ".globl deadwalk_shim_landed_ns",
     ".type deadwalk_shim_landed_ns,@object",
@@ -127,6 +133,7 @@ cell!(segv_blocked, set_segv_blocked, "deadwalk_shim_segv_blocked");
 cell!(interrupted, set_interrupted, "deadwalk_shim_interrupted");
 cell!(file_locks, set_file_locks, "deadwalk_shim_file_locks");
 cell!(vforked, set_vforked, "deadwalk_shim_vforked");
+cell!(access_stack, set_access_stack, "deadwalk_shim_access_stack");
 cell!(cpu_word, set_cpu_word, "deadwalk_shim_cpu");
 
 /// Is the caller a child that `vfork` made, in its parent's memory?

@@ -6,6 +6,7 @@
  *                     a block of SIZE bytes
  * stale writes       writes, and reads of what was written
  * stale calls         the same by system calls
+ * stale callers       reads by a function of libc, from two places
  * stale aged          reads by one instruction, and between which times after the free
  * stale many N        N blocks that are written to, more than have shadows
  * stale threads      two threads, 20,000 reads each
@@ -120,6 +121,29 @@ static void calling(union sigval value)
 	errno = 0;
 	expect(recv(ends[1], &data->words[3], len, MSG_DONTWAIT), -1);
 	expect(errno, EAGAIN);
+	gate_open(&over);
+}
+
+/* Not for the compiler to know. */
+static int (*volatile compare)(const void *, const void *, size_t) = memcmp;
+
+static __attribute__((noinline)) void compare_once(const struct data *data)
+{
+	expect(compare(data, &(uint64_t){ MAGIC }, sizeof(uint64_t)) != 0, 1);
+}
+
+static __attribute__((noinline)) void compare_twice(const struct data *data)
+{
+	for (int at = 0; at < 2; at++)
+		expect(compare(data, &(uint64_t){ MAGIC }, sizeof(uint64_t)) != 0, 1);
+}
+
+static void comparing(union sigval value)
+{
+	gate_open(&entered);
+	gate_pass(&go);
+	compare_once(value.sival_ptr);
+	compare_twice(value.sival_ptr);
 	gate_open(&over);
 }
 
@@ -276,6 +300,8 @@ int main(int argc, char **argv)
 		under_a_handler(writing);
 	else if (!strcmp(what, "calls"))
 		under_a_handler(calling);
+	else if (!strcmp(what, "callers"))
+		under_a_handler(comparing);
 	else if (!strcmp(what, "aged"))
 		in_time();
 	else if (!strcmp(what, "many"))

@@ -56,6 +56,7 @@ fn a_thousand_reads(args: &str) {
     for read in &reads {
         assert_eq!(read.severity(), Error);
         assert_eq!(read.text("subject"), "timer-data");
+        read.assert_stack("access", "reading");
         read.assert_stack("alloc", "new_data");
         read.assert_stack("free", "under_a_handler");
         let accesses = read.accesses();
@@ -84,6 +85,27 @@ fn system_calls_get_what_a_plain_program_would_have_given() {
     for finding in report.of_kind(READ).iter().chain(&report.of_kind(WRITE)) {
         finding.assert_stack("access", "calling");
     }
+}
+
+/// A line of libc's is none that could be mended.
+#[test]
+fn accesses_by_library_functions_are_told_by_their_callers() {
+    let (report, says) = stale("callers");
+    assert_eq!(says, "wrong 0\n", "{report}");
+    let mut callers = BTreeMap::new();
+    for read in report.of_kind(READ) {
+        let stack = read.stack("access");
+        let own =
+            stack.iter().position(|frame| frame.file_name() == Some("stale.c")).expect("a caller");
+        assert!(own > 0 && stack[own + 1].function() == Some("comparing"), "{report}");
+        *callers.entry(stack[own].function().unwrap_or_default().to_owned()).or_insert(0) +=
+            read.count();
+    }
+    // A comparison may take more than one load.
+    let [once, twice] = ["compare_once", "compare_twice"].map(|name| callers[name]);
+    assert!(callers.len() == 2 && once > 0 && twice == 2 * once, "{callers:?} {report}");
+    let landing = report.assert_kind("del-while-running", Error);
+    landing.assert_stack("access", "comparing");
 }
 
 #[test]

@@ -57,6 +57,11 @@ impl Access {
     }
 }
 
+/// Whether an address is one of the heap's.
+pub fn is_in_heap(addr: usize) -> bool {
+    !matches!(locate(addr), Place::Foreign)
+}
+
 /// Says what an access was that trapped (SIGSEGV) at `addr` by the instruction
 /// at `ip`. If it hit a guard or freed memory of this heap: tells of it, once per
 /// object, makes the page accessible and returns true; the access may be

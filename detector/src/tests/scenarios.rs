@@ -847,6 +847,7 @@ fn heap_misuse_is_recorded_with_its_bytes() {
         caller: 0,
         bytes: Some((&[0x6b; 16], &[1; 16])),
         in_signal: false,
+        stack: 0,
         age_ns: 0,
     });
     let found: Found = s.host.found(Kind::UseAfterFreeWrite, Consequence::None).unwrap();

@@ -141,6 +141,7 @@ fn double_free(base: usize) -> HeapMisuse<'static> {
         caller: 0x4001,
         bytes: None,
         in_signal: true,
+        stack: 0,
         age_ns: 0,
     }
 }

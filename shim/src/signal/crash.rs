@@ -7,17 +7,16 @@
 
 use core::ffi::c_int;
 use core::mem::size_of_val;
-use core::sync::atomic::{AtomicUsize, Ordering::*};
 
 use deadwalk_alloc::{POISON_END, POISON_FREE};
 use deadwalk_detector::DETECTOR;
 use deadwalk_detector::record::crash::{CrashAccess, CrashSpec};
-use deadwalk_detector::record::layout::STACK_DEPTH;
 use deadwalk_trap::AccessKind;
 
 use super::attempt::Turn;
 use super::leave::alternate_stack;
 use super::trampoline::register;
+use super::walk::Walk;
 use super::{bit, is_vfork_child};
 use crate::host::Host;
 use crate::tls::keeping_errno;
@@ -111,12 +110,12 @@ fn record_in_turn(
     }
     context.uc_mcontext.gregs[rip] = was[0];
     context.uc_mcontext.gregs[rsp] = was[1];
-    turn.attempt(Walk::store, &mut walk);
+    turn.attempt(store, &mut walk);
 }
 
 /// Is there room on the alternate stack, if the thread is on it? What lies below may be
 /// anything.
-fn has_room() -> bool {
+pub fn has_room() -> bool {
     /// What the unwinder takes, with as much to spare.
     const UNWINDING: usize = 12 << 10;
     let alternate = alternate_stack();
@@ -126,7 +125,7 @@ fn has_room() -> bool {
 
 /// Changes the thread's mask, and returns what it was; no libc function is called, since
 /// ours would tell something else.
-fn change_mask(how: c_int, signals: u64) -> u64 {
+pub fn change_mask(how: c_int, signals: u64) -> u64 {
     let mut old = 0_u64;
     // SAFETY: two sets of the kernel's size.
     unsafe {
@@ -240,52 +239,6 @@ impl Top {
     }
 }
 
-/// The stack, as far as it could be unwound.
-struct Walk {
-    /// The interrupted frame's address.
-    from: usize,
-    frames: [usize; STACK_DEPTH],
-    /// Stored last: the attempt may end at any instruction.
-    depth: AtomicUsize,
-}
-
-impl Walk {
-    /// Only the instruction itself.
-    fn new(ip: usize) -> Walk {
-        let mut frames = [0; STACK_DEPTH];
-        frames[0] = ip;
-        Walk { from: ip, frames, depth: AtomicUsize::new(1) }
-    }
-
-    fn push(&mut self, addr: usize) {
-        if modules::is_own(addr) {
-            return;
-        }
-        let depth = self.depth.load(Relaxed);
-        self.frames[depth] = addr;
-        self.depth.store(depth + 1, Release);
-    }
-
-    extern "C-unwind" fn go(&mut self) {
-        if self.from != self.frames[0] {
-            self.push(self.from);
-        }
-        let mut is_below = false;
-        // SAFETY: the unsynchronized form shares no state when it only walks.
-        unsafe {
-            backtrace::trace_unsynchronized(|frame| {
-                let ip = frame.ip() as usize;
-                if is_below && ip != 0 {
-                    self.push(ip - 1);
-                }
-                is_below |= ip == self.from;
-                ip != 0 && self.depth.load(Relaxed) < STACK_DEPTH
-            });
-        }
-    }
-
-    extern "C-unwind" fn store(&mut self) {
-        let depth = self.depth.load(Acquire).min(STACK_DEPTH);
-        DETECTOR.record.crash_stack(&Host, &self.frames[..depth]);
-    }
+extern "C-unwind" fn store(walk: &mut Walk) {
+    DETECTOR.record.crash_stack(&Host, walk.frames());
 }

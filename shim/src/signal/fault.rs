@@ -15,11 +15,11 @@ use deadwalk_alloc::trap;
 use super::fatal::die;
 use super::trampoline::register;
 use super::{
-    HANDLERS, SEGV, SEGV_FLAGS, SEGV_IS_OURS, crash, fatal, is_function, probe, real_sigaction,
-    stale, trampoline,
+    HANDLERS, SEGV, SEGV_FLAGS, SEGV_IS_OURS, crash, fatal, is_function, place, probe,
+    real_sigaction, stale, trampoline,
 };
 use crate::tls::{self, keeping_errno};
-use crate::{resources, unload};
+use crate::{modules, resources, unload};
 
 /// Sets our handler, in the constructor; whether that worked. What was set before
 /// (an ignored signal survives exec) becomes the program's.
@@ -71,6 +71,15 @@ pub fn readapt() {
     }
 }
 
+/// Was the access to a page of the heap's that was not to be accessed, and is now?
+fn is_opened(context: &libc::ucontext_t, addr: usize, is_write: bool) -> bool {
+    let ip = register(context, libc::REG_RIP);
+    // The heap itself comes to pages that it shut.
+    let is_told = trap::is_in_heap(addr) && !modules::is_own(ip);
+    let place = if is_told { place::of(context) } else { 0 };
+    place::telling(place, || trap::trap(addr, is_write, ip))
+}
+
 /// Does what is to do about a fault, unless that is to call the program's handler.
 pub fn is_handled(info: &libc::siginfo_t, context: &mut libc::ucontext_t, handler: usize) -> bool {
     /// Bit of the page fault's error code: it was a write.
@@ -85,7 +94,7 @@ pub fn is_handled(info: &libc::siginfo_t, context: &mut libc::ucontext_t, handle
         let is_write = register(context, libc::REG_ERR) & WRITE != 0;
         let is_ours = probe::is_over(context)
             || stale::is_performed(context, addr, is_write)
-            || trap::trap(addr, is_write, register(context, libc::REG_RIP));
+            || is_opened(context, addr, is_write);
         // SAFETY: as above.
         unsafe { *errno = saved };
         if is_ours {

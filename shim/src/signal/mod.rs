@@ -7,7 +7,9 @@
 //! | `fault.rs` | SIGSEGV: guard pages of the heap, else the program's own |
 //! | `fatal.rs` | other signals that say of a crash, left to their default |
 //! | `crash.rs` | what the record says of a signal that ends the process |
-//! | `attempt.rs` | what may fault, in a thread that dies |
+//! | `attempt.rs` | what may fault |
+//! | `walk.rs` | unwinds the stack that a signal interrupted |
+//! | `place.rs` | where memory was accessed that traps |
 //! | `older.rs` | signal, sigset and their kin, which choose flags themselves |
 //! | `timed.rs` | a timer's handler: its run begins and ends here |
 //! | `mask.rs` | SIGSEGV stays unblocked, whatever the program asks for |
@@ -27,10 +29,12 @@ mod fault;
 mod leave;
 mod mask;
 mod older;
+pub mod place;
 pub mod probe;
 mod stale;
 mod timed;
 mod trampoline;
+mod walk;
 
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering::*};

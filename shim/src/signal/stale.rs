@@ -9,6 +9,7 @@ use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use deadwalk_alloc::trap;
 use deadwalk_trap::{AccessKind, Accesses, Alias, Refused};
 
+use super::place;
 use super::trampoline::register;
 
 /// What a freed block reads as, and what was written to it since.
@@ -72,15 +73,19 @@ pub fn is_performed(context: &mut libc::ucontext_t, addr: usize, is_write: bool)
     if is_over(ip) {
         return false;
     }
+    // Before the instruction changes registers.
+    let place = place::of(context);
     let mut accesses = Accesses::new();
     // SAFETY: the context of the SIGSEGV handler that runs, as the kernel made it; an
     // alias is never taken away.
     match unsafe { deadwalk_trap::resume(context, addr, &Freed, &mut accesses) } {
         Ok(()) => {
-            for access in accesses.as_slice() {
-                let is_write = matches!(access.kind, AccessKind::Write | AccessKind::Update);
-                trap::tell(access.address, access.len, is_write, ip);
-            }
+            place::telling(place, || {
+                for access in accesses.as_slice() {
+                    let is_write = matches!(access.kind, AccessKind::Write | AccessKind::Update);
+                    trap::tell(access.address, access.len, is_write, ip);
+                }
+            });
             true
         }
         Err(Refused::NotGuarded) => false,
@@ -92,7 +97,7 @@ pub fn is_performed(context: &mut libc::ucontext_t, addr: usize, is_write: bool)
         // An instruction that cannot be performed, or no page for what it writes: the
         // block's own is opened for it.
         Err(_) => {
-            trap::tell(addr, 1, is_write, ip);
+            place::telling(place, || trap::tell(addr, 1, is_write, ip));
             false
         }
     }
