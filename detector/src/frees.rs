@@ -181,6 +181,7 @@ impl Detector {
                 stack = single(misuse.caller);
             }
             spec = spec.with(StackRole::Access, stack);
+            spec.is_told_apart = misuse.stack != 0;
             let is_stale = matches!(misuse.kind, Kind::UseAfterFreeRead | Kind::UseAfterFreeWrite);
             spec.age_ns = misuse.age_ns;
             let touch = is_stale.then(|| self.touched(platform, misuse.block.base, stack));

@@ -65,8 +65,9 @@ pub fn sweep_ring(cache: &Cache, class: usize, done: &mut u32, budget: &mut usiz
         let still_there = position.wrapping_sub(head) >= left;
         // Dropped when it leaves the ring, as everything retired.
         if still_there && slot.meta().swap_flags(flags, flags & REPORTED | RETIRED) {
-            counters::add(Counter::RetiredSlots, 1);
+            // Told first: who sees it counted may end the process.
             report::tell_stale(slot, entry.free_site, 0);
+            counters::add(Counter::RetiredSlots, 1);
             damaged += 1;
         }
     }
@@ -120,8 +121,8 @@ pub fn sweep_depot(class: usize, at: &mut u32, budget: &mut usize) -> usize {
         drop(inner);
         spend(budget, read);
         for bit in (0..64).filter(|bit| stale & 1 << bit != 0) {
-            counters::add(Counter::RetiredSlots, 1);
             report::tell_stale(Slot { class, index: (first + bit) as usize }, 0, 0);
+            counters::add(Counter::RetiredSlots, 1);
             damaged += 1;
         }
     }

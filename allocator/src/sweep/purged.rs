@@ -39,8 +39,8 @@ pub fn sweep_purged(class: usize, at: &mut u32, budget: &mut usize) -> usize {
         drop(inner);
         spend(budget, BYTES_A_CALL + read);
         if let Some(slot) = found {
-            counters::add(Counter::RetiredSlots, 1);
             fresh::tell_stale(slot);
+            counters::add(Counter::RetiredSlots, 1);
             damaged += 1;
         }
     }

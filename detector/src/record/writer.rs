@@ -41,6 +41,8 @@ pub struct FindingSpec {
     pub offset: isize,
     /// Time since the free, ns.
     pub age_ns: u64,
+    /// The whole stack of the access tells it apart, not its first frame only.
+    pub is_told_apart: bool,
     /// Bytes that should have been there.
     pub expected: [u8; 16],
     /// Bytes that were there.
@@ -62,6 +64,7 @@ impl FindingSpec {
             size: 0,
             offset: 0,
             age_ns: 0,
+            is_told_apart: false,
             expected: [0; 16],
             found: [0; 16],
         }
@@ -273,6 +276,9 @@ impl Recorder {
                 None => 0,
             };
             key = mix(key, frame);
+        }
+        if spec.is_told_apart {
+            key = mix(key, u64::from(spec.stacks[StackRole::Access as usize]));
         }
         let Some((index, new)) = claim(&body.findings, key | 1 << 63, |f| &f.key) else {
             self.count(Counter::DroppedEvents, 1);
