@@ -83,8 +83,9 @@ pub fn allocate(class: usize, align: usize, size: usize, site: usize) -> Allocat
         if cache.is_null() {
             return allocate_from_depot(class, size, site);
         }
-        // SAFETY: the calling thread's.
-        if unsafe { (*cache).is_sample_due(class) }
+        // SAFETY: the cache is the calling thread's.
+        if alone::may_align(align)
+            && unsafe { (*cache).is_sample_due(class) }
             && let Some(block) = alone::sampled(size, site)
         {
             return Allocated { block, is_zero: false };

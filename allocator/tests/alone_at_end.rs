@@ -82,6 +82,24 @@ fn they_are_as_other_blocks() {
     assert_eq!(told(), []);
 }
 
+/// One whose turn has come has another alignment to keep than a page's end has.
+#[test]
+fn those_of_an_alignment_keep_it() {
+    let _serial = begin();
+    let (isolate, isolate_sample, isolate_at_end) = (Isolate::Watched, 1, true);
+    let config = Config { guard: true, isolate, isolate_sample, ..Config::default() };
+    configure(Config { isolate_at_end, ..config });
+    for align in (5..15).map(|power| 1 << power) {
+        for size in SIZES {
+            // SAFETY: the family's own contract.
+            let aligned = unsafe { heap::memalign(align, size, SITE) };
+            assert!((aligned as usize).is_multiple_of(align), "{align} {size}");
+            free(aligned);
+        }
+    }
+    assert_eq!(told(), []);
+}
+
 #[test]
 fn what_is_behind_them_traps() {
     let _serial = at_end();
