@@ -83,8 +83,8 @@ pub fn allocate(class: usize, align: usize, size: usize, site: usize) -> Allocat
         if cache.is_null() {
             return allocate_from_depot(class, size, site);
         }
-        // SAFETY: the cache is the calling thread's.
         if alone::may_align(align)
+            // SAFETY: the cache is the calling thread's.
             && unsafe { (*cache).is_sample_due(class) }
             && let Some(block) = alone::sampled(size, site)
         {
