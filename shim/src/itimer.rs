@@ -17,6 +17,7 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use deadwalk_detector::{DETECTOR, Op, TimerRef};
 
 use crate::clock_users::Setting;
+use crate::stale_calls::structures::{self, Structure};
 use crate::tls::keeping_errno;
 use crate::told::Told;
 use crate::{collector, exit, host, jump, posix_timer, real, signal, tls};
@@ -138,6 +139,24 @@ fn make<T: Copy>(wanted: &Wanted, call: impl FnOnce() -> T, is_done: impl Fn(T) 
 }
 
 unsafe extern "C-unwind" fn set(
+    which: c_int,
+    new: *const libc::itimerval,
+    old: *mut libc::itimerval,
+    site: usize,
+) -> c_int {
+    let structures = [Structure::read(new), Structure::written(old)];
+    // SAFETY: the caller's promise, of these or their aliases.
+    structures::with(c"setitimer", structures, |[new, old]| unsafe {
+        set_to(which, new as *const libc::itimerval, old as *mut libc::itimerval, site)
+    })
+}
+
+/// [`set`], with memory that may be accessed.
+///
+/// # Safety
+///
+/// As libc's function.
+unsafe fn set_to(
     which: c_int,
     new: *const libc::itimerval,
     old: *mut libc::itimerval,

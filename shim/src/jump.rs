@@ -5,7 +5,7 @@
 //! common case costs a load, a compare and an indirect jump: only a thread that
 //! is in a timer handler, or whose delete landed on one, takes the slow path; a
 //! thread that releases something does while there is any landing, and one that
-//! hands a buffer to the kernel if that lies where freed blocks are held.
+//! hands memory to the kernel if that lies where freed blocks are held.
 //!
 //! | role | means |
 //! |---|---|
@@ -18,6 +18,7 @@
 //! | Asynchronous | the thread may be cancelled at any instruction from now on |
 //! | Read, Use, Close, Destroy, SemDestroy, CondDestroy, Unmap, Init | descriptors and other things that may go: `resources` |
 //! | Leave | a jump, perhaps out of a signal handler of a timer, or that interrupted the heap |
+//! | Pass | nothing: it is only given memory |
 //! | Switch | another stack, perhaps instead of a timer's signal handler |
 //!
 //! Contexts: as libc's functions; the slow path uses atomics only, but for
@@ -58,6 +59,7 @@ pub enum Role {
     CondDestroy,
     Unmap,
     Init,
+    Pass,
 }
 
 /// The calling thread made a call that deadwalk sees.
@@ -111,7 +113,8 @@ fn note(object: usize, role: Role) {
             | Role::Asynchronous
             | Role::Leave
             | Role::Switch
-            | Role::Init => {}
+            | Role::Init
+            | Role::Pass => {}
         }
     }
     if tls::hooks() & tls::LANDED != 0 && matches!(role, Role::Wait | Role::SemWait | Role::Lock) {
@@ -155,9 +158,7 @@ impl Target {
     /// The function called `name`, which ends with NUL.
     pub const fn new(name: &'static str) -> Target {
         match CStr::from_bytes_with_nul(name.as_bytes()) {
-            Ok(name) => {
-                Target { name, shape: Shape::of(name.to_bytes()), addr: AtomicUsize::new(0) }
-            }
+            Ok(name) => Target { name, shape: Shape::of(name), addr: AtomicUsize::new(0) },
             Err(_) => panic!("a name ends with its only NUL"),
         }
     }
@@ -279,6 +280,34 @@ macro_rules! first {
          call deadwalk_shim_stale_message
          jne 2f
          4:"
+    };
+    // Structures or names in the first four arguments, once any block is held.
+    (structures) => {
+        "cmp qword ptr [rip + __deadwalk_alloc_held + 8], 0
+         je 4f
+         cmp rdi, qword ptr [rip + __deadwalk_alloc_held]
+         jb 3f
+         cmp rdi, qword ptr [rip + __deadwalk_alloc_held + 8]
+         jb 2f
+         3:
+         cmp rsi, qword ptr [rip + __deadwalk_alloc_held]
+         jb 3f
+         cmp rsi, qword ptr [rip + __deadwalk_alloc_held + 8]
+         jb 2f
+         3:
+         cmp rdx, qword ptr [rip + __deadwalk_alloc_held]
+         jb 3f
+         cmp rdx, qword ptr [rip + __deadwalk_alloc_held + 8]
+         jb 2f
+         3:
+         cmp rcx, qword ptr [rip + __deadwalk_alloc_held]
+         jb 4f
+         cmp rcx, qword ptr [rip + __deadwalk_alloc_held + 8]
+         jb 2f
+         4:"
+    };
+    (watched_structures) => {
+        concat!(first!(watched), "\n", first!(structures))
     };
     // Also while there may be a landing on a handler that runs.
     (released) => {
@@ -418,15 +447,19 @@ macro_rules! jumps {
 }
 
 jumps! {
-    Call watched: poll, nanosleep, clock_nanosleep, usleep, sleep;
+    Call watched: usleep, sleep;
+    Call watched_structures: poll, nanosleep, clock_nanosleep;
     Read descriptor: read;
     Use buffer:
         write, pread, pwrite, pread64, pwrite64, send, sendto, recv, recvfrom;
     Use vector: readv, writev, preadv, pwritev, preadv64, pwritev64;
     Use message: sendmsg, recvmsg;
-    Use watched:
-        ioctl, lseek, lseek64, fsync, fdatasync, ftruncate,
-        ftruncate64, accept, accept4, epoll_wait;
+    Use watched: lseek, lseek64, fsync, fdatasync, ftruncate, ftruncate64;
+    Use watched_structures: ioctl, accept, accept4, epoll_wait;
+    Pass structures:
+        select, epoll_ctl, open, open64, openat, openat64, fopen, fopen64, access, unlink,
+        stat, stat64, lstat, lstat64, fstat, fstat64, connect, bind, getsockname, getpeername,
+        setsockopt, getsockopt, pipe, pipe2, socketpair, waitpid, getitimer;
     Close closed: close;
     Destroy released: pthread_mutex_destroy;
     SemDestroy released: sem_destroy;

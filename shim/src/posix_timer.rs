@@ -17,6 +17,7 @@ use deadwalk_detector::deletes::{Arming, Deleted, Deletion, Handle, NewTimer};
 use deadwalk_detector::platform::COARSE_NS;
 use deadwalk_detector::{Api, DETECTOR, HeapBlock, Notify, Op, TimerRef};
 
+use crate::stale_calls::structures::{self, Structure};
 use crate::tls::keeping_errno;
 use crate::told::Told;
 use crate::{
@@ -49,6 +50,19 @@ unsafe extern "C" fn create(
     timer: *mut usize,
     _site: usize,
 ) -> i32 {
+    let structures = [Structure::read(event), Structure::written(timer)];
+    // SAFETY: the caller's promise, of these or their aliases.
+    structures::with(c"timer_create", structures, |[event, timer]| unsafe {
+        create_with(clock, event as *const SigEvent, timer as *mut usize)
+    })
+}
+
+/// [`create`], with memory that may be accessed.
+///
+/// # Safety
+///
+/// As libc's function.
+unsafe fn create_with(clock: libc::clockid_t, event: *const SigEvent, timer: *mut usize) -> i32 {
     keeping_errno(collector::start_if_wished);
     keeping_errno(heal::give_back);
     // SAFETY: `event` is null or a sigevent, by the caller's promise.
@@ -201,14 +215,18 @@ unsafe extern "C-unwind" fn settime(
     site: usize,
 ) -> i32 {
     jump::called();
-    let told = match keeping_errno(|| tell(handle, flags, new, site)) {
-        Ok(told) => told,
-        Err(refused) => return refused.answer(),
-    };
-    // SAFETY: the caller's promise.
-    let result = unsafe { real::timer_settime(handle, flags, new, old) };
-    told.called(result == 0);
-    result
+    let structures = [Structure::read(new), Structure::written(old)];
+    structures::with(c"timer_settime", structures, |[new, old]| {
+        let (new, old) = (new as *const libc::itimerspec, old as *mut libc::itimerspec);
+        let told = match keeping_errno(|| tell(handle, flags, new, site)) {
+            Ok(told) => told,
+            Err(refused) => return refused.answer(),
+        };
+        // SAFETY: the caller's promise, of these or their aliases.
+        let result = unsafe { real::timer_settime(handle, flags, new, old) };
+        told.called(result == 0);
+        result
+    })
 }
 
 /// Tells of a `timer_settime` that the kernel is about to be asked for.
@@ -282,8 +300,10 @@ unsafe extern "C" fn gettime(handle: usize, value: *mut libc::itimerspec, _site:
     if let Err(refused) = keeping_errno(|| known(handle)) {
         return refused.answer();
     }
-    // SAFETY: the caller's promise.
-    unsafe { real::timer_gettime(handle, value) }
+    // SAFETY: the caller's promise, of this or its alias.
+    structures::with(c"timer_gettime", [Structure::written(value)], |[value]| unsafe {
+        real::timer_gettime(handle, value as *mut libc::itimerspec)
+    })
 }
 
 unsafe extern "C" fn getoverrun(handle: usize, _site: usize) -> i32 {

@@ -9,6 +9,7 @@ use deadwalk_detector::{DETECTOR, Op, TimerRef};
 
 use crate::descriptors::{self, Descriptor};
 use crate::posix_timer::is_zero;
+use crate::stale_calls::structures::{self, Structure};
 use crate::tls::keeping_errno;
 use crate::told::Told;
 use crate::{collector, exit, jump, posix_timer, real};
@@ -49,18 +50,22 @@ unsafe extern "C-unwind" fn settime(
     site: usize,
 ) -> c_int {
     jump::called();
-    let descriptor = descriptors::at(number);
-    let told = match descriptor {
-        Descriptor::Timer(timer) => keeping_errno(|| tell(timer, new, site)),
-        _ => Told::Nothing,
-    };
-    // SAFETY: the caller's promise.
-    let result = unsafe { real::timerfd_settime(number, flags, new, old) };
-    told.called(result == 0);
-    if let Descriptor::Closed(timer) = descriptor {
-        used_after_close(number, timer, result);
-    }
-    result
+    let structures = [Structure::read(new), Structure::written(old)];
+    structures::with(c"timerfd_settime", structures, |[new, old]| {
+        let (new, old) = (new as *const libc::itimerspec, old as *mut libc::itimerspec);
+        let descriptor = descriptors::at(number);
+        let told = match descriptor {
+            Descriptor::Timer(timer) => keeping_errno(|| tell(timer, new, site)),
+            _ => Told::Nothing,
+        };
+        // SAFETY: the caller's promise, of these or their aliases.
+        let result = unsafe { real::timerfd_settime(number, flags, new, old) };
+        told.called(result == 0);
+        if let Descriptor::Closed(timer) = descriptor {
+            used_after_close(number, timer, result);
+        }
+        result
+    })
 }
 
 unsafe extern "C-unwind" fn gettime(
@@ -69,8 +74,11 @@ unsafe extern "C-unwind" fn gettime(
     _site: usize,
 ) -> c_int {
     jump::called();
-    // SAFETY: the caller's promise.
-    let result = unsafe { real::timerfd_gettime(number, value) };
+    // SAFETY: the caller's promise, of this or its alias.
+    let result =
+        structures::with(c"timerfd_gettime", [Structure::written(value)], |[value]| unsafe {
+            real::timerfd_gettime(number, value as *mut libc::itimerspec)
+        });
     if let Descriptor::Closed(timer) = descriptors::at(number) {
         used_after_close(number, timer, result);
     }
@@ -100,8 +108,12 @@ pub unsafe extern "C" fn signalfd(
     mask: *const libc::sigset_t,
     flags: c_int,
 ) -> c_int {
-    // SAFETY: the caller's promise.
-    let made = unsafe { real::signalfd(number, mask, flags) };
+    // The kernel's set is one word.
+    // SAFETY: the caller's promise, of this or its alias.
+    let made =
+        structures::with(c"signalfd", [Structure::read(mask.cast::<u64>())], |[mask]| unsafe {
+            real::signalfd(number, mask as *const libc::sigset_t, flags)
+        });
     if made >= 0 && !keeping_errno(exit::is_other_process) {
         descriptors::opened(made, Descriptor::Signals);
     }

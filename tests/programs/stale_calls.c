@@ -8,15 +8,26 @@
  * stale_calls cancelled   a thread that is cancelled in a read into a freed block
  * stale_calls jumped      a read into one that a signal handler leaves by a jump
  * stale_calls wild        EFAULT stays EFAULT, a part of a buffer a part
+ * stale_calls structures  each call with a structure or a name, and only that, in one
+ * stale_calls refused     what has no alias, twice
  * stale_calls live        each call with live blocks between freed ones
  */
 #include "gates.h"
+#include <netinet/in.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/select.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
+#include <sys/timerfd.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 
 enum { WORDS = 32, PAGE = 4096, LEN = sizeof(uint64_t) };
 #define POISON 0x6b6b6b6b6b6b6b6bul
@@ -201,6 +212,192 @@ static void messages(void)
 	EXPECT(errno, EAGAIN);
 }
 
+/* The block and where in it the next structure is to lie. */
+static struct data *block;
+static size_t place;
+
+/* Room for a structure in the block, and what it is to be. */
+static void *stale(const void *content, size_t len)
+{
+	char *at = (char *)block + place;
+
+	place += (len + 7) / 8 * 8;
+	if (place > sizeof *block)
+		die("block");
+	memcpy(at, content, len);
+	return at;
+}
+
+#define STALE(type, ...) ((type *)stale(&(type)__VA_ARGS__, sizeof(type)))
+
+static void next_block(void)
+{
+	block = freed_data();
+	place = 0;
+}
+
+static void times(void)
+{
+	int number = timerfd_create(CLOCK_MONOTONIC, 0), signals;
+	struct itimerspec far = { .it_value.tv_sec = 1000 }, old;
+	struct itimerval far_too = { .it_value.tv_sec = 1000 }, old_too;
+	struct sigevent event = { .sigev_notify = SIGEV_NONE };
+	timer_t timer, *stale_timer;
+
+	next_block();
+	EXPECT(nanosleep(STALE(struct timespec, { 0, 1 }), NULL), 0);
+	EXPECT(clock_nanosleep(CLOCK_MONOTONIC, 0, STALE(struct timespec, { 0, 1 }), NULL), 0);
+	EXPECT(clock_nanosleep(CLOCK_MONOTONIC, 0, STALE(struct timespec, { 0, -1 }), NULL), EINVAL);
+	EXPECT(select(0, NULL, NULL, NULL, STALE(struct timeval, { 0, 1 })), 0);
+	/* Armed by what lies there, and its old time stored there. */
+	EXPECT(timerfd_settime(number, 0, stale(&far, sizeof far), NULL), 0);
+	EXPECT(timerfd_settime(number, 0, &far, stale(&old, sizeof old)), 0);
+	next_block();
+	EXPECT(timerfd_gettime(number, stale(&old, sizeof old)), 0);
+	EXPECT(((volatile struct itimerspec *)block)->it_value.tv_sec, 999);
+	EXPECT(setitimer(ITIMER_REAL, stale(&far_too, sizeof far_too), NULL), 0);
+	EXPECT(setitimer(ITIMER_REAL, &far_too, stale(&old_too, sizeof old_too)), 0);
+	EXPECT(getitimer(ITIMER_REAL, stale(&old_too, sizeof old_too)), 0);
+	far_too.it_value.tv_sec = 0;
+	EXPECT(setitimer(ITIMER_REAL, &far_too, NULL), 0);
+	next_block();
+	EXPECT(timer_create(CLOCK_MONOTONIC, stale(&event, sizeof event), &timer), 0);
+	EXPECT(timer_settime(timer, 0, stale(&far, sizeof far), NULL), 0);
+	EXPECT(timer_settime(timer, 0, &far, stale(&old, sizeof old)), 0);
+	EXPECT(timer_gettime(timer, stale(&old, sizeof old)), 0);
+	EXPECT(timer_delete(timer), 0);
+	next_block();
+	stale_timer = STALE(timer_t, { 0 });
+	EXPECT(timer_create(CLOCK_MONOTONIC, &event, stale_timer), 0);
+	EXPECT(timer_delete(*(timer_t volatile *)stale_timer), 0);
+	signals = signalfd(-1, STALE(sigset_t, { { 1 << (SIGUSR1 - 1) } }), 0);
+	EXPECT(signals >= 0, 1);
+	close(signals);
+	close(number);
+}
+
+static void descriptors(void)
+{
+	int polling = epoll_create1(0), *numbers, *left;
+	struct pollfd *entry;
+	struct epoll_event event = { .events = EPOLLOUT, .data.u64 = MAGIC }, *got;
+	struct timeval soon = { 0, 1 };
+	fd_set *set;
+
+	next_block();
+	entry = STALE(struct pollfd, { .fd = ends[0], .events = POLLOUT });
+	EXPECT(poll(entry, 1, -1), 1);
+	EXPECT(((volatile struct pollfd *)entry)->revents, POLLOUT);
+	EXPECT(epoll_ctl(polling, EPOLL_CTL_ADD, ends[0], stale(&event, sizeof event)), 0);
+	got = STALE(struct epoll_event, { 0 });
+	EXPECT(epoll_wait(polling, got, 1, -1), 1);
+	EXPECT(((volatile struct epoll_event *)got)->data.u64, MAGIC);
+	/* Nothing is stored if there is nothing. */
+	EXPECT(epoll_ctl(polling, EPOLL_CTL_DEL, ends[0], NULL), 0);
+	EXPECT(epoll_wait(polling, got, 1, 0), 0);
+	set = stale(&(fd_set){ 0 }, 8);
+	EXPECT(select(1, set, NULL, NULL, &soon), 0);
+	left = STALE(int, { 7 });
+	give();
+	EXPECT(ioctl(ends[1], FIONREAD, left), 0);
+	EXPECT(*(volatile int *)left, LEN);
+	EXPECT(received(), MAGIC);
+	numbers = stale((int[2]){ 0 }, sizeof(int[2]));
+	EXPECT(pipe(numbers), 0);
+	close(((volatile int *)numbers)[0]);
+	close(((volatile int *)numbers)[1]);
+	next_block();
+	numbers = stale((int[2]){ 0 }, sizeof(int[2]));
+	EXPECT(socketpair(AF_UNIX, SOCK_STREAM, 0, numbers), 0);
+	close(((volatile int *)numbers)[0]);
+	close(((volatile int *)numbers)[1]);
+	close(polling);
+}
+
+static void sockets(void)
+{
+	struct sockaddr_in any = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	int listening = socket(AF_INET, SOCK_STREAM, 0), other = socket(AF_INET, SOCK_STREAM, 0), one;
+	socklen_t len = sizeof any, *stale_len;
+	int *value;
+
+	next_block();
+	EXPECT(setsockopt(listening, SOL_SOCKET, SO_REUSEADDR, STALE(int, { 1 }), sizeof(int)), 0);
+	value = STALE(int, { 7 });
+	len = sizeof(int);
+	EXPECT(getsockopt(listening, SOL_SOCKET, SO_REUSEADDR, value, &len), 0);
+	EXPECT(*(volatile int *)value, 1);
+	EXPECT(bind(listening, stale(&any, sizeof any), sizeof any), 0);
+	EXPECT(listen(listening, 1), 0);
+	stale_len = STALE(socklen_t, { sizeof any });
+	EXPECT(getsockname(listening, (struct sockaddr *)&any, stale_len), 0);
+	EXPECT(connect(other, stale(&any, sizeof any), sizeof any), 0);
+	len = sizeof any;
+	one = accept(listening, stale(&any, sizeof any), &len);
+	EXPECT(one >= 0, 1);
+	close(one);
+	close(other);
+	close(listening);
+}
+
+static void names(void)
+{
+	struct stat *about;
+	FILE *stream;
+	int number, *status;
+	char *name;
+	pid_t child;
+
+	next_block();
+	name = stale("/proc/self/comm", sizeof "/proc/self/comm");
+	EXPECT(access(name, R_OK), 0);
+	EXPECT((number = open(name, O_RDONLY)) >= 0, 1);
+	EXPECT(openat(AT_FDCWD, name, O_WRONLY | O_CREAT | O_EXCL, 0600), -1);
+	EXPECT(errno, EEXIST);
+	EXPECT((stream = fopen(name, "r")) != NULL, 1);
+	fclose(stream);
+	EXPECT(unlink(name), -1);
+	about = STALE(struct stat, { 0 });
+	EXPECT(fstat(number, about), 0);
+	EXPECT(S_ISREG(((volatile struct stat *)about)->st_mode), 1);
+	close(number);
+	status = STALE(int, { -1 });
+	if (!(child = fork()))
+		_exit(5);
+	EXPECT(waitpid(child, status, 0), child);
+	EXPECT(WEXITSTATUS(*(volatile int *)status), 5);
+	next_block();
+	/* As long as its block; what lies behind it is no name either. */
+	EXPECT(open((char *)block, O_RDONLY), -1);
+	EXPECT(stat("/proc/self/comm", STALE(struct stat, { 0 })), 0);
+}
+
+static void structures(void)
+{
+	times();
+	descriptors();
+	sockets();
+	names();
+}
+
+static void refused(void)
+{
+	enum { MANY = 100 };
+	/* The compiler would warn. */
+	char *volatile large = malloc(2 * PAGE);
+	timer_t timer = new_timer(handler, large);
+	struct pollfd *entries;
+
+	timer_delete(timer);
+	free(large);
+	entries = (struct pollfd *)(large + PAGE - MANY);
+	for (int at = 0; at < 2; at++) {
+		errno = 0;
+		EXPECT(poll(entries, MANY, 0), -1);
+		EXPECT(errno, EFAULT);
+	}
+}
+
 static void *blocked(void *buffer)
 {
 	read(ends[1], buffer, LEN);
@@ -326,7 +523,7 @@ int main(int argc, char **argv)
 	} modes[] = {
 		{ "buffers", buffers },     { "vectors", vectors }, { "messages", messages },
 		{ "cancelled", cancelled }, { "jumped", jumped },   { "wild", wild },
-		{ "live", live },
+		{ "live", live },           { "structures", structures }, { "refused", refused },
 	};
 	const char *what = argc > 1 ? argv[1] : "";
 	FILE *temporary = tmpfile();

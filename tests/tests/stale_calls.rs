@@ -62,6 +62,37 @@ fn messages_and_their_headers() {
     assert_eq!((&accesses["reads"], &accesses["writes"]), (&1.into(), &2.into()), "{report}");
 }
 
+/// How many accesses calls made in each of these functions: reads, writes.
+fn accesses_in(report: &Report, functions: &[&str]) -> Vec<(u64, u64)> {
+    let count = |kind: &str, function: &str| {
+        let findings = report.of_kind(kind);
+        let is_here = |f: &&deadwalk_tests::Finding<'_>| {
+            f.stack("access").first().and_then(|frame| frame.function()) == Some(function)
+        };
+        findings.iter().filter(is_here).map(|f| f.count()).sum()
+    };
+    functions.iter().map(|function| (count(READ, function), count(WRITE, function))).collect()
+}
+
+#[test]
+fn each_call_with_a_structure_or_a_name() {
+    let report = calls("structures");
+    // Of calls, and of the program, which looks at what was stored.
+    let wanted = [(8 + 2, 7), (3 + 7, 6), (4 + 1, 3), (6 + 2, 3)];
+    let functions = ["times", "descriptors", "sockets", "names"];
+    assert_eq!(accesses_in(&report, &functions), wanted, "{report}");
+}
+
+#[test]
+fn what_has_no_alias_is_told_and_its_refusal_said_once() {
+    let run = Run::of(&Program::new("stale_calls")).arg("refused");
+    let watched = run.watched();
+    assert_eq!(watched.outcome.stdout, "wrong 0\n", "{}", watched.report);
+    let said = watched.outcome.stderr.matches("poll was given freed memory").count();
+    assert_eq!(said, 1, "{:#?}", watched.outcome);
+    assert_eq!(offsets(&watched.report, READ), [(4096 - 100, 2)], "{}", watched.report);
+}
+
 #[test]
 fn a_cancelled_call_ends_its_thread() {
     let report = calls("cancelled");

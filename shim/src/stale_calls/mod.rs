@@ -6,7 +6,8 @@
 //! cost a datagram, or the count of an eventfd, which the kernel takes before it copies.
 //!
 //! `pieces`: a call's buffers, with aliases; `memory`: the structures around them;
-//! `calls`: the calls; `look`: what the thunks ask.
+//! `calls`: the calls; `structures`: those with structures alone; `look`: what the thunks
+//! ask.
 //!
 //! Contexts: as libc's functions; what is told is told behind the call.
 
@@ -14,34 +15,44 @@ mod calls;
 mod look;
 mod memory;
 mod pieces;
+pub mod structures;
+
+use core::ffi::CStr;
 
 use crate::sandbox::Arguments;
 
-pub use calls::prepare;
+/// Looks libc's functions up, in the constructor.
+pub fn prepare() {
+    calls::prepare();
+    structures::prepare();
+}
 
-/// What the second argument of a call is.
+/// What memory a call is given. The second argument is
 #[derive(Clone, Copy)]
 pub enum Shape {
-    /// A buffer; the third is its length.
+    /// a buffer; the third is its length.
     Buffer,
-    /// An array of buffers; the third is their count.
+    /// an array of buffers; the third is their count.
     Vector,
-    /// A message.
+    /// a message;
     Message,
-    /// Nothing of the kind.
+    /// any may be a structure, or a name: the call's name says which.
+    Structures(&'static CStr),
+    /// nothing of the kind.
     Other,
 }
 
 impl Shape {
     /// That of the call of this name.
-    pub const fn of(name: &[u8]) -> Shape {
-        match name {
+    pub const fn of(call: &'static CStr) -> Shape {
+        match call.to_bytes() {
             b"read" | b"write" | b"pread" | b"pread64" | b"pwrite" | b"pwrite64" | b"recv"
             | b"send" | b"recvfrom" | b"sendto" => Shape::Buffer,
             b"readv" | b"writev" | b"preadv" | b"preadv64" | b"pwritev" | b"pwritev64" => {
                 Shape::Vector
             }
             b"recvmsg" | b"sendmsg" => Shape::Message,
+            name if structures::is_known(name) => Shape::Structures(call),
             _ => Shape::Other,
         }
     }
@@ -55,6 +66,7 @@ pub fn is_stale(shape: Shape, arguments: &Arguments) -> bool {
         Shape::Buffer => pieces::is_stale(at, len),
         Shape::Vector => memory::has_stale_vector(at, len as i32 as usize),
         Shape::Message => memory::has_stale_message(at),
+        Shape::Structures(name) => structures::is_any_stale(name, arguments),
         Shape::Other => false,
     }
 }
@@ -77,6 +89,6 @@ pub fn instead(name: &[u8], addr: usize) -> usize {
         b"pwritev" | b"pwritev64" => calls::pwritev as *const () as usize,
         b"recvmsg" => calls::recvmsg as *const () as usize,
         b"sendmsg" => calls::sendmsg as *const () as usize,
-        _ => addr,
+        _ => structures::instead(name).unwrap_or(addr),
     }
 }
