@@ -4,10 +4,11 @@ use crate::compare;
 use crate::cost::Cost;
 use crate::peers::Peer;
 use crate::programs;
-use deadwalk_tests::Program;
+use crate::workload::{Job, Workload};
+use deadwalk_tests::{Program, find_tool};
 use std::fmt::Write;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// Blocks made and freed: these stay guarded, or most were given out again.
 const COUNTS: [usize; 2] = [100_000, 1_000_000];
@@ -80,4 +81,45 @@ fn sampled(folder: &Path, rounds: usize) -> String {
         table.push('\n');
     }
     table
+}
+
+/// The same by the instructions of the program and the library, which a busy machine
+/// does not change; `None` without valgrind.
+pub fn instructions(folder: &Path) -> Option<String> {
+    let valgrind = find_tool("valgrind")?;
+    let heads = OPTIONS.map(|options| format!(" `{options}` |"));
+    let mut table =
+        format!("| `guard=off` = 1 |{}\n|---|{}\n", heads.concat(), "---:|".repeat(OPTIONS.len()));
+    for workload in programs::programs(folder) {
+        let count = |options| {
+            let peer = Peer::deadwalk(folder, options);
+            count_instructions(&valgrind, &workload, &peer)
+        };
+        let Some(off) = count("guard=off") else { continue };
+        let _ = write!(table, "| {} |", workload.name);
+        for own in OPTIONS.map(count) {
+            let _ = match own {
+                Some(own) => write!(table, " {:.4} |", own / off),
+                None => write!(table, " – |"),
+            };
+        }
+        table.push('\n');
+    }
+    Some(table)
+}
+
+/// `None` for what is no single command, and if it failed.
+fn count_instructions(valgrind: &Path, workload: &Workload, peer: &Peer) -> Option<f64> {
+    let Job::Command { words, env, input } = &workload.job else { return None };
+    let mut command = Command::new(valgrind);
+    command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).args(words);
+    command.envs(env.iter().copied()).stdout(Stdio::null()).stdin(Stdio::null());
+    if let Some(input) = input {
+        command.stdin(std::fs::File::open(input).expect("our file"));
+    }
+    peer.load_into(&mut command);
+    let output = command.output().ok().filter(|output| output.status.success())?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let (_, count) = said.split_once("Collected : ")?;
+    count.lines().next()?.trim().parse().ok()
 }

@@ -17,6 +17,7 @@
 //! | `endurance` | ten minutes of allocations, or `--seconds N`; only if named |
 //! | `timers` | stress-ng's timers |
 //! | `guards` | watched blocks, and programs by what is guarded |
+//! | `guard-instructions` | the latter by instructions (needs valgrind); only if named |
 //! | `posix-timers` | what an arming, a delete and an expiry cost |
 //! | `--peers none` | glibc and deadwalk only; also `all`, `mimalloc,scudo` |
 //! | `--rounds N` | so many rounds, of which the medians count (5) |
@@ -72,6 +73,9 @@ fn main() {
     section("timers", &|| timers::timers(folder, rounds));
     section("posix-timers", &|| Some(posix_timers::posix_timers(folder, rounds)));
     section("guards", &|| Some(guards::guards(folder, rounds)));
+    if arguments.names_section("guard-instructions") {
+        section("guard-instructions", &|| guards::instructions(folder));
+    }
     if arguments.names_section("endurance") {
         section("endurance", &|| endurance::endurance(folder, arguments.seconds));
     }
