@@ -199,6 +199,9 @@ calls! {
     getsockopt: Negative [writes(3, Length::At(4)), both(4, INT)];
     pipe, pipe2: Negative [writes(0, TWO)];
     socketpair: Negative [writes(3, TWO)];
-    waitpid: Negative [writes(1, INT)];
+    // Nothing is stored while no child has ended.
+    waitpid: Negative [
+        Part { argument: 1, length: INT, way: Way::WritesEach(size_of::<c_int>()) }
+    ];
     getitimer: Negative [writes(1, Length::Bytes(size_of::<libc::itimerval>()))];
 }
