@@ -220,38 +220,33 @@ extern "C" fn missing() -> isize {
 
 /// What a thunk does first; `2f` is its slow path.
 macro_rules! first {
+    ($one:ident, $($more:ident),+) => {
+        concat!(first!($one), "\n", first!($($more),+))
+    };
+    // A thread that is in a handler, or whose delete landed on one.
     (watched) => {
         "mov r11, qword ptr [rip + deadwalk_shim_hooks@GOTTPOFF]
          cmp qword ptr fs:[r11], 0
          jne 2f"
     };
-    // The number of a timer or of signals too: its cell in the table of `descriptors.rs`;
-    // and a buffer.
-    (descriptor) => {
-        "mov r11, qword ptr [rip + deadwalk_shim_hooks@GOTTPOFF]
-         cmp qword ptr fs:[r11], 0
-         jne 2f
-         cmp edi, 65535
+    // While there may be a landing on a handler that runs.
+    (landed) => {
+        "cmp dword ptr [rip + deadwalk_shim_landed], 0
+         jne 2f"
+    };
+    // The number of a timer or of signals: its cell in the table of `descriptors.rs`.
+    (number) => {
+        "cmp edi, 65535
          ja 3f
          mov eax, edi
          lea r11, [rip + deadwalk_shim_descriptors]
          cmp qword ptr [r11 + 8 * rax], 0
          jne 2f
-         3:
-         cmp rsi, qword ptr [rip + __deadwalk_alloc_held]
-         jb 4f
-         cmp rsi, qword ptr [rip + __deadwalk_alloc_held + 8]
-         jae 4f
-         call deadwalk_shim_stale_buffer
-         jne 2f
-         4:"
+         3:"
     };
-    // A buffer too, which may have been freed.
+    // A buffer which may have been freed.
     (buffer) => {
-        "mov r11, qword ptr [rip + deadwalk_shim_hooks@GOTTPOFF]
-         cmp qword ptr fs:[r11], 0
-         jne 2f
-         cmp rsi, qword ptr [rip + __deadwalk_alloc_held]
+        "cmp rsi, qword ptr [rip + __deadwalk_alloc_held]
          jb 4f
          cmp rsi, qword ptr [rip + __deadwalk_alloc_held + 8]
          jae 4f
@@ -261,10 +256,7 @@ macro_rules! first {
     };
     // Several of them, once any block is held.
     (vector) => {
-        "mov r11, qword ptr [rip + deadwalk_shim_hooks@GOTTPOFF]
-         cmp qword ptr fs:[r11], 0
-         jne 2f
-         cmp qword ptr [rip + __deadwalk_alloc_held + 8], 0
+        "cmp qword ptr [rip + __deadwalk_alloc_held + 8], 0
          je 4f
          call deadwalk_shim_stale_vector
          jne 2f
@@ -272,16 +264,13 @@ macro_rules! first {
     };
     // The same in a message.
     (message) => {
-        "mov r11, qword ptr [rip + deadwalk_shim_hooks@GOTTPOFF]
-         cmp qword ptr fs:[r11], 0
-         jne 2f
-         cmp qword ptr [rip + __deadwalk_alloc_held + 8], 0
+        "cmp qword ptr [rip + __deadwalk_alloc_held + 8], 0
          je 4f
          call deadwalk_shim_stale_message
          jne 2f
          4:"
     };
-    // Structures or names in the first four arguments, once any block is held.
+    // Structures or names in the first four arguments.
     (structures) => {
         "cmp qword ptr [rip + __deadwalk_alloc_held + 8], 0
          je 4f
@@ -306,38 +295,9 @@ macro_rules! first {
          jb 2f
          4:"
     };
-    (watched_structures) => {
-        concat!(first!(watched), "\n", first!(structures))
-    };
-    // Also while there may be a landing on a handler that runs.
-    (released) => {
-        "mov r11, qword ptr [rip + deadwalk_shim_hooks@GOTTPOFF]
-         cmp qword ptr fs:[r11], 0
-         jne 2f
-         cmp dword ptr [rip + deadwalk_shim_landed], 0
-         jne 2f"
-    };
-    // The same of a descriptor.
-    (closed) => {
-        "mov r11, qword ptr [rip + deadwalk_shim_hooks@GOTTPOFF]
-         cmp qword ptr fs:[r11], 0
-         jne 2f
-         cmp dword ptr [rip + deadwalk_shim_landed], 0
-         jne 2f
-         cmp edi, 65535
-         ja 3f
-         mov eax, edi
-         lea r11, [rip + deadwalk_shim_descriptors]
-         cmp qword ptr [r11 + 8 * rax], 0
-         jne 2f
-         3:"
-    };
-    // Only a thread that is in a handler, or that a signal interrupted in the heap or libc.
+    // A thread that a signal interrupted in the heap or in libc.
     (nested) => {
-        "mov r11, qword ptr [rip + deadwalk_shim_hooks@GOTTPOFF]
-         cmp qword ptr fs:[r11], 0
-         jne 2f
-         mov r11, qword ptr [rip + __deadwalk_alloc_thread@GOTTPOFF]
+        "mov r11, qword ptr [rip + __deadwalk_alloc_thread@GOTTPOFF]
          cmp qword ptr fs:[r11 + 24], 0
          jne 2f
          mov r11, qword ptr [rip + deadwalk_shim_interrupted@GOTTPOFF]
@@ -371,7 +331,7 @@ macro_rules! first {
 }
 
 macro_rules! jumps {
-    ($($role:ident $first:ident: $($name:ident),+;)+) => {
+    ($($role:ident $first:tt: $($name:ident),+;)+) => {
         /// Looks all of libc's functions up, in the constructor: later that
         /// might be in a signal handler, where `dlsym` must not be called.
         pub fn prepare() {
@@ -397,7 +357,7 @@ macro_rules! jumps {
                 naked_asm!(
                     // What the unwinder is told, for the stacks of waits.
                     ".cfi_startproc",
-                    first!($first),
+                    first! $first,
                     "mov r11, qword ptr [rip + {target} + {addr}]",
                     "test r11, r11",
                     "je 2f",
@@ -447,41 +407,41 @@ macro_rules! jumps {
 }
 
 jumps! {
-    Call watched: usleep, sleep;
-    Call watched_structures: poll, nanosleep, clock_nanosleep;
-    Read descriptor: read;
-    Use buffer:
+    Call (watched): usleep, sleep;
+    Call (watched, structures): poll, nanosleep, clock_nanosleep;
+    Read (watched, number, buffer): read;
+    Use (watched, buffer):
         write, pread, pwrite, pread64, pwrite64, send, sendto, recv, recvfrom;
-    Use vector: readv, writev, preadv, pwritev, preadv64, pwritev64;
-    Use message: sendmsg, recvmsg;
-    Use watched: lseek, lseek64, fsync, fdatasync, ftruncate, ftruncate64;
-    Use watched_structures: ioctl, accept, accept4, epoll_wait;
-    Pass structures:
+    Use (watched, vector): readv, writev, preadv, pwritev, preadv64, pwritev64;
+    Use (watched, message): sendmsg, recvmsg;
+    Use (watched): lseek, lseek64, fsync, fdatasync, ftruncate, ftruncate64;
+    Use (watched, structures): ioctl, accept, accept4, epoll_wait;
+    Pass (structures):
         select, epoll_ctl, open, open64, openat, openat64, fopen, fopen64, access, unlink,
         stat, stat64, lstat, lstat64, fstat, fstat64, connect, bind, getsockname, getpeername,
         setsockopt, getsockopt, pipe, pipe2, socketpair, waitpid, getitimer;
-    Close closed: close;
-    Destroy released: pthread_mutex_destroy;
-    SemDestroy released: sem_destroy;
-    CondDestroy released: pthread_cond_destroy;
-    Unmap released: munmap;
-    Init always: sem_init;
-    Wait watched:
+    Close (watched, landed, number): close;
+    Destroy (watched, landed): pthread_mutex_destroy;
+    SemDestroy (watched, landed): sem_destroy;
+    CondDestroy (watched, landed): pthread_cond_destroy;
+    Unmap (watched, landed): munmap;
+    Init (always): sem_init;
+    Wait (watched):
         pthread_cond_wait, pthread_cond_timedwait, pthread_cond_clockwait, pthread_join,
         pthread_tryjoin_np, pthread_timedjoin_np, pthread_clockjoin_np;
-    SemWait watched: sem_wait, sem_trywait, sem_timedwait, sem_clockwait;
-    Lock watched:
+    SemWait (watched): sem_wait, sem_trywait, sem_timedwait, sem_clockwait;
+    Lock (watched):
         pthread_mutex_lock, pthread_mutex_trylock, pthread_mutex_timedlock,
         pthread_mutex_clocklock;
-    Post watched: sem_post;
-    Signal watched: pthread_cond_signal, pthread_cond_broadcast;
-    Unlock watched: pthread_mutex_unlock;
-    Privilege always: setuid, seteuid, setreuid, setresuid, chroot;
-    Sandbox prctl_seccomp: prctl;
-    Sandbox syscall_seccomp: syscall;
-    Load second_argument: dlopen;
-    Load third_argument: dlmopen;
-    Asynchronous cancel_asynchronous: pthread_setcanceltype;
-    Leave nested: longjmp, _longjmp, siglongjmp, __longjmp_chk;
-    Switch nested: setcontext, swapcontext;
+    Post (watched): sem_post;
+    Signal (watched): pthread_cond_signal, pthread_cond_broadcast;
+    Unlock (watched): pthread_mutex_unlock;
+    Privilege (always): setuid, seteuid, setreuid, setresuid, chroot;
+    Sandbox (prctl_seccomp): prctl;
+    Sandbox (syscall_seccomp): syscall;
+    Load (second_argument): dlopen;
+    Load (third_argument): dlmopen;
+    Asynchronous (cancel_asynchronous): pthread_setcanceltype;
+    Leave (watched, nested): longjmp, _longjmp, siglongjmp, __longjmp_chk;
+    Switch (watched, nested): setcontext, swapcontext;
 }
