@@ -417,9 +417,13 @@ jumps! {
     Use (watched): lseek, lseek64, fsync, fdatasync, ftruncate, ftruncate64;
     Use (watched, structures): ioctl, accept, accept4, epoll_wait;
     Pass (structures):
-        select, epoll_ctl, open, open64, openat, openat64, fopen, fopen64, access, unlink,
-        stat, stat64, lstat, lstat64, fstat, fstat64, connect, bind, getsockname, getpeername,
-        setsockopt, getsockopt, pipe, pipe2, socketpair, waitpid, getitimer;
+        __poll_chk, ppoll, __ppoll_chk, select, epoll_pwait, epoll_ctl,
+        __read_chk, __pread_chk, __pread64_chk, __recv_chk, __recvfrom_chk,
+        open, open64, openat, openat64, __open_2, __open64_2, __openat_2, __openat64_2,
+        fopen, fopen64, opendir, access, unlink, mkdir, rmdir, chmod, rename,
+        readlink, __readlink_chk, stat, stat64, lstat, lstat64, fstat, fstat64,
+        connect, bind, getsockname, getpeername, setsockopt, getsockopt,
+        pipe, pipe2, socketpair, waitpid, getitimer, getrusage;
     Close (watched, landed, number): close;
     Destroy (watched, landed): pthread_mutex_destroy;
     SemDestroy (watched, landed): sem_destroy;

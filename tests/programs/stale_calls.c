@@ -20,6 +20,7 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -36,6 +37,11 @@ enum { WORDS = 32, PAGE = 4096, LEN = sizeof(uint64_t) };
 struct data {
 	uint64_t words[WORDS];
 };
+
+/* What _FORTIFY_SOURCE makes of them. */
+int __open_2(const char *, int);
+int __poll_chk(struct pollfd *, nfds_t, int, size_t);
+ssize_t __pread_chk(int, void *, size_t, off_t, size_t);
 
 static unsigned long wrong;
 static int ends[2], file;
@@ -288,10 +294,13 @@ static void descriptors(void)
 	entry = STALE(struct pollfd, { .fd = ends[0], .events = POLLOUT });
 	EXPECT(poll(entry, 1, -1), 1);
 	EXPECT(((volatile struct pollfd *)entry)->revents, POLLOUT);
+	EXPECT(ppoll(entry, 1, NULL, NULL), 1);
+	EXPECT(__poll_chk(entry, 1, -1, sizeof *entry), 1);
 	EXPECT(epoll_ctl(polling, EPOLL_CTL_ADD, ends[0], stale(&event, sizeof event)), 0);
 	got = STALE(struct epoll_event, { 0 });
 	EXPECT(epoll_wait(polling, got, 1, -1), 1);
 	EXPECT(((volatile struct epoll_event *)got)->data.u64, MAGIC);
+	EXPECT(epoll_pwait(polling, got, 1, -1, NULL), 1);
 	/* Nothing is stored if there is nothing. */
 	EXPECT(epoll_ctl(polling, EPOLL_CTL_DEL, ends[0], NULL), 0);
 	EXPECT(epoll_wait(polling, got, 1, 0), 0);
@@ -357,9 +366,18 @@ static void names(void)
 	EXPECT((stream = fopen(name, "r")) != NULL, 1);
 	fclose(stream);
 	EXPECT(unlink(name), -1);
+	EXPECT(mkdir(name, 0700), -1);
+	EXPECT(rmdir(name), -1);
+	EXPECT(rename(name, name), 0);
+	EXPECT(opendir(name) == NULL, 1);
+	EXPECT(__open_2(name, O_WRONLY | O_DIRECTORY), -1);
+	EXPECT(errno, ENOTDIR);
 	about = STALE(struct stat, { 0 });
 	EXPECT(fstat(number, about), 0);
 	EXPECT(S_ISREG(((volatile struct stat *)about)->st_mode), 1);
+	EXPECT(__pread_chk(number, about, 2, 0, sizeof *about), 2);
+	EXPECT(readlink("/proc/self/exe", (char *)about, 8), 8);
+	EXPECT(getrusage(RUSAGE_SELF, (struct rusage *)about), 0);
 	close(number);
 	status = STALE(int, { -1 });
 	EXPECT(pipe(ends), 0);

@@ -169,7 +169,14 @@ const INT: Length = Length::Bytes(size_of::<c_int>());
 const TWO: Length = Length::Bytes(2 * size_of::<c_int>());
 
 calls! {
-    poll: Negative [both(0, Length::Times(1, size_of::<libc::pollfd>()))];
+    poll, __poll_chk, ppoll, __ppoll_chk: Negative [
+        // libc itself reads the time of ppoll.
+        both(0, Length::Times(1, size_of::<libc::pollfd>()))
+    ];
+    // `read` and `recv` are served for buffers of any length, by these names of one page.
+    __read_chk, __pread_chk, __pread64_chk, __recv_chk, __recvfrom_chk: Negative [
+        Part { argument: 1, length: Length::In(2), way: Way::WritesEach(1) }
+    ];
     // libc itself reads and writes the time.
     select: Negative [
         both(1, Length::Bits(0)),
@@ -182,15 +189,22 @@ calls! {
     clock_nanosleep: Number [
         reads(2, TIME), Part { argument: 3, length: TIME, way: Way::WritesInterrupted }
     ];
-    epoll_wait: Negative [
+    epoll_wait, epoll_pwait: Negative [
         Part { argument: 1, length: Length::Times(2, EVENT), way: Way::WritesEach(EVENT) }
     ];
     epoll_ctl: Negative [reads(3, Length::Bytes(EVENT))];
     ioctl: Negative [Part { argument: 2, length: Length::Ioctl, way: Way::Unknown }];
-    open, open64: Negative [reads(0, Length::Name)];
-    openat, openat64: Negative [reads(1, Length::Name)];
+    open, open64, __open_2, __open64_2: Negative [reads(0, Length::Name)];
+    openat, openat64, __openat_2, __openat64_2: Negative [reads(1, Length::Name)];
     fopen, fopen64: Null [reads(0, Length::Name)];
-    access, unlink: Negative [reads(0, Length::Name)];
+    access, unlink, mkdir, rmdir, chmod: Negative [reads(0, Length::Name)];
+    opendir: Null [reads(0, Length::Name)];
+    rename: Negative [reads(0, Length::Name), reads(1, Length::Name)];
+    readlink, __readlink_chk: Negative [
+        reads(0, Length::Name),
+        Part { argument: 1, length: Length::In(2), way: Way::WritesEach(1) }
+    ];
+    getrusage: Negative [writes(1, Length::Bytes(size_of::<libc::rusage>()))];
     stat, stat64, lstat, lstat64: Negative [reads(0, Length::Name), writes(1, STAT)];
     fstat, fstat64: Negative [writes(1, STAT)];
     connect, bind: Negative [reads(1, Length::In(2))];
