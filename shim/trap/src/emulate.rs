@@ -61,7 +61,7 @@ pub unsafe fn perform(m: &mut Machine, insn: &Insn, at: *mut u8) -> Option<()> {
         (0, 0x88 | 0x89) => store(size, reg.get(m)),
         (0, 0x8a | 0x8b) => reg.set(m, size, load(size)),
         (0, 0xc6 | 0xc7) if modrm.digit() == 0 => store(size, immediate(insn)),
-        (0, 0x63) => reg.set(m, shape.operand_size(), load(4) as i32 as u64),
+        (0, 0x63) => reg.set(m, size, load(insn.form?.len) as i32 as u64),
         (1, 0xb6) => reg.wide().set(m, shape.operand_size(), load(1)),
         (1, 0xb7) => reg.set(m, shape.operand_size(), load(2)),
         (1, 0xbe) => reg.wide().set(m, shape.operand_size(), load(1) as i8 as u64),

@@ -53,7 +53,7 @@ impl Fault {
         Refused::Native(Fault { signal: libc::SIGSEGV, code, address })
     }
 
-    /// #GP: an operand that is not aligned.
+    /// #GP: bits that may not be loaded, an address that is none.
     pub(crate) fn protection() -> Refused {
         Refused::Native(Fault { signal: libc::SIGSEGV, code: SI_KERNEL, address: 0 })
     }

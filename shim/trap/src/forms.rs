@@ -3,6 +3,9 @@
 //! From the Intel SDM, volume 2. Sizes of XSAVE's are those of the components that
 //! `vectors.rs` keeps.
 
+use std::arch::x86_64::__cpuid;
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
+
 use crate::access::AccessKind::{self, Read, Update, Write};
 use crate::insn::Form;
 use crate::masks;
@@ -55,7 +58,8 @@ pub fn special(shape: &Shape) -> Option<Option<Form>> {
         // Hints, and what only the kernel may do or emulates.
         (false, 1, 0x00 | 0x01 | 0x0d | 0x18..=0x1f) => return Some(None),
         // Lengths that the decoder has wrong: all found by `tests/native.rs`.
-        (false, 0, 0x63) => (shape.operand_size().min(4), Read),
+        (false, 0, 0x63) if shape.operand_size() == 2 && !reads_words() => (2, Read),
+        (false, 0, 0x63) => (4, Read),
         (false, 2, 0xf1) if shape.repeat == 0xf2 => (shape.operand_size(), Read),
         (false, 1, 0x2c | 0x2d) if shape.repeat == 0 && !shape.data16 => (8, Read),
         (false, 1, 0x6e) => (if shape.wide { 8 } else { 4 }, Read),
@@ -104,6 +108,19 @@ fn scalar(shape: &Shape) -> usize {
     }
 }
 
+/// Whether `movsxd` with a 16-bit operand reads 32 bits all the same, as AMD's processors
+/// do, and who took theirs over.
+fn reads_words() -> bool {
+    /// The end of "AuthenticAMD" and of "HygonGenuine".
+    const VENDORS: [u32; 2] = [u32::from_le_bytes(*b"cAMD"), u32::from_le_bytes(*b"uine")];
+    /// 0: nobody asked yet; else the answer + 1. A guest's cpuid costs an exit.
+    static ANSWER: AtomicU8 = AtomicU8::new(0);
+    if ANSWER.load(Relaxed) == 0 {
+        ANSWER.store(1 + u8::from(VENDORS.contains(&__cpuid(0).ecx)), Relaxed);
+    }
+    ANSWER.load(Relaxed) == 2
+}
+
 fn state(shape: &Shape, digit: u8) -> Option<(usize, AccessKind)> {
     Some(match digit {
         0 => (LEGACY_BYTES, Write),
@@ -122,34 +139,6 @@ fn state(shape: &Shape, digit: u8) -> Option<(usize, AccessKind)> {
 /// Bytes of the x87 environment.
 fn environment(shape: &Shape) -> usize {
     if shape.data16 && !shape.wide { 14 } else { 28 }
-}
-
-/// Whether the operand must be aligned to its size, or #GP is raised.
-pub fn must_be_aligned(shape: &Shape, len: usize) -> Option<usize> {
-    let op = shape.opcode;
-    match (shape.map, op) {
-        (1, 0xae) if len == LEGACY_BYTES => return Some(16),
-        (1, 0xae | 0xc7) if len == AREA_BYTES => return Some(64),
-        (1, 0xc7) if len == 16 => return Some(16),
-        _ => {}
-    }
-    let moves = match (shape.map, op) {
-        (1, 0x28 | 0x29 | 0x2b | 0xe7) => true,
-        (1, 0x6f | 0x7f) => shape.data16,
-        (2, 0x2a) => shape.data16,
-        _ => false,
-    };
-    if shape.is_vex() {
-        return (moves && len >= 16).then_some(len);
-    }
-    let loose = match (shape.map, op) {
-        (1, 0x10 | 0x11) => true,
-        (1, 0x6f | 0x7f) => shape.repeat == 0xf3,
-        (1, 0xf0) => true,
-        (3, 0x60..=0x63) => true,
-        _ => false,
-    };
-    (len == 16 && shape.touches_vectors() && !loose).then_some(16)
 }
 
 /// Whether an x87 instruction runs though an exception is pending.

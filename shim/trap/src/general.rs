@@ -71,11 +71,8 @@ pub fn perform(m: &mut Machine, insn: &Insn) -> Result<(), Refused> {
     if let Some(bit) = &bit {
         operand.address = operand.address.wrapping_add(bit.distance as usize);
     }
-    if forms::must_be_aligned(&insn.shape, form.len)
-        .is_some_and(|to| !operand.address.is_multiple_of(to))
-    {
-        return Err(Fault::protection());
-    }
+    // That the operand is aligned as this processor wants it was looked at before the page
+    // was: else it would not have been a page fault.
     if insn.shape.is_x87() && m.vectors.x87_pending() && !forms::is_no_wait(&insn.shape) {
         return Err(Refused::Unsupported("x87 exception pending"));
     }

@@ -167,7 +167,7 @@ fn gathers_and_scatters() {
         let value = (lane as i32 * 37 + 5).to_le_bytes();
         state.area[160 + 32 + 4 * lane..][..4].copy_from_slice(&value);
         state.area[576 + 32 + 4 * lane..][..4].copy_from_slice(&(lane as i32 * 300).to_le_bytes());
-        let at = 1152 + 64;
+        let at = harness::component(6) + 64;
         for half in 0..2 {
             state.area[at + 16 * half + 4 * lane..][..4]
                 .copy_from_slice(&(lane as i32 * 11 + 100).to_le_bytes());

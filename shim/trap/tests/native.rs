@@ -10,7 +10,7 @@ mod encodings;
 mod harness;
 
 use encodings::{encodings, is_excluded, loads_segment};
-use harness::{Outcome, PAGE, Random, Region, Run, State, random_state};
+use harness::{Outcome, PAGE, Random, Region, Run, State, component, random_state};
 use yaxpeax_arch::LengthedInstruction;
 use yaxpeax_x86::long_mode::{InstDecoder, Instruction, Operand, RegSpec};
 
@@ -94,12 +94,17 @@ fn one(
         eprintln!("{:?} {code:02x?} at {:x}", insn.opcode(), target - region.base());
     }
     region.bytes()[..7 * PAGE].copy_from_slice(&memory[..7 * PAGE]);
-    let native = region.run(code, &state, false);
+    let mut native = region.run(code, &state, false);
     let native_memory = region.bytes().to_vec();
     region.bytes()[..7 * PAGE].copy_from_slice(&memory[..7 * PAGE]);
-    let trapped = region.run(code, &state, true);
+    let mut trapped = region.run(code, &state, true);
     if trapped.traps > 0 {
         seen.trapped += 1;
+    }
+    if let Outcome::Signal(..) = native.outcome {
+        for run in [&mut native, &mut trapped] {
+            settle_gather(code, run);
+        }
     }
     if let Outcome::Refused(why) = trapped.outcome {
         let entry = seen.refused.entry(format!("{:?} {:?}", insn.opcode(), why)).or_default();
@@ -109,9 +114,10 @@ fn one(
     }
     if let Some(difference) = difference(&native, &trapped, &native_memory, region.bytes()) {
         wrong.push(format!(
-            "{:?} {code:02x?} at {:x}: {difference}",
+            "{:?} {code:02x?} at {:x}, {:x?}: {difference}",
             insn.opcode(),
-            target - region.base()
+            target - region.base(),
+            native.outcome
         ));
     }
     // The length that was logged, against the processor: right before memory that is
@@ -306,7 +312,7 @@ fn two(
         let n = index.num() as usize;
         for lane in 0..4 {
             let value = (random.below(64)) as i32;
-            let at = if n < 16 { 160 + 16 * n } else { 1664 + 64 * (n - 16) } + 4 * lane;
+            let at = if n < 16 { 160 + 16 * n } else { component(7) + 64 * (n - 16) } + 4 * lane;
             state.area[at..at + 4].copy_from_slice(&value.to_le_bytes());
         }
         state.gprs[number(base)] = target.wrapping_sub(disp as i64 as u64);
@@ -336,6 +342,38 @@ fn fit(region: &Region, insn: &Instruction, state: &mut State, memory: &mut [u8]
             if !inside {
                 state.gprs[n] = region.base() + 3 * PAGE as u64 + state.gprs[1];
             }
+        }
+    }
+}
+
+/// How far a gather came that ends in a signal, the sign bits of its mask say. Whether
+/// they are spread over their lanes first, and what lies above the vectors is zero
+/// already, is up to the processor, for each half.
+fn settle_gather(code: &[u8], run: &mut Run) {
+    let Some(&[first, last, opcode @ 0x90..=0x93, modrm, ..]) =
+        code.iter().position(|&byte| byte == 0xc4).and_then(|vex| code.get(vex + 1..))
+    else {
+        return;
+    };
+    let lane = if last >> 7 == 1 { 8 } else { 4 };
+    // With indexes of 64 bits there are half as many lanes of 32.
+    let is_long = last & 4 != 0 && (lane == 8 || opcode & 1 == 0);
+    let mask = (!last >> 3 & 15) as usize;
+    let register = ((modrm >> 3 & 7) | (!first >> 7 & 1) << 3) as usize;
+    let (halves, tops) = (component(2), component(6));
+    for half in [160 + 16 * mask, halves + 16 * mask] {
+        for lane in run.state.area[half..half + 16].chunks_exact_mut(lane) {
+            let sign = if lane[lane.len() - 1] >> 7 == 1 { 0xff } else { 0 };
+            lane.fill(sign);
+        }
+    }
+    for register in [mask, register] {
+        // There are none without AVX-512.
+        if tops != 0 {
+            run.state.area[tops + 32 * register..][..32].fill(0);
+        }
+        if !is_long {
+            run.state.area[halves + 16 * register..][..16].fill(0);
         }
     }
 }

@@ -403,6 +403,11 @@ impl Random {
     }
 }
 
+/// Where a component of the vector state lies; processors differ.
+pub fn component(number: u32) -> usize {
+    std::arch::x86_64::__cpuid_count(0xd, number).ebx as usize
+}
+
 /// A state with random registers; the stack is in the first plain page.
 pub fn random_state(region: &Region, random: &mut Random) -> State {
     let mut state = State::new();
@@ -418,11 +423,9 @@ pub fn random_state(region: &Region, random: &mut Random) -> State {
     random.fill(&mut state.area[160..416]);
     // SAFETY: asked only where XSAVE is.
     let supported = unsafe { std::arch::x86_64::_xgetbv(0) } & COMPONENTS;
-    for (bit, from, len) in [(2, 576, 256), (5, 1088, 64), (6, 1152, 512), (7, 1664, 1024)] {
-        if supported >> bit & 1 != 0 {
-            let from =
-                if bit == 5 { std::arch::x86_64::__cpuid_count(0xd, 5).ebx as usize } else { from };
-            random.fill(&mut state.area[from..from + len]);
+    for (number, len) in [(2, 256), (5, 64), (6, 512), (7, 1024)] {
+        if supported >> number & 1 != 0 {
+            random.fill(&mut state.area[component(number)..][..len]);
         }
     }
     // x87: masked, three registers in use; SSE: masked.
