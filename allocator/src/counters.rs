@@ -46,9 +46,9 @@ pub enum Counter {
     /// Pages whose access was taken away.
     GuardPages,
     /// Pages of freed blocks that were guarded and are free for others again, since
-    /// there were too many.
+    /// there were too many; and of those that could not be guarded.
     GuardsReleased,
-    /// Blocks that were to lie alone, for which there was no room.
+    /// Blocks that were to lie alone, for which there was no room or are few addresses.
     GuardsRefused,
 }
 

@@ -85,6 +85,25 @@ fn no_more_freed_ones_than_pages_are_held() {
     free(next);
 }
 
+/// Locked memory cannot be guarded, which is said.
+#[test]
+fn in_locked_memory_they_are_let_go() {
+    let _serial = with(Config { isolate: Isolate::All, ..Config::default() });
+    // SAFETY: as for any process.
+    if unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE) } != 0 {
+        return println!("skipped: memory may not be locked here");
+    }
+    let released = read_counter(Counter::GuardsReleased);
+    let freed = block(48, 0x6_0000);
+    free(freed);
+    // SAFETY: as above.
+    unsafe { libc::munlockall() };
+    assert!(!trap::is_stale(freed as usize));
+    // Its page and that of the guard.
+    assert_eq!(read_counter(Counter::GuardsReleased) - released, 2);
+    assert_eq!(told(), []);
+}
+
 #[test]
 fn those_of_some_code() {
     let _serial = with(Config { isolate: Isolate::Watched, ..Config::default() });

@@ -52,10 +52,11 @@ counters! {
     HeapSignalCalls => "heap.signal_calls";
     /// Pages whose access was taken away.
     HeapGuardPages => "heap.guard_pages";
-    /// ... of freed blocks of timers or their data, which were given out again since
-    /// there were too many.
+    /// ... of freed blocks that were to stay so and were given out again since there were
+    /// too many; and those that could not be guarded.
     HeapGuardsReleased => "heap.guards_released";
-    /// Blocks that were to lie alone on their pages, for which there was no room.
+    /// Blocks that were to lie alone on their pages, for which there was no room or are
+    /// few addresses.
     HeapGuardsRefused => "heap.guards_refused";
     /// Timers created.
     TimersInited => "timers.inited";

@@ -82,11 +82,27 @@ fn off_is_off() {
 /// More blocks are freed than stay guarded, and more are live than have room.
 #[test]
 fn what_the_budgets_left_out_is_said() {
-    let report = guarded("bad 1000", "guard=all:guard_freed=100:guard_live=64k");
+    let budgets = "guard=all:guard_freed=100:guard_live=64k";
+    let report = guarded("fixed 1000", budgets);
     assert!(report.counter("heap.guards_released") > 1000, "{report}");
+    // What was accessed is guarded for good.
+    let report = guarded("bad 1000", budgets);
+    assert!(report.counter("heap.guards_released") < 1000, "{report}");
     let report = guarded("bad 1000", "guard=all:guard_live=0");
     assert!(report.counter("heap.guards_refused") >= 2000, "{report}");
     report.assert_clean();
+}
+
+/// Where addresses are few no block lies alone.
+#[test]
+fn a_small_limit_of_addresses_is_said() {
+    let path = Program::new("guarded").path.display().to_string();
+    let limited = format!("ulimit -v 2000000; exec {path} bad 1000");
+    let run = Run::command(["sh", "-c", &limited]).env("DEADWALK_OPTIONS", "guard=all");
+    let watched = run.watched();
+    watched.outcome.assert_status(3);
+    let report = watched.report;
+    assert!(report.counter("heap.guards_refused") >= 2000, "{report}");
 }
 
 /// Programs that nobody here wrote come to the same end.

@@ -106,6 +106,7 @@ pub fn oldest() -> Option<usize> {
 /// Lets all slots of a class go.
 pub fn release_all(class: usize, inner: &mut Inner) {
     while let Some(index) = inner.held.pop(class) {
+        super::count_let_go(Slot { class, index: index as usize });
         inner.purged.insert(index);
     }
 }

@@ -36,7 +36,8 @@ use crate::depot::DEPOTS;
 use crate::observer::Block;
 use crate::os::PAGE;
 use crate::place::Slot;
-use crate::{large, pressure};
+use crate::slot::RETIRED;
+use crate::{guard, large, pressure};
 
 pub use ages::{age_ns, note as note_free};
 pub use held::{Held, release_all};
@@ -50,6 +51,9 @@ pub const LIVE_BYTES: usize = 64 << 20;
 /// Pages that are held at most. They hold no memory but their share of the page
 /// tables, 16 bytes a page.
 pub const MOST_HELD_PAGES: usize = 1 << 18;
+
+/// So many are let go at most for one that comes: an accessed one keeps its guard.
+const WAY: usize = 8;
 
 /// What every block is aligned to.
 const ALIGN: usize = 16;
@@ -113,17 +117,15 @@ pub fn sampled(size: usize, site: usize) -> Option<*mut u8> {
 fn place(size: usize, site: usize, zero: bool) -> Option<*mut u8> {
     let class = of_alone(size);
     let bytes = Slot { class, index: 0 }.bytes();
+    let is_over = || LIVE.fetch_add(bytes, Relaxed) + bytes > MOST_LIVE.load(Relaxed);
     if pressure::is_tight() {
-        return None;
-    }
-    if LIVE.fetch_add(bytes, Relaxed) + bytes > MOST_LIVE.load(Relaxed) {
-        LIVE.fetch_sub(bytes, Relaxed);
         counters::add(Counter::GuardsRefused, 1);
         return None;
     }
-    let block = large::allocate(class, (size, 16), site, zero);
+    let block = if is_over() { None } else { large::allocate(class, (size, ALIGN), site, zero) };
     if block.is_none() {
         LIVE.fetch_sub(bytes, Relaxed);
+        counters::add(Counter::GuardsRefused, 1);
     }
     block
 }
@@ -140,15 +142,39 @@ pub fn watched(block: &Block) {
     }
 }
 
-/// Whether the slot of a block that is freed is to be held.
+/// Whether the slot of a block that is freed is to be held; if only memory is short, it
+/// counts as let go.
 pub fn holds(slot: Slot, was_watched: bool) -> bool {
     let is_meant = was_watched || is_alone(slot) || config::isolates_all();
-    is_meant && holds_watched()
+    is_meant && holds_watched(slot.bytes())
 }
 
-/// Whether what was watched is held.
-pub fn holds_watched() -> bool {
-    config::isolates() && !pressure::is_on()
+/// Whether what was watched, so many bytes, is held; likewise.
+pub fn holds_watched(bytes: usize) -> bool {
+    let is_short = config::isolates() && pressure::is_on();
+    if is_short {
+        count_released(bytes);
+    }
+    config::isolates() && !is_short
+}
+
+/// Counts so many bytes of freed blocks as guarded no longer, or not at all.
+pub fn count_released(bytes: usize) {
+    counters::add(Counter::GuardsReleased, (bytes / PAGE) as u64);
+}
+
+/// Counts a slot that is let go; one that was accessed keeps its guard for good.
+pub fn count_let_go(slot: Slot) {
+    if large::meta(slot).state() != RETIRED {
+        count_released(slot.bytes());
+    }
+}
+
+/// Lets the oldest go where the kernel has no guards and no more pages can be
+/// protected: else those that were freed first would keep them from all later ones.
+pub fn make_way() {
+    let mut tries = 0..WAY;
+    while guard::is_full() && tries.next().is_some() && release_oldest(large::unmap) {}
 }
 
 /// Holds a slot that is guarded as a whole and in no set, and lets the oldest go if
@@ -158,22 +184,24 @@ pub fn hold(slot: Slot) {
     let depot = &DEPOTS[slot.class];
     let mut inner = depot.lock();
     if !inner.held.push(slot) {
-        counters::add(Counter::GuardsReleased, (slot.bytes() / PAGE) as u64);
+        count_released(slot.bytes());
         inner.purged.insert(slot.index as u32);
     }
     drop(inner);
-    while held::pages() > MOST_HELD.load(Relaxed) && release_oldest() {}
+    while held::pages() > MOST_HELD.load(Relaxed) && release_oldest(|_| false) {}
 }
 
-fn release_oldest() -> bool {
+/// Lets the oldest go and does `then` with it, under its depot's lock.
+fn release_oldest(then: impl FnOnce(Slot) -> bool) -> bool {
     let Some(class) = held::oldest() else { return false };
     debug_assert!(class >= SMALL_CLASSES);
     let mut inner = DEPOTS[class].lock();
     // Another thread may have been faster.
     if let Some(index) = inner.held.pop(class) {
         let slot = Slot { class, index: index as usize };
-        counters::add(Counter::GuardsReleased, (slot.bytes() / PAGE) as u64);
+        count_let_go(slot);
         inner.purged.insert(index);
+        then(slot);
     }
     true
 }

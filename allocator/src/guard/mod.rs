@@ -90,6 +90,11 @@ pub fn reserve(old: usize, new: usize) -> bool {
     is_kernel() || reserve_mappings(old, new, MOST_EXTENTS)
 }
 
+/// Whether no more ranges can be guarded than there are.
+pub fn is_full() -> bool {
+    !is_kernel() && EXTENTS.load(Relaxed) >= MOST_EXTENTS
+}
+
 /// The same for ranges that are protected, of which there may be `most`.
 fn reserve_mappings(old: usize, new: usize, most: usize) -> bool {
     if old == new {

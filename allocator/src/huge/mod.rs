@@ -222,7 +222,7 @@ pub fn free(addr: usize, site: usize) {
     let (mapped, size) = (cell.mapped(), cell.size());
     close(cell, OPEN_FRONT);
     close(cell, OPEN_BEHIND);
-    let holds = block.watched && alone::holds_watched();
+    let holds = block.watched && alone::holds_watched(mapped);
     if holds {
         // Before the access goes: who traps there asks for it.
         alone::note_free(addr);

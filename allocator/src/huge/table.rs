@@ -5,7 +5,7 @@
 //! stays unmapped for long; one page behind every block is left unmapped. Freed blocks
 //! that were watched are *held* (see `alone`): nobody gets their addresses.
 
-use crate::counters::{self, Counter};
+use crate::alone;
 use crate::lock::Lock;
 use crate::os::{self, PAGE};
 use crate::sync::shared_static;
@@ -164,6 +164,9 @@ impl Table {
         self.slice().copy_within(at + 1.., at);
         self.len -= 1;
         let place = if is_held { self.place_to_hold() } else { None };
+        if is_held && place.is_none() {
+            alone::count_released(cell::cell(number as usize).mapped());
+        }
         cell::cell(number as usize).end(site, place.is_some());
         match place {
             Some(place) => {
@@ -187,7 +190,7 @@ impl Table {
             number => {
                 let cell = cell::cell(number as usize - 1);
                 cell.let_go() && {
-                    counters::add(Counter::GuardsReleased, (cell.mapped() / PAGE) as u64);
+                    alone::count_released(cell.mapped());
                     true
                 }
             }

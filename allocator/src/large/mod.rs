@@ -55,15 +55,13 @@ use crate::{config, os, poison, pressure, signal, tls};
 
 use canary::{canary_damage, canary_end, is_out_of_use, poison_holds, retire_stale};
 use meta::pages;
-use retain::{
-    LIVE_BYTES, count_retained, discard, drop_slot, is_much_retained, purge, retains, unmap,
-};
+use retain::{LIVE_BYTES, count_retained, discard, drop_slot, is_much_retained, purge, retains};
 
 pub use ahead::{class_for as roomy_class, go_on};
 pub use ends::{damage_behind, sweep_ends};
 pub use guards::pages_of;
 pub use meta::{Meta, TAKEN, UNMAPPED, meta};
-pub use retain::{give_access, give_back, held_bytes, trim};
+pub use retain::{give_access, give_back, held_bytes, trim, unmap};
 pub use shut::open_all;
 pub use sweep::sweep_retained;
 
@@ -252,10 +250,12 @@ pub fn free(slot: Slot, is_start: bool, addr: usize, site: usize) {
         // Before the guard: who traps there asks for it.
         meta.add_flag(WATCHED);
         alone::note_free(slot.base());
-        if purge(slot, meta) {
+        alone::make_way();
+        if purge(slot, meta) && (meta.guards(pages(slot)) == Guards::WHOLE || meta.shut() != 0) {
             return alone::hold(slot);
         }
         meta.replace_flags(WATCHED, 0);
+        alone::count_released(slot.bytes());
     }
     let retain = put_away(slot, meta, size, live);
     if retain {

@@ -37,12 +37,12 @@ pub fn write(out: &mut String, report: &Report) {
     }
     let released = report.total("heap.guards_released");
     if released > 0 {
-        let what = "of freed blocks guarded no longer, to make room for later ones";
+        let what = "of freed blocks guarded no longer, or not at all, for want of room";
         let _ = writeln!(out, "  {} {what}", plural(released, "page"));
     }
     let refused = report.total("heap.guards_refused");
     if refused > 0 {
-        let what = "with others, for want of room to lie alone (guard_live)";
+        let what = "with others, for want of room to lie alone (guard_live, or few addresses)";
         let _ = writeln!(out, "  {} {what}", plural(refused, "block"));
     }
 }
