@@ -9,7 +9,8 @@
 //! `calls`: the calls; `structures`: those with structures alone; `look`: what the thunks
 //! ask.
 //!
-//! Contexts: as libc's functions; what is told is told behind the call.
+//! Contexts: as libc's functions; what is told is told behind the call, but for
+//! structures that are read.
 
 mod calls;
 mod look;

@@ -357,7 +357,7 @@ fn settle_gather(code: &[u8], run: &mut Run) {
     };
     let lane = if last >> 7 == 1 { 8 } else { 4 };
     // With indexes of 64 bits there are half as many lanes of 32.
-    let is_long = last & 4 != 0 && (lane == 8 || opcode & 1 == 0);
+    let width = if last & 4 != 0 { 32 } else { 16 } >> u32::from(lane == 4 && opcode & 1 != 0);
     let mask = (!last >> 3 & 15) as usize;
     let register = ((modrm >> 3 & 7) | (!first >> 7 & 1) << 3) as usize;
     let (halves, tops) = (component(2), component(6));
@@ -368,12 +368,13 @@ fn settle_gather(code: &[u8], run: &mut Run) {
         }
     }
     for register in [mask, register] {
+        run.state.area[160 + 16 * register..][..16][width.min(16)..].fill(0);
+        if width <= 16 {
+            run.state.area[halves + 16 * register..][..16].fill(0);
+        }
         // There are none without AVX-512.
         if tops != 0 {
             run.state.area[tops + 32 * register..][..32].fill(0);
-        }
-        if !is_long {
-            run.state.area[halves + 16 * register..][..16].fill(0);
         }
     }
 }

@@ -81,14 +81,17 @@ impl Structure {
         }
     }
 
-    /// Tells what a call that ended like this did to it.
-    fn tell(&self, end: End) {
-        let is_done = end.error == 0;
-        if matches!(self.way, Way::Reads | Way::Both)
-            || self.way == Way::Unknown && end.is_refused()
-        {
+    /// Tells what any call does to it. In front of the call: a signal handler may jump
+    /// out of that, or the thread be cancelled in it.
+    fn tell_read(&self) {
+        if matches!(self.way, Way::Reads | Way::Both) {
             tell(self.at, self.len, false);
         }
+    }
+
+    /// Tells what a call that ended like this did to it.
+    fn tell_end(&self, end: End) {
+        let is_done = end.error == 0;
         let written = match self.way {
             Way::Writes | Way::Both if is_done => self.len,
             Way::WritesInterrupted if end.error == libc::EINTR => self.len,
@@ -96,6 +99,9 @@ impl Structure {
             _ => 0,
         };
         tell(self.at, written.min(self.len), true);
+        if self.way == Way::Unknown && end.is_refused() {
+            tell(self.at, self.len, false);
+        }
     }
 }
 
@@ -162,12 +168,11 @@ fn serve<const N: usize>(
     for ((address, given), structure) in addresses.iter_mut().zip(given).zip(structures) {
         *address = given.unwrap_or(structure.at);
     }
+    keeping_errno(|| structures.iter().for_each(Structure::tell_read));
     let result = call(addresses);
     keeping_errno(|| {
         let end = End::of(failure, result);
-        for structure in structures {
-            structure.tell(end);
-        }
+        structures.iter().for_each(|structure| structure.tell_end(end));
         if end.is_refused() && given.contains(&None) {
             say(name);
         }
