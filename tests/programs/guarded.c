@@ -1,16 +1,19 @@
 /*
  * Reads what it has freed, without any timer: only a page that traps shows that.
- * guarded MODE [COUNT]
- *   bad    a block of each of two functions, freed and then read, COUNT times
+ * guarded MODE [COUNT [SIZE]]
+ *   bad    a block of each of two functions, freed and then read, COUNT times; those of
+ *          the first have SIZE bytes
  *   fixed  read, and freed then
  */
 #include "gates.h"
 
 #define NOT_INLINED __attribute__((noinline, noclone))
 
+static size_t node_size = 48;
+
 NOT_INLINED static volatile unsigned char *new_node(void)
 {
-	unsigned char *node = malloc(48);
+	unsigned char *node = malloc(node_size);
 
 	memset(node, 1, 48);
 	return node;
@@ -37,6 +40,8 @@ int main(int argc, char **argv)
 	int count = argc > 2 ? atoi(argv[2]) : 1;
 	unsigned long sum = 0;
 
+	if (argc > 3)
+		node_size = strtoul(argv[3], NULL, 0);
 	for (int at = 0; at < count; at++) {
 		volatile unsigned char *node = new_node(), *name = new_name();
 

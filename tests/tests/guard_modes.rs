@@ -54,6 +54,19 @@ fn those_of_a_function_or_an_object() {
     guarded("fixed 1000", "guard_sites=new_*").assert_clean();
 }
 
+/// As small ones, pages, a large slot, or a mapping of their own.
+#[test]
+fn blocks_of_chosen_sites_are_held_whatever_their_size() {
+    for size in [4000, 40_000, 400_000, 80_000_000] {
+        let report = guarded(&format!("bad 10 {size}"), "guard_sites=new_node");
+        let reads = (reads_of(&report, "new_node"), reads_of(&report, "strdup"));
+        assert_eq!(reads, (10, 0), "{size} {report}");
+        let report = guarded(&format!("bad 10 {size}"), "guard=all");
+        assert_eq!(reads_of(&report, "new_node"), 10, "{size} {report}");
+        guarded(&format!("fixed 10 {size}"), "guard_sites=new_node").assert_clean();
+    }
+}
+
 #[test]
 fn a_name_that_nothing_has_is_said() {
     let run = Run::of(&Program::new("guarded")).arg("fixed");

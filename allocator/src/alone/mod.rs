@@ -142,15 +142,12 @@ pub fn watched(block: &Block) {
     }
 }
 
-/// Whether the slot of a block that is freed is to be held; if only memory is short, it
-/// counts as let go.
-pub fn holds(slot: Slot, was_watched: bool) -> bool {
-    let is_meant = was_watched || is_alone(slot) || config::isolates_all();
-    is_meant && holds_watched(slot.bytes())
-}
-
-/// Whether what was watched, so many bytes, is held; likewise.
-pub fn holds_watched(bytes: usize) -> bool {
+/// Whether so many bytes of a block that is freed are to be held: one that is meant, or
+/// whose site is chosen. If only memory is short, they count as let go.
+pub fn holds(is_meant: bool, alloc_site: usize, bytes: usize) -> bool {
+    if !is_meant && !sites::is_in_code(alloc_site) {
+        return false;
+    }
     let is_short = config::isolates() && pressure::is_on();
     if is_short {
         count_released(bytes);

@@ -129,7 +129,8 @@ static CODE_COUNT: AtomicUsize = AtomicUsize::new(0);
 /// More are refused: each allocation looks at all.
 const MOST_CODE: usize = 256;
 
-/// All small blocks that this code allocates are to lie alone; false if there is no
+/// The blocks that this code allocates are to be held when freed, and the small ones lie
+/// alone; false if there is no
 /// place for more. One thread at a time.
 pub fn choose_code(code: Range<usize>) -> bool {
     let count = CODE_COUNT.load(Relaxed);
@@ -142,7 +143,7 @@ pub fn choose_code(code: Range<usize>) -> bool {
 }
 
 /// Whether `site` is in such code. A call's return address may be the function's end.
-fn is_in_code(site: usize) -> bool {
+pub fn is_in_code(site: usize) -> bool {
     let chosen = CODE.iter().take(CODE_COUNT.load(Acquire));
     let mut ends = chosen.map(|code| code.each_ref().map(|end| end.load(Relaxed)));
     ends.any(|[start, end]| site > start && site <= end)

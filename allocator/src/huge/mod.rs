@@ -222,7 +222,8 @@ pub fn free(addr: usize, site: usize) {
     let (mapped, size) = (cell.mapped(), cell.size());
     close(cell, OPEN_FRONT);
     close(cell, OPEN_BEHIND);
-    let holds = block.watched && alone::holds_watched(mapped);
+    let is_meant = block.watched || config::isolates_all();
+    let holds = alone::holds(is_meant, block.alloc_site, mapped);
     if holds {
         // Before the access goes: who traps there asks for it.
         alone::note_free(addr);

@@ -47,7 +47,7 @@ use crate::depot::{DEPOTS, Inner};
 use crate::family::{self, FAMILY, Family};
 use crate::guard::{note_move, plan::Guards};
 use crate::observer::Block;
-use crate::observer::{Misuse, MisuseKind, deliver, tell_freeing};
+use crate::observer::{Misuse, MisuseKind, deliver, resolve, tell_freeing};
 use crate::os::PAGE;
 use crate::place::Slot;
 use crate::slot::{FREE, LIVE, QUARANTINED, REPORTED, STATE, WATCHED};
@@ -246,7 +246,8 @@ pub fn free(slot: Slot, is_start: bool, addr: usize, site: usize) {
     if is_out_of_use(slot, meta, size, site) {
         return;
     }
-    if alone::holds(slot, was_watched) {
+    let is_meant = was_watched || alone::is_alone(slot) || config::isolates_all();
+    if alone::holds(is_meant, resolve(meta.alloc_site.load(Relaxed)), slot.bytes()) {
         // Before the guard: who traps there asks for it.
         meta.add_flag(WATCHED);
         alone::note_free(slot.base());
