@@ -254,7 +254,15 @@ macro_rules! first {
          jne 2f
          4:"
     };
-    // Several of them, once any block is held.
+    // One with addresses in the fifth and sixth argument, once any block is held.
+    (addressed) => {
+        "cmp qword ptr [rip + __deadwalk_alloc_held + 8], 0
+         je 4f
+         call deadwalk_shim_stale_addressed
+         jne 2f
+         4:"
+    };
+    // Several buffers.
     (vector) => {
         "cmp qword ptr [rip + __deadwalk_alloc_held + 8], 0
          je 4f
@@ -270,7 +278,7 @@ macro_rules! first {
          jne 2f
          4:"
     };
-    // Structures or names in the first four arguments.
+    // Structures or names in the first five arguments.
     (structures) => {
         "cmp qword ptr [rip + __deadwalk_alloc_held + 8], 0
          je 4f
@@ -290,8 +298,13 @@ macro_rules! first {
          jb 2f
          3:
          cmp rcx, qword ptr [rip + __deadwalk_alloc_held]
-         jb 4f
+         jb 3f
          cmp rcx, qword ptr [rip + __deadwalk_alloc_held + 8]
+         jb 2f
+         3:
+         cmp r8, qword ptr [rip + __deadwalk_alloc_held]
+         jb 4f
+         cmp r8, qword ptr [rip + __deadwalk_alloc_held + 8]
          jb 2f
          4:"
     };
@@ -351,8 +364,11 @@ macro_rules! jumps {
             #[unsafe(naked)]
             #[unsafe(no_mangle)]
             pub unsafe extern "C" fn $name() {
-                extern "C" fn slow(a: usize, b: usize, c: usize, d: usize, site: usize) -> usize {
-                    enter(Arguments([a, b, c, d]), Role::$role, &$name::TARGET, site)
+                extern "C" fn slow(
+                    a: usize, b: usize, c: usize, d: usize, e: usize, f: usize, site: usize,
+                ) -> usize {
+                    let arguments = Arguments([a, b, c, d, e, f]);
+                    enter(arguments, Role::$role, &$name::TARGET, site)
                 }
                 naked_asm!(
                     // What the unwinder is told, for the stacks of waits.
@@ -377,10 +393,15 @@ macro_rules! jumps {
                     ".cfi_adjust_cfa_offset 8",
                     "push rax",
                     ".cfi_adjust_cfa_offset 8",
-                    // The return address, behind the seven.
-                    "mov r8, qword ptr [rsp + 56]",
+                    // The return address, behind the seven; twice for the alignment.
+                    "push qword ptr [rsp + 56]",
+                    ".cfi_adjust_cfa_offset 8",
+                    "push qword ptr [rsp]",
+                    ".cfi_adjust_cfa_offset 8",
                     "call {slow}",
                     "mov r11, rax",
+                    "add rsp, 16",
+                    ".cfi_adjust_cfa_offset -16",
                     "pop rax",
                     ".cfi_adjust_cfa_offset -8",
                     "pop r9",
@@ -411,19 +432,21 @@ jumps! {
     Call (watched, structures): poll, nanosleep, clock_nanosleep;
     Read (watched, number, buffer): read;
     Use (watched, buffer):
-        write, pread, pwrite, pread64, pwrite64, send, sendto, recv, recvfrom;
+        write, pread, pwrite, pread64, pwrite64, send, recv;
+    Use (watched, addressed): sendto, recvfrom;
     Use (watched, vector): readv, writev, preadv, pwritev, preadv64, pwritev64;
     Use (watched, message): sendmsg, recvmsg;
     Use (watched): lseek, lseek64, fsync, fdatasync, ftruncate, ftruncate64;
     Use (watched, structures): ioctl, accept, accept4, epoll_wait;
     Pass (structures):
         __poll_chk, ppoll, __ppoll_chk, select, epoll_pwait, epoll_ctl,
-        __read_chk, __pread_chk, __pread64_chk, __recv_chk, __recvfrom_chk,
         open, open64, openat, openat64, __open_2, __open64_2, __openat_2, __openat64_2,
         fopen, fopen64, opendir, access, unlink, mkdir, rmdir, chmod, rename,
         readlink, __readlink_chk, stat, stat64, lstat, lstat64, fstat, fstat64,
         connect, bind, getsockname, getpeername, setsockopt, getsockopt,
         pipe, pipe2, socketpair, waitpid, getitimer, getrusage;
+    Pass (buffer): __read_chk, __pread_chk, __pread64_chk, __recv_chk;
+    Pass (addressed): __recvfrom_chk;
     Close (watched, landed, number): close;
     Destroy (watched, landed): pthread_mutex_destroy;
     SemDestroy (watched, landed): sem_destroy;

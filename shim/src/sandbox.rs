@@ -11,9 +11,9 @@ use crate::{stack, tls};
 
 static SANDBOXED: AtomicBool = AtomicBool::new(false);
 
-/// The first arguments of a call of `prctl` or `syscall`.
+/// The arguments of a call that are in registers.
 #[derive(Clone, Copy)]
-pub struct Arguments(pub [usize; 4]);
+pub struct Arguments(pub [usize; 6]);
 
 /// `struct sock_fprog`.
 #[repr(C)]
@@ -32,7 +32,7 @@ impl Arguments {
     ///
     /// * The arguments are what the program gave libc: a filter among them is one.
     unsafe fn rules(&self) -> Option<Rules<'_>> {
-        let [first, second, third, fourth] = self.0;
+        let [first, second, third, fourth, ..] = self.0;
         let (mode, filter) = match first as i64 {
             // `int option` leaves the upper half of its register open.
             _ if first as i32 == libc::PR_SET_SECCOMP => {

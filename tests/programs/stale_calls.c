@@ -5,6 +5,8 @@
  * stale_calls buffers     one buffer: each call sends from it, or receives into it
  * stale_calls vectors     two buffers, the second in a freed block; then the vector too
  * stale_calls messages    the same, and the name and header of the message
+ * stale_calls addresses   datagrams with their addresses in one, buffers there or not
+ * stale_calls endless     lengths beyond all memory
  * stale_calls cancelled   a thread that is cancelled in a read into a freed block
  * stale_calls jumped      a read into one that a signal handler leaves by a jump
  * stale_calls wild        EFAULT stays EFAULT, a part of a buffer a part
@@ -13,6 +15,7 @@
  * stale_calls live        each call with live blocks between freed ones
  */
 #include "gates.h"
+#include <limits.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <setjmp.h>
@@ -42,6 +45,9 @@ struct data {
 int __open_2(const char *, int);
 int __poll_chk(struct pollfd *, nfds_t, int, size_t);
 ssize_t __pread_chk(int, void *, size_t, off_t, size_t);
+ssize_t __read_chk(int, void *, size_t, size_t);
+ssize_t __recv_chk(int, void *, size_t, size_t, int);
+ssize_t __recvfrom_chk(int, void *, size_t, size_t, int, struct sockaddr *, socklen_t *);
 
 static unsigned long wrong;
 static int ends[2], file;
@@ -295,12 +301,14 @@ static void descriptors(void)
 	EXPECT(poll(entry, 1, -1), 1);
 	EXPECT(((volatile struct pollfd *)entry)->revents, POLLOUT);
 	EXPECT(ppoll(entry, 1, NULL, NULL), 1);
+	EXPECT(ppoll(&(struct pollfd){ .fd = ends[0], .events = POLLOUT }, 1, NULL, (sigset_t *)entry), 1);
 	EXPECT(__poll_chk(entry, 1, -1, sizeof *entry), 1);
 	EXPECT(epoll_ctl(polling, EPOLL_CTL_ADD, ends[0], stale(&event, sizeof event)), 0);
 	got = STALE(struct epoll_event, { 0 });
 	EXPECT(epoll_wait(polling, got, 1, -1), 1);
 	EXPECT(((volatile struct epoll_event *)got)->data.u64, MAGIC);
 	EXPECT(epoll_pwait(polling, got, 1, -1, NULL), 1);
+	EXPECT(epoll_pwait(polling, &event, 1, -1, (sigset_t *)STALE(uint64_t, { 0 })), 1);
 	/* Nothing is stored if there is nothing. */
 	EXPECT(epoll_ctl(polling, EPOLL_CTL_DEL, ends[0], NULL), 0);
 	EXPECT(epoll_wait(polling, got, 1, 0), 0);
@@ -336,6 +344,8 @@ static void sockets(void)
 	len = sizeof(int);
 	EXPECT(getsockopt(listening, SOL_SOCKET, SO_REUSEADDR, value, &len), 0);
 	EXPECT(*(volatile int *)value, 1);
+	EXPECT(getsockopt(listening, SOL_SOCKET, SO_REUSEADDR, &one, STALE(socklen_t, { 4 })), 0);
+	EXPECT(one, 1);
 	EXPECT(bind(listening, stale(&any, sizeof any), sizeof any), 0);
 	EXPECT(listen(listening, 1), 0);
 	stale_len = STALE(socklen_t, { sizeof any });
@@ -347,6 +357,66 @@ static void sockets(void)
 	close(one);
 	close(other);
 	close(listening);
+}
+
+static void addresses(void)
+{
+	struct sockaddr_in own = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	struct sockaddr_in *from, *to;
+	int number = socket(AF_INET, SOCK_DGRAM, 0);
+	socklen_t len = sizeof own, *stale_len;
+	uint64_t word = MAGIC, *buffer;
+
+	EXPECT(bind(number, (struct sockaddr *)&own, len), 0);
+	EXPECT(getsockname(number, (struct sockaddr *)&own, &len), 0);
+	next_block();
+	buffer = STALE(uint64_t, { 0 });
+	to = stale(&own, sizeof own);
+	from = STALE(struct sockaddr_in, { 0 });
+	stale_len = STALE(socklen_t, { sizeof own });
+	EXPECT(sendto(number, &word, LEN, 0, (struct sockaddr *)to, sizeof own), LEN);
+	EXPECT(sendto(number, buffer, LEN, 0, (struct sockaddr *)to, sizeof own), LEN);
+	EXPECT(sendto(number, buffer, LEN, 0, (struct sockaddr *)to, 1000), -1);
+	EXPECT(errno, EINVAL);
+	/* The buffer is live, then not. */
+	word = 0;
+	EXPECT(recvfrom(number, &word, LEN, 0, (struct sockaddr *)from, &len), LEN);
+	EXPECT(word, MAGIC);
+	EXPECT(((volatile struct sockaddr_in *)from)->sin_port, own.sin_port);
+	EXPECT(recvfrom(number, buffer, LEN, 0, (struct sockaddr *)from, stale_len), LEN);
+	EXPECT(*(volatile socklen_t *)stale_len, sizeof own);
+	/* The length alone, which nobody looks at without an address. */
+	for (int at = 0; at < 4; at++)
+		EXPECT(sendto(number, &word, LEN, 0, (struct sockaddr *)&own, sizeof own), LEN);
+	*(volatile socklen_t *)stale_len = sizeof own;
+	EXPECT(recvfrom(number, &word, LEN, 0, (struct sockaddr *)&own, stale_len), LEN);
+	EXPECT(recvfrom(number, &word, LEN, 0, NULL, stale_len), LEN);
+	/* As with _FORTIFY_SOURCE, which has seven arguments. */
+	EXPECT(__recvfrom_chk(number, buffer, LEN, LEN, 0, (struct sockaddr *)&own, &len), LEN);
+	EXPECT(__recvfrom_chk(number, &word, LEN, LEN, 0, (struct sockaddr *)from, &len), LEN);
+	EXPECT(recv(number, &word, LEN, MSG_DONTWAIT), -1);
+	close(number);
+}
+
+/* What lies behind the block is live: what was received must fit into it. */
+static void endless(void)
+{
+	uint64_t *words = freed_data()->words;
+	/* The compiler would warn. */
+	volatile size_t none = -1, most = SSIZE_MAX, large = (size_t)1 << 40;
+
+	give();
+	EXPECT(recv(ends[1], &words[0], none, 0), LEN);
+	give();
+	EXPECT(__recv_chk(ends[1], &words[1], none, none, 0), LEN);
+	give();
+	EXPECT(read(ends[1], &words[2], large), LEN);
+	EXPECT(read(ends[1], &words[3], most), -1);
+	EXPECT(errno, EFAULT);
+	EXPECT(__read_chk(ends[1], &words[3], none, none), -1);
+	EXPECT(errno, EFAULT);
+	EXPECT(read(-1, &words[3], most), -1);
+	EXPECT(errno, EBADF);
 }
 
 static void names(void)
@@ -553,6 +623,7 @@ int main(int argc, char **argv)
 		{ "buffers", buffers },     { "vectors", vectors }, { "messages", messages },
 		{ "cancelled", cancelled }, { "jumped", jumped },   { "wild", wild },
 		{ "live", live },           { "structures", structures }, { "refused", refused },
+		{ "addresses", addresses }, { "endless", endless },
 	};
 	const char *what = argc > 1 ? argv[1] : "";
 	FILE *temporary = tmpfile();

@@ -78,9 +78,24 @@ fn accesses_in(report: &Report, functions: &[&str]) -> Vec<(u64, u64)> {
 fn each_call_with_a_structure_or_a_name() {
     let report = calls("structures");
     // Of calls, and of the program, which looks at what was stored.
-    let wanted = [(8 + 2, 7), (5 + 7, 9), (4 + 1, 3), (12 + 2, 6)];
+    let wanted = [(8 + 2, 7), (7 + 7, 9), (5 + 1, 4), (12 + 2, 6)];
     let functions = ["times", "descriptors", "sockets", "names"];
     assert_eq!(accesses_in(&report, &functions), wanted, "{report}");
+}
+
+#[test]
+fn datagrams_and_their_addresses() {
+    let report = calls("addresses");
+    // Of four calls with addresses, a buffer beside one and without one, and a length
+    // alone; the program looks at a port and a length, and stores one.
+    assert_eq!(accesses_in(&report, &["addresses"]), [(5 + 2, 7 + 1)], "{report}");
+}
+
+#[test]
+fn lengths_that_end_nowhere() {
+    let report = calls("endless");
+    assert_eq!(offsets(&report, WRITE), [(0, 1), (8, 1), (16, 1)], "{report}");
+    assert!(report.of_kind(READ).is_empty(), "{report}");
 }
 
 #[test]

@@ -3,8 +3,8 @@
 
 use core::ffi::{c_int, c_void};
 
-use super::memory::{Message, Vector, get, put};
-use super::pieces::Pieces;
+use super::memory::{Message, Vector, get, put, tell};
+use super::pieces::{MOST_BYTES, Pieces, alias};
 use crate::real::Real;
 use crate::tls::keeping_errno;
 
@@ -18,10 +18,14 @@ static PREADV: Real = Real::new(c"preadv64");
 static PWRITEV: Real = Real::new(c"pwritev64");
 static RECVMSG: Real = Real::new(c"recvmsg");
 static SENDMSG: Real = Real::new(c"sendmsg");
+static CHK_FAIL: Real = Real::new(c"__chk_fail");
+
+/// The longest address of a socket, bytes.
+const LONGEST_NAME: libc::socklen_t = size_of::<libc::sockaddr_storage>() as libc::socklen_t;
 
 /// Looks libc's functions up, in the constructor.
 pub fn prepare() {
-    for real in [&READV, &WRITEV, &PREADV, &PWRITEV, &RECVMSG, &SENDMSG] {
+    for real in [&READV, &WRITEV, &PREADV, &PWRITEV, &RECVMSG, &SENDMSG, &CHK_FAIL] {
         real.addr();
     }
 }
@@ -64,7 +68,8 @@ fn with_buffer(
     call: impl FnOnce(&mut Pieces) -> isize,
 ) -> isize {
     let mut pieces = Pieces::new(is_input);
-    pieces.add(buffer, len, 0);
+    // What is no length at all gets another answer in a vector.
+    pieces.add(buffer, len.min(isize::MAX as usize), 0);
     let done = call(&mut pieces);
     if done > 0 {
         keeping_errno(|| pieces.tell(done as usize));
@@ -134,7 +139,7 @@ fn message(pieces: &mut Pieces) -> libc::msghdr {
 }
 
 pub extern "C-unwind" fn send(number: c_int, buffer: usize, len: usize, flags: c_int) -> isize {
-    sendto(number, buffer, len, flags, core::ptr::null_mut(), 0)
+    sendto(number, buffer, len, flags, 0, 0)
 }
 
 pub extern "C-unwind" fn sendto(
@@ -142,38 +147,100 @@ pub extern "C-unwind" fn sendto(
     buffer: usize,
     len: usize,
     flags: c_int,
-    to: *mut c_void,
+    to: usize,
     to_len: libc::socklen_t,
 ) -> isize {
-    with_buffer((buffer, len), false, |pieces| {
-        let mut message = libc::msghdr { msg_name: to, msg_namelen: to_len, ..message(pieces) };
-        exchange(&SENDMSG, number, &mut message, flags)
+    // Of a message a longer address is cut off, here it is refused.
+    let named = if to_len > LONGEST_NAME { libc::socklen_t::MAX } else { to_len };
+    let name = alias(to, to_len as usize, false).unwrap_or(to);
+    with_buffer((buffer, len.min(MOST_BYTES)), false, |pieces| {
+        let mut message =
+            libc::msghdr { msg_name: name as *mut c_void, msg_namelen: named, ..message(pieces) };
+        let done = exchange(&SENDMSG, number, &mut message, flags);
+        if done >= 0 {
+            tell(to, to_len as usize, false);
+        }
+        done
     })
 }
 
 pub extern "C-unwind" fn recv(number: c_int, buffer: usize, len: usize, flags: c_int) -> isize {
-    let none = core::ptr::null_mut();
-    recvfrom(number, buffer, len, flags, none, core::ptr::null_mut())
+    recvfrom(number, buffer, len, flags, 0, 0)
 }
 
+/// `from_len` is the address of a `socklen_t`.
 pub extern "C-unwind" fn recvfrom(
     number: c_int,
     buffer: usize,
     len: usize,
     flags: c_int,
-    from: *mut c_void,
-    from_len: *mut libc::socklen_t,
+    from: usize,
+    from_len: usize,
 ) -> isize {
-    let room = if from.is_null() { Some(0) } else { get::<libc::socklen_t>(from_len as usize) };
+    let room = if from == 0 { Some(0) } else { get::<libc::socklen_t>(from_len) };
     let Some(room) = room else { return fault() };
-    with_buffer((buffer, len), true, |pieces| {
-        let mut message = libc::msghdr { msg_name: from, msg_namelen: room, ..message(pieces) };
+    let name = alias(from, room.min(LONGEST_NAME) as usize, true).unwrap_or(from);
+    with_buffer((buffer, len.min(MOST_BYTES)), true, |pieces| {
+        let mut message =
+            libc::msghdr { msg_name: name as *mut c_void, msg_namelen: room, ..message(pieces) };
         let done = exchange(&RECVMSG, number, &mut message, flags);
-        if done >= 0 && !from.is_null() {
-            put(from_len as usize, &message.msg_namelen);
+        if done >= 0 && from != 0 {
+            tell(from_len, size_of_val(&room), false);
+            tell(from, room.min(message.msg_namelen) as usize, true);
+            put(from_len, &message.msg_namelen);
         }
         done
     })
+}
+
+/// Ends the program as libc does, if a buffer has no room for so much by what
+/// `_FORTIFY_SOURCE` knows of it.
+fn check(len: usize, room: usize) {
+    type Fail = unsafe extern "C-unwind" fn() -> !;
+    if len > room {
+        // SAFETY: libc's function has this type.
+        unsafe { core::mem::transmute::<usize, Fail>(CHK_FAIL.addr())() }
+    }
+}
+
+pub extern "C-unwind" fn read_chk(number: c_int, buffer: usize, len: usize, room: usize) -> isize {
+    check(len, room);
+    read(number, buffer, len)
+}
+
+pub extern "C-unwind" fn pread_chk(
+    number: c_int,
+    buffer: usize,
+    len: usize,
+    at: i64,
+    room: usize,
+) -> isize {
+    check(len, room);
+    pread(number, buffer, len, at)
+}
+
+pub extern "C-unwind" fn recv_chk(
+    number: c_int,
+    buffer: usize,
+    len: usize,
+    room: usize,
+    flags: c_int,
+) -> isize {
+    check(len, room);
+    recv(number, buffer, len, flags)
+}
+
+pub extern "C-unwind" fn recvfrom_chk(
+    number: c_int,
+    buffer: usize,
+    len: usize,
+    room: usize,
+    flags: c_int,
+    from: usize,
+    from_len: usize,
+) -> isize {
+    check(len, room);
+    recvfrom(number, buffer, len, flags, from, from_len)
 }
 
 pub extern "C-unwind" fn sendmsg(number: c_int, at: usize, flags: c_int) -> isize {

@@ -9,8 +9,10 @@ use crate::sandbox::Arguments;
 macro_rules! looks {
     ($($symbol:literal: $name:ident, $shape:expr;)+) => {
         $(
-            extern "C" fn $name(number: usize, at: usize, len: usize) -> bool {
-                is_stale($shape, &Arguments([number, at, len, 0]))
+            extern "C" fn $name(
+                a: usize, b: usize, c: usize, d: usize, e: usize, f: usize,
+            ) -> bool {
+                is_stale($shape, &Arguments([a, b, c, d, e, f]))
             }
 
             global_asm!(
@@ -59,6 +61,7 @@ macro_rules! looks {
 
 looks! {
     "deadwalk_shim_stale_buffer": buffer, Shape::Buffer;
+    "deadwalk_shim_stale_addressed": addressed, Shape::Addressed;
     "deadwalk_shim_stale_vector": vector, Shape::Vector;
     "deadwalk_shim_stale_message": message, Shape::Message;
 }

@@ -33,6 +33,8 @@ pub fn prepare() {
 pub enum Shape {
     /// a buffer; the third is its length.
     Buffer,
+    /// the same; the fifth and the sixth, or one of them, are addresses too.
+    Addressed,
     /// an array of buffers; the third is their count.
     Vector,
     /// a message;
@@ -48,7 +50,10 @@ impl Shape {
     pub const fn of(call: &'static CStr) -> Shape {
         match call.to_bytes() {
             b"read" | b"write" | b"pread" | b"pread64" | b"pwrite" | b"pwrite64" | b"recv"
-            | b"send" | b"recvfrom" | b"sendto" => Shape::Buffer,
+            | b"send" | b"__read_chk" | b"__pread_chk" | b"__pread64_chk" | b"__recv_chk" => {
+                Shape::Buffer
+            }
+            b"recvfrom" | b"sendto" | b"__recvfrom_chk" => Shape::Addressed,
             b"readv" | b"writev" | b"preadv" | b"preadv64" | b"pwritev" | b"pwritev64" => {
                 Shape::Vector
             }
@@ -62,9 +67,13 @@ impl Shape {
 /// Whether any of the memory that a call of this shape is given lies in a freed block.
 #[inline]
 pub fn is_stale(shape: Shape, arguments: &Arguments) -> bool {
-    let [_, at, len, _] = arguments.0;
+    let [_, at, len, _, fifth, sixth] = arguments.0;
     match shape {
         Shape::Buffer => pieces::is_stale(at, len),
+        Shape::Addressed => {
+            let is_address_stale = |at| pieces::is_stale(at, 1);
+            pieces::is_stale(at, len) || is_address_stale(fifth) || is_address_stale(sixth)
+        }
         Shape::Vector => memory::has_stale_vector(at, len as i32 as usize),
         Shape::Message => memory::has_stale_message(at),
         Shape::Structures(name) => structures::is_any_stale(name, arguments),
@@ -84,6 +93,10 @@ pub fn instead(name: &[u8], addr: usize) -> usize {
         b"send" => calls::send as *const () as usize,
         b"recvfrom" => calls::recvfrom as *const () as usize,
         b"sendto" => calls::sendto as *const () as usize,
+        b"__read_chk" => calls::read_chk as *const () as usize,
+        b"__pread_chk" | b"__pread64_chk" => calls::pread_chk as *const () as usize,
+        b"__recv_chk" => calls::recv_chk as *const () as usize,
+        b"__recvfrom_chk" => calls::recvfrom_chk as *const () as usize,
         b"readv" => calls::readv as *const () as usize,
         b"writev" => calls::writev as *const () as usize,
         b"preadv" | b"preadv64" => calls::preadv as *const () as usize,

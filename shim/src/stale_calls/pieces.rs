@@ -9,6 +9,9 @@ pub const PAGE: usize = 4096;
 /// answers for more. They lie on the stack.
 pub const MOST: usize = 64;
 
+/// The most bytes that a call transfers.
+pub const MOST_BYTES: usize = i32::MAX as usize & !(PAGE - 1);
+
 /// Whether memory lies in a freed block, at its start or its end. What is wild may also
 /// do so in the middle, and gets the kernel's answer.
 #[inline]
@@ -52,9 +55,11 @@ impl Pieces {
         let start = self.count;
         let end = buffer.saturating_add(len);
         let mut plain = buffer;
+        // No call transfers more than that; there may be no end to what it is given.
+        let end_of_look = end.min(buffer.saturating_add(MOST_BYTES));
         let mut at = if is_stale(buffer, len) { buffer } else { end };
         // What is in front of an alias, the alias, and what is behind it.
-        while at < end && self.count + 3 + more <= MOST {
+        while at < end_of_look && self.count + 3 + more <= MOST {
             let piece = (PAGE - at % PAGE).min(end - at);
             if let Some(alias) = alias(at, piece, self.is_input) {
                 self.push(plain, at - plain, 0);

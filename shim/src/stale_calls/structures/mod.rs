@@ -132,8 +132,7 @@ impl End {
     }
 }
 
-/// Whether any structure of the call of this name starts in a freed block. The first four
-/// arguments are looked at.
+/// Whether any structure of the call of this name starts in a freed block.
 pub fn is_any_stale(name: &CStr, arguments: &Arguments) -> bool {
     let is_stale = |part: &Part| arguments.0.get(part.argument).is_some_and(|&at| is_stale(at, 1));
     arguments.0.iter().any(|&at| trap::may_be_held(at))

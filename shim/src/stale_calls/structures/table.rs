@@ -166,16 +166,15 @@ const TIME: Length = Length::Bytes(size_of::<libc::timespec>());
 const STAT: Length = Length::Bytes(size_of::<libc::stat>());
 const EVENT: usize = size_of::<libc::epoll_event>();
 const INT: Length = Length::Bytes(size_of::<c_int>());
+// The kernel's set is one word.
+const SIGNALS: Length = Length::Bytes(size_of::<u64>());
 const TWO: Length = Length::Bytes(2 * size_of::<c_int>());
 
 calls! {
-    poll, __poll_chk, ppoll, __ppoll_chk: Negative [
-        // libc itself reads the time of ppoll.
-        both(0, Length::Times(1, size_of::<libc::pollfd>()))
-    ];
-    // `read` and `recv` are served for buffers of any length, by these names of one page.
-    __read_chk, __pread_chk, __pread64_chk, __recv_chk, __recvfrom_chk: Negative [
-        Part { argument: 1, length: Length::In(2), way: Way::WritesEach(1) }
+    poll, __poll_chk: Negative [both(0, Length::Times(1, size_of::<libc::pollfd>()))];
+    // libc itself reads the time.
+    ppoll, __ppoll_chk: Negative [
+        both(0, Length::Times(1, size_of::<libc::pollfd>())), reads(3, SIGNALS)
     ];
     // libc itself reads and writes the time.
     select: Negative [
@@ -189,8 +188,12 @@ calls! {
     clock_nanosleep: Number [
         reads(2, TIME), Part { argument: 3, length: TIME, way: Way::WritesInterrupted }
     ];
-    epoll_wait, epoll_pwait: Negative [
+    epoll_wait: Negative [
         Part { argument: 1, length: Length::Times(2, EVENT), way: Way::WritesEach(EVENT) }
+    ];
+    epoll_pwait: Negative [
+        Part { argument: 1, length: Length::Times(2, EVENT), way: Way::WritesEach(EVENT) },
+        reads(4, SIGNALS)
     ];
     epoll_ctl: Negative [reads(3, Length::Bytes(EVENT))];
     ioctl: Negative [Part { argument: 2, length: Length::Ioctl, way: Way::Unknown }];
