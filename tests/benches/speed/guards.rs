@@ -113,7 +113,9 @@ fn count_instructions(valgrind: &Path, workload: &Workload, peer: &Peer) -> Opti
     let Job::Command { words, env, input } = &workload.job else { return None };
     let mut command = Command::new(valgrind);
     command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).args(words);
-    command.envs(env.iter().copied()).stdout(Stdio::null()).stdin(Stdio::null());
+    // Python's tables are another order in each run.
+    command.envs(env.iter().copied()).env("PYTHONHASHSEED", "0");
+    command.stdout(Stdio::null()).stdin(Stdio::null());
     if let Some(input) = input {
         command.stdin(std::fs::File::open(input).expect("our file"));
     }
