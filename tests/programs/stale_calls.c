@@ -7,6 +7,7 @@
  * stale_calls messages    the same, and the name and header of the message
  * stale_calls addresses   datagrams with their addresses in one, buffers there or not
  * stale_calls endless     lengths beyond all memory
+ * stale_calls whole       what files take as a whole, over two pages
  * stale_calls cancelled   a thread that is cancelled in a read into a freed block
  * stale_calls jumped      a read into one that a signal handler leaves by a jump
  * stale_calls wild        EFAULT stays EFAULT, a part of a buffer a part
@@ -21,6 +22,7 @@
 #include <setjmp.h>
 #include <stdint.h>
 #include <sys/epoll.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -419,6 +421,32 @@ static void endless(void)
 	EXPECT(errno, EBADF);
 }
 
+static void whole(void)
+{
+	/* The compiler would warn. */
+	char *volatile large = malloc(2 * PAGE);
+	timer_t timer = new_timer(handler, large);
+	int comm = open("/proc/self/comm", O_RDWR), events = inotify_init1(IN_NONBLOCK);
+	char name[] = "/tmp/deadwalk-whole-XXXXXX", got[16] = "";
+
+	timer_delete(timer);
+	free(large);
+	memcpy(large + PAGE - 4, "two-pages", 9);
+	EXPECT(write(comm, large + PAGE - 4, 9), 9);
+	EXPECT(pread(comm, got, sizeof got, 0), 10);
+	EXPECT(memcmp(got, "two-pages\n", 10), 0);
+	close(mkstemp(name));
+	EXPECT(inotify_add_watch(events, name, IN_OPEN) > 0, 1);
+	close(open(name, O_RDONLY));
+	EXPECT(read(events, large + PAGE - 6, PAGE), sizeof(struct inotify_event));
+	EXPECT(((volatile char *)large)[PAGE - 2], IN_OPEN);
+	EXPECT(read(events, large + PAGE - 6, PAGE), -1);
+	EXPECT(errno, EAGAIN);
+	unlink(name);
+	close(events);
+	close(comm);
+}
+
 static void names(void)
 {
 	struct stat *about;
@@ -625,7 +653,7 @@ int main(int argc, char **argv)
 		{ "buffers", buffers },     { "vectors", vectors }, { "messages", messages },
 		{ "cancelled", cancelled }, { "jumped", jumped },   { "wild", wild },
 		{ "live", live },           { "structures", structures }, { "refused", refused },
-		{ "addresses", addresses }, { "endless", endless },
+		{ "addresses", addresses }, { "endless", endless }, { "whole", whole },
 	};
 	const char *what = argc > 1 ? argv[1] : "";
 	FILE *temporary = tmpfile();

@@ -99,6 +99,15 @@ fn lengths_that_end_nowhere() {
 }
 
 #[test]
+fn what_a_file_takes_as_a_whole_is_given_as_a_whole() {
+    let report = calls("whole");
+    // Of the calls, beside the program's own.
+    let [reads, writes] = [READ, WRITE].map(|kind| offsets(&report, kind));
+    assert!(reads.contains(&(4096 - 4, 1)), "{report}");
+    assert!(writes.contains(&(4096 - 6, 1)), "{report}");
+}
+
+#[test]
 fn what_has_no_alias_is_told_and_its_refusal_said_once() {
     let run = Run::of(&Program::new("stale_calls")).arg("refused");
     let watched = run.watched();

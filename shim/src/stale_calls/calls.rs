@@ -4,7 +4,7 @@
 use core::ffi::{c_int, c_void};
 
 use super::memory::{Message, Vector, get, put, tell};
-use super::pieces::{MOST_BYTES, Pieces, alias};
+use super::pieces::{MOST_BYTES, PAGE, Pieces, alias};
 use crate::real::Real;
 use crate::tls::keeping_errno;
 
@@ -70,9 +70,46 @@ fn with_buffer(
     let mut pieces = Pieces::new(is_input);
     // What is no length at all gets another answer in a vector.
     pieces.add(buffer, len.min(isize::MAX as usize), 0);
-    let done = call(&mut pieces);
+    let done = match pieces.are_small(len) {
+        true => with_copy(&mut pieces, (buffer, len), is_input, call),
+        false => call(&mut pieces),
+    };
     if done > 0 {
         keeping_errno(|| pieces.tell(done as usize));
+    }
+    done
+}
+
+/// What O_DIRECT may ask of a buffer's address.
+const ALIGNMENT: usize = 512;
+
+/// Memory for a copy, which is to be aligned as its original.
+#[repr(align(512))]
+struct Own([u8; PAGE + ALIGNMENT]);
+
+/// A call with one buffer for small pieces.
+#[cold]
+#[inline(never)]
+fn with_copy(
+    pieces: &mut Pieces,
+    (buffer, len): (usize, usize),
+    is_input: bool,
+    call: impl FnOnce(&mut Pieces) -> isize,
+) -> isize {
+    let mut own = Own([0; PAGE + ALIGNMENT]);
+    let at = own.0.as_mut_ptr() as usize + buffer % ALIGNMENT;
+    // What is not memory is the kernel's to refuse.
+    // SAFETY: the bytes go to `own`, which has room for a page there.
+    if !unsafe { pieces.copy(at, len, false) } {
+        return call(pieces);
+    }
+    let mut one = Pieces::new(is_input);
+    one.add(at, len, 0);
+    let done = call(&mut one);
+    let received = if is_input { len.min(done.max(0) as usize) } else { 0 };
+    // SAFETY: the program gave them to be written to.
+    if !unsafe { pieces.copy(at, received, true) } {
+        return fault();
     }
     done
 }

@@ -4,6 +4,8 @@ use core::ffi::c_void;
 
 use deadwalk_alloc::trap;
 
+use crate::signal::probe;
+
 pub const PAGE: usize = 4096;
 /// Pieces that a call may have, and buffers of a vector that are looked at; the kernel
 /// answers for more. They lie on the stack.
@@ -87,6 +89,30 @@ impl Pieces {
     /// For the kernel.
     pub fn vectors(&mut self) -> &mut [libc::iovec] {
         &mut self.vectors[..self.count]
+    }
+
+    /// Whether a call is better given one buffer: what is small is often for a file that
+    /// takes it as a whole (those of /proc, inotify), and sees each piece as a call.
+    pub fn are_small(&self, len: usize) -> bool {
+        self.count > 1 && len <= PAGE
+    }
+
+    /// Copies `len` bytes between the first pieces and memory at `own`; whether there was
+    /// memory.
+    ///
+    /// # Safety
+    ///
+    /// * `own` has so much; what is written to may be.
+    pub unsafe fn copy(&self, own: usize, len: usize, to_pieces: bool) -> bool {
+        let mut done = 0;
+        self.vectors[..self.count].iter().all(|vector| {
+            let (theirs, len) = (vector.iov_base as usize, vector.iov_len.min(len - done));
+            let ours = own + done;
+            done += len;
+            let (to, from) = if to_pieces { (theirs, ours) } else { (ours, theirs) };
+            // SAFETY: the caller's promise.
+            unsafe { probe::copy(to, from, len) }
+        })
     }
 
     /// Tells what was accessed by a call that transferred `done` bytes: once for each
