@@ -10,6 +10,8 @@
  * stale aged          reads by one instruction, and between which times after the free
  * stale many N        N blocks that are written to, more than have shadows
  * stale threads      two threads, 20,000 reads each
+ * stale interrupted [own]  reads, and signals whose handler reads too; a handler of
+ *                     SIGSEGV is set
  * stale rounds N     data freed behind timer_delete, N rounds, handlers that sleep a bit
  * stale fixed N      the same, waiting for the handler
  */
@@ -227,6 +229,60 @@ static void in_threads(void)
 		pthread_join(threads[at], NULL);
 }
 
+enum { SIGNALS = 2000 };
+static struct data *volatile interrupted_data;
+static volatile sig_atomic_t signals;
+
+static void read_once(void)
+{
+	if (((volatile struct data *)interrupted_data)->words[3] != POISON)
+		wrong++;
+}
+
+static void on_signal(int signal)
+{
+	(void)signal;
+	read_once();
+	signals++;
+}
+
+static void *interrupter(void *thread)
+{
+	for (int at = 0; at < SIGNALS; at++) {
+		pthread_kill(*(pthread_t *)thread, SIGUSR1);
+		while (signals <= at)
+			sched_yield();
+	}
+	return NULL;
+}
+
+static void on_fault(int signal)
+{
+	(void)signal;
+	_exit(1);
+}
+
+/* Many of the signals come while an access is being performed. */
+static void in_interrupts(int has_own)
+{
+	pthread_t own = pthread_self(), other;
+	unsigned long reads = 0;
+	timer_t timer;
+
+	interrupted_data = new_data();
+	timer = new_timer(reading, interrupted_data);
+	timer_delete(timer);
+	free(interrupted_data);
+	signal(SIGUSR1, on_signal);
+	if (has_own)
+		signal(SIGSEGV, on_fault);
+	pthread_create(&other, NULL, interrupter, &own);
+	for (; signals < SIGNALS; reads++)
+		read_once();
+	pthread_join(other, NULL);
+	printf("stale %lu\n", reads + SIGNALS);
+}
+
 int deadwalk_watch(const void *block) __attribute__((weak));
 
 static void in_many(long count)
@@ -308,6 +364,8 @@ int main(int argc, char **argv)
 		in_many(rounds);
 	else if (!strcmp(what, "threads"))
 		in_threads();
+	else if (!strcmp(what, "interrupted"))
+		in_interrupts(argc > 2);
 	else if (!strcmp(what, "rounds") || !strcmp(what, "fixed"))
 		in_rounds(rounds, *what == 'f');
 	else

@@ -2,9 +2,11 @@
 //! blocks, and from freed ones whose memory was given back) and explains who comes
 //! there. Every other fault is the program's, and does what it did without us.
 //!
-//! Ground rules. Our handler runs with the program's flags and mask if it has set a
-//! handler, except SA_RESETHAND, which is done here: a fault that is ours must not
-//! use it up. A fault that the program does not handle is left to the kernel: the
+//! Ground rules. Our handler runs with the program's flags if it has set a handler,
+//! except SA_RESETHAND, which is done here: a fault that is ours must not use it up. No
+//! signal that comes from elsewhere arrives meanwhile: its handler would find SIGSEGV
+//! blocked, and die of the first access of its own to such a page. The program's handler
+//! gets the mask that it would have had. A fault that the program does not handle is left to the kernel: the
 //! default is set and the instruction repeated, so it dies as it would have, with
 //! the same signal, address and core.
 
@@ -15,11 +17,11 @@ use deadwalk_alloc::trap;
 use super::fatal::die;
 use super::trampoline::register;
 use super::{
-    HANDLERS, SEGV, SEGV_FLAGS, SEGV_IS_OURS, crash, fatal, is_function, place, probe,
-    real_sigaction, stale, trampoline,
+    HANDLERS, SEGV, SEGV_FLAGS, SEGV_IS_OURS, SEGV_MASK, bit, crash, fatal, is_function, place,
+    probe, real_sigaction, set, stale, trampoline, word,
 };
 use crate::tls::{self, keeping_errno};
-use crate::{modules, resources, unload};
+use crate::{modules, resources, sandbox, unload};
 
 /// Sets our handler, in the constructor; whether that worked. What was set before
 /// (an ignored signal survives exec) becomes the program's.
@@ -34,10 +36,10 @@ pub fn install() -> bool {
         if old.sa_sigaction != trampoline() {
             HANDLERS[SEGV as usize].store(old.sa_sigaction, Relaxed);
             SEGV_FLAGS.store(old.sa_flags, Relaxed);
+            SEGV_MASK.store(word(&old.sa_mask), Relaxed);
         }
         let mut ours = old;
         ours.sa_sigaction = trampoline();
-        libc::sigdelset(&raw mut ours.sa_mask, SEGV);
         adapt(&mut ours, &old);
         let is_ours = real_sigaction(SEGV, &raw const ours, core::ptr::null_mut()) == 0;
         SEGV_IS_OURS.store(is_ours, Relaxed);
@@ -45,8 +47,13 @@ pub fn install() -> bool {
     }
 }
 
-/// Makes flags such that our handler can run for the program's.
+/// What the processor raises, which must arrive where it was raised.
+const RAISED: [libc::c_int; 6] =
+    [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGTRAP, libc::SIGSYS];
+
+/// Makes flags and mask such that our handler can run for the program's.
 pub fn adapt(ours: &mut libc::sigaction, wanted: &libc::sigaction) {
+    ours.sa_mask = set(!RAISED.iter().fold(0, |raised, signal| raised | bit(signal - 1)));
     ours.sa_flags = wanted.sa_flags & !libc::SA_RESETHAND | libc::SA_SIGINFO;
     if !is_function(wanted.sa_sigaction) {
         // No handler of its own: an alternate stack, if there is one, spares the
@@ -62,13 +69,25 @@ pub fn readapt() {
         let mut now: libc::sigaction = core::mem::zeroed();
         if real_sigaction(SEGV, core::ptr::null(), &raw mut now) == 0 {
             SEGV_FLAGS.store(now.sa_flags, Relaxed);
+            SEGV_MASK.store(word(&now.sa_mask), Relaxed);
             let mut wanted = now;
             wanted.sa_sigaction = HANDLERS[SEGV as usize].load(Relaxed);
-            libc::sigdelset(&raw mut now.sa_mask, SEGV);
             adapt(&mut now, &wanted);
             real_sigaction(SEGV, &raw const now, core::ptr::null_mut());
         }
     }
+}
+
+/// The mask of the program's handler, which is about to be called. Where a system call may
+/// be the end it keeps ours.
+pub fn mask_for_handler(context: &libc::ucontext_t) {
+    if sandbox::is_sandboxed() {
+        return;
+    }
+    let defers = SEGV_FLAGS.load(Relaxed) & libc::SA_NODEFER == 0;
+    let segv = bit(SEGV - 1);
+    let wanted = SEGV_MASK.load(Relaxed) & !segv | if defers { segv } else { 0 };
+    crash::change_mask(libc::SIG_SETMASK, word(&context.uc_sigmask) | wanted);
 }
 
 /// Was the access to a page of the heap's that was not to be accessed, and is now?

@@ -69,6 +69,8 @@ static PID: AtomicI32 = AtomicI32::new(0);
 static SEGV_IS_OURS: AtomicBool = AtomicBool::new(false);
 /// The flags that the program wants for SIGSEGV.
 static SEGV_FLAGS: AtomicI32 = AtomicI32::new(0);
+/// The signals that the program wants blocked in its handler of SIGSEGV.
+static SEGV_MASK: AtomicU64 = AtomicU64::new(0);
 
 const SEGV: c_int = libc::SIGSEGV;
 
@@ -107,6 +109,23 @@ fn trampoline() -> usize {
 
 fn bit(signal: c_int) -> u64 {
     1 << (signal as u32 % 64)
+}
+
+/// The signals of a set, as the kernel has them: one word, of which libc's set is the
+/// first.
+fn word(set: &libc::sigset_t) -> u64 {
+    // SAFETY: a set is longer; any bits are some.
+    unsafe { core::ptr::from_ref(set).cast::<u64>().read() }
+}
+
+/// A set of these signals.
+fn set(word: u64) -> libc::sigset_t {
+    // SAFETY: an all-zero set is valid, and longer.
+    unsafe {
+        let mut set: libc::sigset_t = core::mem::zeroed();
+        (&raw mut set).cast::<u64>().write(word);
+        set
+    }
 }
 
 /// Sets or clears a signal's bit.
@@ -230,6 +249,7 @@ struct Set {
     wants_info: bool,
     has_info: bool,
     flags: c_int,
+    mask: u64,
 }
 
 impl Set {
@@ -240,6 +260,7 @@ impl Set {
             wants_info: wants_info(signal),
             has_info: HAS_INFO.load(Relaxed) & bit(signal) != 0,
             flags: SEGV_FLAGS.load(Relaxed),
+            mask: SEGV_MASK.load(Relaxed),
         }
     }
 
@@ -252,12 +273,14 @@ impl Set {
             wants_info: wanted.sa_flags & libc::SA_SIGINFO != 0,
             has_info: false,
             flags: wanted.sa_flags,
+            mask: word(&wanted.sa_mask),
         }
     }
 
     fn store(self, signal: c_int) {
         if signal == SEGV {
             SEGV_FLAGS.store(self.flags, Relaxed);
+            SEGV_MASK.store(self.mask, Relaxed);
         } else if !is_function(self.handler) {
             // The kernel knows it; the handler before may be running still.
             return;
@@ -278,7 +301,12 @@ impl Set {
             return found;
         }
         found.sa_sigaction = self.handler;
-        if signal != SEGV && self.handler == libc::SIG_DFL {
+        if signal == SEGV {
+            found.sa_flags = self.flags;
+            found.sa_mask = set(self.mask);
+            return found;
+        }
+        if self.handler == libc::SIG_DFL {
             // What the default had were our flags.
             found.sa_flags = 0;
             return found;
@@ -286,9 +314,6 @@ impl Set {
         if self.masks_segv {
             // SAFETY: a set of ours.
             unsafe { libc::sigaddset(&raw mut found.sa_mask, SEGV) };
-        }
-        if signal == SEGV {
-            found.sa_flags = self.flags;
         }
         found
     }

@@ -61,6 +61,7 @@ fn set(real: &Real, signal: c_int, handler: usize) -> usize {
         wants_info: false,
         has_info: false,
         flags: libc::SA_RESTART,
+        mask: 0,
     };
     wanted.store(signal);
     // Until SA_SIGINFO is set, what stands where the siginfo would is anything.

@@ -80,6 +80,9 @@ extern "C" fn decide(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_
         }
         return Way { to: 0, handler };
     }
+    if signal == SEGV {
+        fault::mask_for_handler(context);
+    }
     let to = if heap::is_inside(interrupted) {
         interrupting as *const () as usize
     } else if modules::is_libc(interrupted) {
